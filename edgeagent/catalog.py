@@ -1,0 +1,220 @@
+"""What the drivers folder says: kinds with their points and alarm types, and the drivers that read them.
+
+Owns the frozen model. `driverfiles.py` reads the TOML into it. Nothing here touches a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgeagent.readings import Raw
+from edgeagent.rules import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that people see, in both languages."""
+
+    en: str
+    zh: str
+
+    def format(self, **words: object) -> Text:
+        """Fill the `{placeholders}` of both languages."""
+        return Text(self.en.format(**words), self.zh.format(**words))
+
+
+class Severity(StrEnum):
+    """Perceived severity (RFC 8632 §4.2, X.733), lowest first."""
+
+    INDETERMINATE = "indeterminate"
+    WARNING = "warning"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Order of severity, 0 is the lowest."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class PointType(StrEnum):
+    """What a point's value is."""
+
+    NUMBER = "number"
+    ENUM = "enum"
+    FLAG = "flag"
+    TEXT = "text"
+    SET = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One word of a kind's vocabulary.
+
+    `unit` is UCUM, None for what is not a number. `range` is what can be true; outside it the reading is bad.
+    `aggregate` (min, max, sum) makes the plain point out of its phases .l1 .l2 .l3. `deadband` is the change
+    in units below which the feed stays silent. `doubt` names readings that devices are known to make up.
+    `many` allows named instances (`door.front`), each with alarms of its own.
+    """
+
+    id: str
+    type: PointType
+    text: Text
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+    values: tuple[str, ...] = ()
+    aggregate: str | None = None
+    phases: bool = False
+    deadband: float = 0.0
+    doubt: Condition | None = None
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One severity of an alarm type: its condition, its numeric limit if it has one, its on-delay in s."""
+
+    severity: Severity
+    when: Condition
+    limit: float | None = None
+    on_delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmType:
+    """One alarm that a kind can raise (RFC 8632 alarm inventory).
+
+    `levels` run from the lowest severity to the highest. `deadband` is in the unit of the compared points,
+    `off_delay` in s. `latch` keeps a cleared alarm until it is reset. `each` names a set point: every member
+    of it that maps to no alarm type becomes an alarm of its own with the member as qualifier.
+    """
+
+    id: str
+    text: Text
+    advice: Text
+    levels: tuple[Level, ...]
+    event_type: str
+    probable_cause: str
+    clear: Condition | None = None
+    deadband: float = 0.0
+    off_delay: float = 0.0
+    latch: bool = False
+    ack_needed: bool = True
+    each: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What every device of a kind means. `power` marks the kinds that are polled faster while power is abnormal."""
+
+    id: str
+    text: Text
+    points: Mapping[str, Point]
+    alarms: Mapping[str, AlarmType]
+    conditions: frozenset[str] = frozenset()
+    interval: float = 10.0
+    power: bool = False
+
+    def point(self, id: str) -> Point | None:
+        """Find the vocabulary entry for a point id, its phase or instance suffix aside."""
+        if id in self.points:
+            return self.points[id]
+        stem, _, suffix = id.rpartition(".")
+        point = self.points.get(stem)
+        if point is None:
+            return None
+        return point if point.many or (point.phases and suffix in ("l1", "l2", "l3")) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Where one point of a driver lies and how its raw answer becomes a value.
+
+    `addresses` are asked; `walk` is an SNMP subtree that is walked instead. `code` names the decoder
+    ("number", "enum", "flag", "text", "set" or one of `decode.NAMED`); `args` are its settings.
+    """
+
+    point: str
+    addresses: tuple[str, ...]
+    code: str
+    walk: str | None = None
+    type: str = "int"
+    scale: float = 1.0
+    offset: float = 0.0
+    enum: Mapping[int | str, str] = field(default_factory=dict)
+    sentinels: Mapping[Raw, str] = field(default_factory=dict)
+    bits: tuple[int, int] | None = None
+    invert: bool = False
+    word_order: str = "big"
+    args: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """How a device shows which driver fits it.
+
+    SNMP: `sys_object_ids` are prefixes (empty: any), `sys_descr` a regular expression, and one of `requires`
+    must answer with a value. Modbus: each address of `equals` must hold one of the raw values named for it.
+    Among several that fit, the highest `rank` wins.
+    """
+
+    rank: int = 0
+    sys_object_ids: tuple[str, ...] = ()
+    sys_descr: str | None = None
+    requires: tuple[str, ...] = ()
+    equals: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that must be asked to decide."""
+        return (*self.requires, *self.equals)
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a device family wants to be asked.
+
+    Counts are per request, times in s. `registers` and `bits` bound one Modbus read, `objects` one SNMP GET,
+    `gap` is how many unwanted registers may be read to join two wanted ones. `pause_after_connect` and
+    `frame_delay` give slow devices time. `groups` are address ranges that must be read whole.
+    """
+
+    objects: int = 20
+    registers: int = 64
+    coils: int = 512
+    gap: int = 8
+    pause_after_connect: float = 0.0
+    frame_delay: float = 0.0
+    timeout: float | None = None
+    groups: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """One device model family: how it is recognised, asked and decoded."""
+
+    id: str
+    kind: Kind
+    protocol: str
+    text: Text
+    source: str
+    identify: Identify
+    items: tuple[Item, ...]
+    identity: tuple[Item, ...]
+    quirks: Quirks = Quirks()
+    scales: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    channels: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All kinds by id and all drivers by id ("ups/rfc1628")."""
+
+    kinds: Mapping[str, Kind]
+    drivers: Mapping[str, Driver]

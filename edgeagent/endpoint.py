@@ -1,0 +1,208 @@
+"""Where a device answers: the URL an operator writes, taken apart and checked. Does no I/O but reading secrets.
+
+snmp://host:161?version=1|2c|3&community=…          snmp://user@host?version=3&auth=SHA-256&priv=AES-128
+modbus://host:502?unit=10      modbus+rtuovertcp://host:502?unit=10     modbus+tls://host:802?unit=10
+modbus+rtu:///dev/serial/by-id/…?baud=9600&parity=N&stopbits=1&unit=1
+serial:///dev/serial/by-id/…   host://               (this machine)
+
+Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=` and `priv_secret=` name a
+systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth"
+and "snmp-priv".
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+
+class EndpointError(ValueError):
+    """A URL or a secret that cannot be used; the message says what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A checked device URL. `options` holds what stood after the question mark; secrets are not in it."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    user: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def protocol(self) -> str:
+        """The driver family that speaks here: snmp, modbus, serial or host."""
+        return self.scheme.partition("+")[0]
+
+    @property
+    def unit(self) -> int:
+        """Modbus unit id."""
+        return int(self.options["unit"])
+
+    @property
+    def medium(self) -> str:
+        """What is shared: devices with the same medium are asked by one link."""
+        if self.protocol == "snmp":
+            return "snmp"
+        return f"{self.scheme}:{self.path}" if self.path else f"{self.scheme}://{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Spell the URL without any secret."""
+        user = f"{self.user}@" if self.user else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port else ""
+        query = "&".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.scheme}://{user}{host}{port}{self.path}" + (f"?{query}" if query else "")
+
+
+_SERIAL: Final = frozenset({"baud", "parity", "stopbits", "bytesize", "echo"})
+_KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
+    "snmp": (161, frozenset({"version", "community", "community_secret", "auth", "priv", "auth_secret", "priv_secret", "context"})),
+    "modbus": (502, frozenset({"unit"})),
+    "modbus+rtuovertcp": (502, frozenset({"unit"})),
+    "modbus+tls": (802, frozenset({"unit", "ca", "cert", "key"})),
+    "modbus+rtu": (0, frozenset({"unit"}) | _SERIAL),
+    "serial": (0, _SERIAL),
+    "host": (0, frozenset()),
+}
+VERSIONS: Final = ("1", "2c", "3")
+AUTH: Final = ("none", "MD5", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512")
+PRIV: Final = ("none", "DES", "AES-128", "AES-192", "AES-256")
+_SPELLINGS: Final = {"SHA": "SHA-1", "AES": "AES-128"}
+
+
+def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """Return ', did you mean "x"?' or the list of what is known."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f', did you mean "{close[0]}"?' if close else f" (known: {', '.join(known)})"
+
+
+def secret(name: str) -> str | None:
+    """Read a secret from $CREDENTIALS_DIRECTORY/<name>, else from EDGEAGENT_<NAME>; None when neither is there."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory and "/" not in name:
+        file = Path(directory) / name
+        if file.is_file():
+            return file.read_text(encoding="utf-8").rstrip("\r\n")
+    return os.environ.get("EDGEAGENT_" + name.upper().replace("-", "_").replace(".", "_"))
+
+
+def parse(url: str) -> Endpoint:
+    """Take a device URL apart.
+
+    Raises:
+        EndpointError: naming the first thing that is wrong and the nearest valid word.
+    """
+    if "://" not in url:
+        raise EndpointError(f'"{_masked(url)}" is not a URL; write for example snmp://192.0.2.7?version=2c&community=…')
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise EndpointError(f"{error}") from error
+    scheme = parts.scheme.lower()
+    if scheme not in _KNOWN:
+        raise EndpointError(f'unknown scheme "{scheme}"{nearest(scheme, list(_KNOWN))}')
+    default_port, known = _KNOWN[scheme]
+    options: dict[str, str] = {}
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key not in known:
+            raise EndpointError(f'unknown option "{key}"{nearest(key, sorted(known))}')
+        if key in options:
+            raise EndpointError(f'option "{key}" stands twice')
+        options[key] = value
+    user = unquote(parts.username or "")
+    if parts.password:
+        raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")
+    endpoint = {"snmp": _snmp, "modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
+    return endpoint(scheme, parts.hostname or "", port or default_port, unquote(parts.path), user, options)
+
+
+def _snmp(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    if not host:
+        raise EndpointError("a host is missing: snmp://host?…")
+    version = options.setdefault("version", "3" if user else "2c")
+    if version not in VERSIONS:
+        raise EndpointError(f'unknown SNMP version "{version}"{nearest(version, VERSIONS)}')
+    secrets: dict[str, str] = {}
+    if version == "3":
+        if not user:
+            raise EndpointError("SNMPv3 needs a user: snmp://user@host?version=3")
+        auth = _spelled("auth", options.setdefault("auth", "SHA-256"), AUTH)
+        priv = _spelled("priv", options.setdefault("priv", "none" if auth == "none" else "AES-128"), PRIV)
+        if auth == "none" and priv != "none":
+            raise EndpointError("privacy without authentication does not exist in SNMPv3: set auth or priv=none")
+        options.update(auth=auth, priv=priv)
+        for kind, protocol in (("auth", auth), ("priv", priv)):
+            if protocol != "none":
+                secrets[kind] = _needed(options.get(f"{kind}_secret", f"snmp-{kind}"), 8)
+    else:
+        plain = options.pop("community", None)
+        named = options.get("community_secret")
+        if plain is not None and named is not None:
+            raise EndpointError("both community and community_secret stand there; keep one")
+        secrets["community"] = _needed(named, 0) if named is not None else plain or "public"
+    return Endpoint(scheme, host, port, user=user, options=options, secrets=secrets)
+
+
+def _modbus(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    if "unit" not in options:
+        raise EndpointError("the unit id is missing: ?unit=1 (there is no default, gateways differ)")
+    _number("unit", options["unit"], 0, 255)
+    if scheme != "modbus+rtu":
+        if not host:
+            raise EndpointError(f"a host is missing: {scheme}://host?unit=1")
+        return Endpoint(scheme, host, port, options=options)
+    return _serial(scheme, host, 0, path, user, options)
+
+
+def _serial(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    if host or not path.startswith("/"):
+        raise EndpointError(f"write the port's full path after three slashes: {scheme}:///dev/serial/by-id/…")
+    _number("baud", options.setdefault("baud", "9600"), 50, 4_000_000)
+    options["parity"] = options.setdefault("parity", "N").upper()
+    if options["parity"] not in ("N", "E", "O"):
+        raise EndpointError(f'parity "{options["parity"]}" is none of N, E, O')
+    _number("stopbits", options.setdefault("stopbits", "1"), 1, 2)
+    _number("bytesize", options.setdefault("bytesize", "8"), 7, 8)
+    return Endpoint(scheme, path=path, options=options)
+
+
+def _host(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    return Endpoint(scheme)
+
+
+def _spelled(option: str, value: str, known: tuple[str, ...]) -> str:
+    """Return the standard spelling: SHA256, sha-256 and SHA-256 are one."""
+    plain = value.upper().replace("-", "").replace("_", "")
+    plain = _SPELLINGS.get(plain, plain).replace("-", "")
+    for word in known:
+        if plain == word.upper().replace("-", ""):
+            return word
+    raise EndpointError(f'unknown {option} protocol "{value}"{nearest(value.upper(), known)}')
+
+
+def _needed(name: str, shortest: int) -> str:
+    value = secret(name)
+    if value is None:
+        raise EndpointError(f'secret "{name}" is neither a systemd credential nor in EDGEAGENT_{name.upper().replace("-", "_")}')
+    if len(value) < shortest:
+        raise EndpointError(f'secret "{name}" is shorter than {shortest} characters, which SNMPv3 forbids (RFC 3414 §11.2)')
+    return value
+
+
+def _number(option: str, value: str, low: int, high: int) -> None:
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise EndpointError(f"{option}={value} is not a whole number from {low} to {high}")
+
+
+def _masked(url: str) -> str:
+    return url.partition("?")[0]

@@ -1,0 +1,46 @@
+"""The only code that touches devices. A link is one conversation medium and never raises for trouble on the wire.
+
+Every link turns what happened into raw answers: a value, or a `Missing` that says why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgeagent.catalog import Quirks
+from edgeagent.endpoint import Endpoint
+from edgeagent.readings import Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask in one poll: addresses to get, SNMP subtrees to walk."""
+
+    gets: tuple[str, ...]
+    walks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One device on a link: its name for the log, where it answers, how it wants to be asked, the deadline of a poll in s."""
+
+    name: str
+    endpoint: Endpoint
+    quirks: Quirks = Quirks()
+    timeout: float = 2.0
+
+
+class Link(Protocol):
+    """One medium: the socket that all SNMP hosts share, one Modbus session or bus, a serial line, the host itself."""
+
+    def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
+        """Start one poll. `done` is called exactly once, on the event loop, never from inside `ask`.
+
+        Its answers hold every address of `plan.gets`. A walk adds a row an instance and, under the
+        root's own address, the number of rows, or a `Missing` when the walk failed.
+        """
+
+    async def run(self) -> None:
+        """Own the socket, session or port until cancelled."""
