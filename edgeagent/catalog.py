@@ -6,7 +6,7 @@ Owns the frozen model. `driverfiles.py` reads the TOML into it. Nothing here tou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgeagent.readings import Raw
@@ -60,7 +60,8 @@ class Point:
     `unit` is UCUM, None for what is not a number. `range` is what can be true; outside it the reading is bad.
     `aggregate` (min, max, sum) makes the plain point out of its phases .l1 .l2 .l3. `deadband` is the change
     in units below which the feed stays silent. `doubt` names readings that devices are known to make up.
-    `many` allows named instances (`door.front`), each with alarms of its own.
+    `many` allows named instances (`door.front`), each with alarms of its own. `sample` is what a healthy
+    device shows, for the simulator.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Point:
     deadband: float = 0.0
     doubt: Condition | None = None
     many: bool = False
+    sample: bool | float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +138,28 @@ class Kind:
 class Item:
     """Where one point of a driver lies and how its raw answer becomes a value.
 
-    `addresses` are asked; `walk` is an SNMP subtree that is walked instead. `code` names the decoder
-    ("number", "enum", "flag", "text", "set" or one of `decode.NAMED`); `args` are its settings.
+    `addresses` are all needed for the value (two registers make a u32); alternatives are items of their own.
+    `walk` is an SNMP subtree that is walked instead. `code` names the decoder. `enum` maps raw numbers to
+    words, flags or alarm ids; `sentinels` raw numbers to reasons. `bits` are the lowest and highest bit.
     """
 
     point: str
-    addresses: tuple[str, ...]
     code: str
+    addresses: tuple[str, ...] = ()
     walk: str | None = None
     type: str = "int"
     scale: float = 1.0
     offset: float = 0.0
-    enum: Mapping[int | str, str] = field(default_factory=dict)
+    enum: Mapping[int | str, str | bool] = field(default_factory=dict)
     sentinels: Mapping[Raw, str] = field(default_factory=dict)
     bits: tuple[int, int] | None = None
     invert: bool = False
     word_order: str = "big"
-    args: Mapping[str, object] = field(default_factory=dict)
+    when: Condition | None = None
+    below: str = ""
+    alarm: str = ""
+    equals: frozenset[int] | None = None
+    names: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,27 @@ class Quirks:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """Numbered inputs of a module whose meaning the site gives: table letter, first address, how many."""
+
+    table: str
+    first: int
+    count: int
+
+    def address(self, number: int) -> str:
+        """Return the address of an input, counted from 1 as on the terminal strip."""
+        return f"{self.table}{self.first + number - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Cards of a family that scale some points differently, told by sysObjectID prefixes."""
+
+    sys_object_ids: tuple[str, ...]
+    scales: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """One device model family: how it is recognised, asked and decoded."""
 
@@ -206,10 +234,49 @@ class Driver:
     source: str
     identify: Identify
     items: tuple[Item, ...]
-    identity: tuple[Item, ...]
+    identity: tuple[Item, ...] = ()
     quirks: Quirks = Quirks()
-    scales: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
-    channels: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def gets(self) -> tuple[str, ...]:
+        """All addresses of one poll, each once, in the order of the file."""
+        return tuple(dict.fromkeys(address for item in self.items for address in item.addresses))
+
+    @property
+    def walks(self) -> tuple[str, ...]:
+        """All subtrees of one poll."""
+        return tuple(dict.fromkeys(item.walk for item in self.items if item.walk))
+
+    @property
+    def points(self) -> frozenset[str]:
+        """All point ids that this driver can give, aggregates included."""
+        given = {item.point for item in self.items}
+        given |= {id for id, point in self.kind.points.items() if point.aggregate and f"{id}.l1" in given}
+        return frozenset(given)
+
+    def on(self, sys_object_id: str) -> Driver:
+        """Return the driver as this card needs it."""
+        for variant in self.variants:
+            if any(sys_object_id == own or sys_object_id.startswith(own + ".") for own in variant.sys_object_ids):
+                items = tuple(
+                    replace(item, scale=item.scale * _scale(variant.scales, item.point)) for item in self.items
+                )
+                return replace(self, items=items, variants=())
+        return self
+
+    def wired(self, contacts: Mapping[tuple[str, int], tuple[str, bool]]) -> Driver:
+        """Return the driver with a meaning for its inputs: (channel, number) -> (point id, inverted)."""
+        extra = tuple(
+            Item(point, "flag", (self.channels[channel].address(number),), invert=inverted)
+            for (channel, number), (point, inverted) in contacts.items()
+        )
+        return replace(self, items=self.items + extra) if extra else self
+
+
+def _scale(scales: Mapping[str, float], point: str) -> float:
+    return scales.get(point, scales.get(point.rpartition(".")[0], 1.0))
 
 
 @dataclass(frozen=True, slots=True)

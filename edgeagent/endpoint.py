@@ -65,7 +65,12 @@ class Endpoint:
 
 _SERIAL: Final = frozenset({"baud", "parity", "stopbits", "bytesize", "echo"})
 _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
-    "snmp": (161, frozenset({"version", "community", "community_secret", "auth", "priv", "auth_secret", "priv_secret", "context"})),
+    "snmp": (
+        161,
+        frozenset(
+            {"version", "community", "community_secret", "auth", "priv", "auth_secret", "priv_secret", "context"}
+        ),
+    ),
     "modbus": (502, frozenset({"unit"})),
     "modbus+rtuovertcp": (502, frozenset({"unit"})),
     "modbus+tls": (802, frozenset({"unit", "ca", "cert", "key"})),
@@ -85,18 +90,32 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else f" (known: {', '.join(known)})"
 
 
-def secret(name: str) -> str | None:
-    """Read a secret from $CREDENTIALS_DIRECTORY/<name>, else from EDGEAGENT_<NAME>; None when neither is there."""
+def secret(name: str, folder: Path | None = None) -> str | None:
+    """Read a secret: $CREDENTIALS_DIRECTORY/<name>, else EDGEAGENT_<NAME>, else <folder>/<name>; None without one.
+
+    Raises:
+        EndpointError: when the file in `folder` may be read by everybody.
+    """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and "/" not in name:
-        file = Path(directory) / name
-        if file.is_file():
-            return file.read_text(encoding="utf-8").rstrip("\r\n")
-    return os.environ.get("EDGEAGENT_" + name.upper().replace("-", "_").replace(".", "_"))
+    if directory and "/" not in name and (Path(directory) / name).is_file():
+        return (Path(directory) / name).read_text(encoding="utf-8").rstrip("\r\n")
+    variable = os.environ.get(_variable(name))
+    if variable is not None:
+        return variable
+    file = None if folder is None or "/" in name else folder / name
+    if file is None or not file.is_file():
+        return None
+    if file.stat().st_mode & 0o077:
+        raise EndpointError(f"{file} may be read by others; chmod 600 it")
+    return file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
-def parse(url: str) -> Endpoint:
-    """Take a device URL apart.
+def _variable(name: str) -> str:
+    return "EDGEAGENT_" + name.upper().replace("-", "_").replace(".", "_")
+
+
+def parse(url: str, secrets: Path | None = None) -> Endpoint:
+    """Take a device URL apart. `secrets` is the folder to look into when systemd gave no credentials.
 
     Raises:
         EndpointError: naming the first thing that is wrong and the nearest valid word.
@@ -122,11 +141,13 @@ def parse(url: str) -> Endpoint:
     user = unquote(parts.username or "")
     if parts.password:
         raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")
-    endpoint = {"snmp": _snmp, "modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
+    if scheme == "snmp":
+        return _snmp(parts.hostname or "", port or default_port, user, options, secrets)
+    endpoint = {"modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
     return endpoint(scheme, parts.hostname or "", port or default_port, unquote(parts.path), user, options)
 
 
-def _snmp(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path | None) -> Endpoint:
     if not host:
         raise EndpointError("a host is missing: snmp://host?…")
     version = options.setdefault("version", "3" if user else "2c")
@@ -143,14 +164,14 @@ def _snmp(scheme: str, host: str, port: int, path: str, user: str, options: dict
         options.update(auth=auth, priv=priv)
         for kind, protocol in (("auth", auth), ("priv", priv)):
             if protocol != "none":
-                secrets[kind] = _needed(options.get(f"{kind}_secret", f"snmp-{kind}"), 8)
+                secrets[kind] = _needed(options.get(f"{kind}_secret", f"snmp-{kind}"), 8, folder)
     else:
         plain = options.pop("community", None)
         named = options.get("community_secret")
         if plain is not None and named is not None:
             raise EndpointError("both community and community_secret stand there; keep one")
-        secrets["community"] = _needed(named, 0) if named is not None else plain or "public"
-    return Endpoint(scheme, host, port, user=user, options=options, secrets=secrets)
+        secrets["community"] = _needed(named, 0, folder) if named is not None else plain or "public"
+    return Endpoint("snmp", host, port, user=user, options=options, secrets=secrets)
 
 
 def _modbus(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
@@ -190,12 +211,12 @@ def _spelled(option: str, value: str, known: tuple[str, ...]) -> str:
     raise EndpointError(f'unknown {option} protocol "{value}"{nearest(value.upper(), known)}')
 
 
-def _needed(name: str, shortest: int) -> str:
-    value = secret(name)
+def _needed(name: str, shortest: int, folder: Path | None) -> str:
+    value = secret(name, folder)
     if value is None:
-        raise EndpointError(f'secret "{name}" is neither a systemd credential nor in EDGEAGENT_{name.upper().replace("-", "_")}')
+        raise EndpointError(f'secret "{name}" is missing: neither a systemd credential nor in {_variable(name)}')
     if len(value) < shortest:
-        raise EndpointError(f'secret "{name}" is shorter than {shortest} characters, which SNMPv3 forbids (RFC 3414 §11.2)')
+        raise EndpointError(f'secret "{name}" is shorter than {shortest} characters (RFC 3414 §11.2)')
     return value
 
 

@@ -72,6 +72,10 @@ def silence(answers: Answers) -> Missing | None:
     return reason or Missing.TIMEOUT
 
 
+UNKNOWN_ENUM: Final = "unknown-enum"
+"""Reason of an uncertain reading whose raw number the driver has no word for. It neither raises nor clears."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One decoded value with what it is worth.

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from edgeagent.readings import Missing, Quality, Reading
+from edgeagent.readings import UNKNOWN_ENUM, Missing, Quality, Reading
 
 _ABSENT: Final = "absent"
 Truth: TypeAlias = bool | str | None
@@ -186,12 +186,12 @@ _Node: TypeAlias = _Compare | _In | _Has | _Flag | _Asks | _Not | _Both | _Eithe
 
 
 def _gap(reading: Reading | None) -> Truth:
-    """Return True when the reading has a value, else what its lack means."""
+    """Return True when the reading has a value that means something, else what its lack means."""
     if reading is None:
         return _ABSENT
     if reading.value is None:
         return _ABSENT if reading.reason in _GONE else None
-    return True
+    return None if reading.reason == UNKNOWN_ENUM else True
 
 
 @dataclass(frozen=True, slots=True)

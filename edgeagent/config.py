@@ -1,0 +1,377 @@
+"""Reads the site's folder (`*.toml`) into the frozen site model and says all that is wrong with it at once.
+
+Tables may stand in any of the files; a device, an area or a setting stands once. Nothing is opened or asked
+here but the files themselves and the secrets they name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from edgeagent import driverfiles
+from edgeagent.catalog import AlarmType, Catalog, Driver, Severity, Text
+from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
+from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, read
+
+STATE: Final = Path("/var/lib/edgeagent")
+_ID: Final = r"^[a-z0-9-]{1,40}$"
+_BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the feed goes. Paths are files; `password` is None for none."""
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One thing to poll. Times in s. `alarms` are the kind's alarm types as this device has them."""
+
+    id: str
+    name: Text
+    driver: Driver
+    endpoint: Endpoint
+    area: str | None
+    interval: float
+    fast: float
+    timeout: float
+    alarms: Mapping[str, AlarmType]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that the operator says."""
+
+    id: str
+    name: Text
+    language: Literal["en", "zh"]
+    agent: str
+    state: Path
+    broker: Broker
+    root: str
+    rate: float
+    areas: Mapping[str, Text]
+    devices: Mapping[str, Device]
+    catalog: Catalog
+
+
+class _Site(Strict):
+    id: str = Field(pattern=_ID)
+    name: TextEntry
+    language: Literal["en", "zh"] = "zh"
+
+
+class _Agent(Strict):
+    id: str = Field(default="edge-1", pattern=_ID)
+    state: Path | None = None
+    drivers: tuple[Path, ...] = ()
+
+
+class _Feed(Strict):
+    broker: str
+    root: str = Field(default="floor", pattern=_ID)
+    username: str | None = None
+    password_secret: str | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    rate: float = Field(default=200.0, gt=0, le=2000)
+
+
+class _Area(Strict):
+    name: TextEntry
+
+
+class _Override(Strict):
+    enabled: bool = True
+    severity: Severity | None = None
+    limit: float | None = None
+    limits: dict[Severity, float] = Field(default_factory=dict)
+    on_delay: float | None = Field(default=None, ge=0)
+    off_delay: float | None = Field(default=None, ge=0)
+    deadband: float | None = Field(default=None, ge=0)
+
+
+class _Contact(Strict):
+    point: str
+    active: Literal["open", "closed"] = "closed"
+
+
+class _Device(Strict):
+    url: str
+    driver: str
+    name: TextEntry
+    area: str | None = None
+    interval: float | None = Field(default=None, ge=0.1, le=3600)
+    fast: float | None = Field(default=None, ge=0.1, le=3600)
+    timeout: float = Field(default=2.0, gt=0, le=60)
+    alarms: dict[str, _Override] = Field(default_factory=dict)
+    contacts: dict[str, _Contact] = Field(default_factory=dict)
+
+
+class _File(Strict):
+    site: _Site
+    feed: _Feed
+    agent: _Agent = Field(default_factory=lambda: _Agent())
+    areas: dict[str, _Area] = Field(default_factory=dict)
+    devices: dict[str, _Device] = Field(default_factory=dict)
+
+
+FAST: Final = 1.0
+"""Interval of power devices while power is abnormal, s."""
+
+
+def load(folder: Path, shipped: Path) -> Site:
+    """Read the site in `folder` with the drivers of `shipped` and of the site's own drivers folders.
+
+    Raises:
+        Mistakes: everything that is wrong in the site's files and in all drivers.
+    """
+    mistakes: list[Mistake] = []
+    document = _merged(folder, mistakes)
+    found, wrong = check(document, _File, document.data)
+    mistakes += [_placed(folder, mistake) for mistake in wrong]
+    own = tuple(folder / path for path in found.agent.drivers) if isinstance(found, _File) else ()
+    for path in own:
+        if not path.is_dir():
+            mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
+    catalog = Catalog({}, {})
+    try:
+        catalog = driverfiles.load([shipped, *own])
+    except Mistakes as error:
+        mistakes += error.found
+    if not isinstance(found, _File):
+        raise Mistakes(mistakes)
+    reader = _Reader(document, found, catalog, folder)
+    site = reader.site()
+    if mistakes or reader.mistakes:
+        raise Mistakes(mistakes + reader.mistakes)
+    return site
+
+
+def _placed(folder: Path, mistake: Mistake) -> Mistake:
+    return mistake if mistake.file else replace(mistake, file=str(folder))
+
+
+def _merged(folder: Path, mistakes: list[Mistake]) -> Document:
+    """Join all files of the folder; the same key in two of them is a mistake."""
+    files: list[Document] = []
+    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    if not paths:
+        mistakes.append(
+            Mistake(str(folder), 0, "", "no *.toml in this folder" if folder.is_dir() else "no such folder")
+        )
+    for path in paths:
+        try:
+            files.append(read(path))
+        except Mistakes as error:
+            mistakes += error.found
+    data: dict[str, Any] = {}
+    owners: dict[Path_, Document] = {}
+    for document in files:
+        for key, value in document.data.items():
+            if isinstance(value, dict) and isinstance(data.get(key, {}), dict):
+                for name, entry in value.items():
+                    if (key, name) in owners:
+                        mistakes.append(document.mistake((key, name), f"stands in {owners[key, name].file} already"))
+                    data.setdefault(key, {})[name] = entry
+                    owners[key, name] = document
+            else:
+                data[key] = value
+            owners.setdefault((key,), document)
+    return _Joined(str(folder), data, {}, owners)
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined(Document):
+    """A document whose keys stand in several files."""
+
+    owners: Mapping[Path_, Document]
+
+    def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
+        """Say what is wrong in the file in which the key stands."""
+        owner = self.owners.get(tuple(path[:2])) or self.owners.get(tuple(path[:1]))
+        return owner.mistake(path, text) if owner else Mistake(self.file, 0, ".".join(map(str, path)), text)
+
+
+class _Reader:
+    """Compiles the checked tables into the site model."""
+
+    def __init__(self, document: Document, file: _File, catalog: Catalog, folder: Path) -> None:
+        self._document, self._file, self._catalog, self._folder = document, file, catalog, folder
+        self.mistakes: list[Mistake] = []
+
+    def _say(self, path: Path_, text: str) -> None:
+        self.mistakes.append(self._document.mistake(path, text))
+
+    def site(self) -> Site:
+        file = self._file
+        devices = {id: device for id, entry in file.devices.items() if (device := self._device(id, entry))}
+        if not file.devices:
+            self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
+        for area in file.areas:
+            self._id(("areas", area), area)
+        state = file.agent.state or Path(os.environ.get("STATE_DIRECTORY", STATE))
+        return Site(
+            file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
+            self._broker(file.feed), file.feed.root, file.feed.rate,
+            {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog,
+        )  # fmt: skip
+
+    def _id(self, path: Path_, id: str) -> None:
+        if not re.fullmatch(_ID, id):
+            self._say(path, "an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics")
+
+    def _broker(self, feed: _Feed) -> Broker:
+        parts = urlsplit(feed.broker)
+        host, port = parts.hostname or "", None
+        try:
+            port = parts.port
+        except ValueError as error:
+            self._say(("feed", "broker"), f"{error}")
+        if parts.scheme not in _BROKER_PORTS:
+            self._say(
+                ("feed", "broker"), f'unknown scheme "{parts.scheme}"{nearest(parts.scheme, list(_BROKER_PORTS))}'
+            )
+        if not host:
+            self._say(("feed", "broker"), "a host is missing: mqtts://broker.example:8883")
+        if parts.username or parts.password:
+            self._say(("feed", "broker"), "user and password do not stand in the URL; use username and password_secret")
+        password = self._secret(("feed", "password_secret"), feed.password_secret)
+        files = {name: self._path(name, getattr(feed, name)) for name in ("ca", "cert", "key")}
+        if (feed.cert is None) is not (feed.key is None):
+            self._say(("feed", "cert"), "cert and key stand together or not at all")
+        if parts.scheme == "mqtt" and any(files.values()):
+            self._say(("feed", "broker"), "certificates need mqtts://")
+        port = port or _BROKER_PORTS.get(parts.scheme, 1883)
+        return Broker(host, port, parts.scheme == "mqtts", feed.username, password, **files)
+
+    def _path(self, name: str, path: Path | None) -> Path | None:
+        """Find a certificate file: a systemd credential of that name, else relative to the folder."""
+        if path is None:
+            return None
+        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / path
+        found = credential if credential.is_file() else self._folder / path
+        if not found.is_file():
+            self._say(("feed", name), f"{found} is no file")
+        return found
+
+    def _secret(self, path: Path_, name: str | None) -> str | None:
+        if name is None:
+            return None
+        try:
+            value = secret(name, self._folder / "secrets")
+        except EndpointError as error:
+            self._say(path, str(error))
+            return None
+        if value is None:
+            self._say(path, f'secret "{name}" is missing: no systemd credential, no {self._folder / "secrets" / name}')
+        return value
+
+    def _device(self, id: str, entry: _Device) -> Device | None:
+        path: Path_ = ("devices", id)
+        self._id(path, id)
+        if id == "agent":
+            self._say(path, '"agent" is the agent itself; take another id')
+        if entry.area is not None and entry.area not in self._file.areas:
+            self._say((*path, "area"), f'unknown area "{entry.area}"{nearest(entry.area, list(self._file.areas))}')
+        endpoint = None
+        try:
+            endpoint = parse(entry.url, self._folder / "secrets")
+        except EndpointError as error:
+            self._say((*path, "url"), str(error))
+        driver = self._catalog.drivers.get(entry.driver)
+        if driver is None:
+            if self._catalog.drivers:
+                known = list(self._catalog.drivers)
+                self._say((*path, "driver"), f'unknown driver "{entry.driver}"{nearest(entry.driver, known)}')
+            return None
+        if endpoint is not None and endpoint.protocol != driver.protocol:
+            self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
+        driver = driver.wired(self._contacts(path, entry, driver))
+        alarms = self._alarms(path, entry, driver)
+        if endpoint is None:
+            return None
+        interval = entry.interval or driver.kind.interval
+        fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
+        return Device(
+            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), entry.timeout, alarms
+        )
+
+    def _contacts(self, path: Path_, entry: _Device, driver: Driver) -> dict[tuple[str, int], tuple[str, bool]]:
+        wired: dict[tuple[str, int], tuple[str, bool]] = {}
+        for key, contact in entry.contacts.items():
+            channel, _, number = key.rpartition(".")
+            channel = channel or next(iter(driver.channels), "contact")
+            where: Path_ = (*path, "contacts", key)
+            if channel not in driver.channels:
+                self._say(where, f'{driver.id} has no inputs "{channel}"')
+                continue
+            count = driver.channels[channel].count
+            if not number.isdecimal() or not 1 <= int(number) <= count:
+                self._say(where, f"{driver.id} has the inputs 1 to {count}")
+                continue
+            if driver.kind.point(contact.point) is None:
+                known = list(driver.kind.points)
+                self._say(where, f'unknown point "{contact.point}"{nearest(contact.point, known)}')
+                continue
+            wired[channel, int(number)] = (contact.point, contact.active == "open")
+        return wired
+
+    def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> dict[str, AlarmType]:
+        alarms = dict(driver.kind.alarms)
+        for id, override in entry.alarms.items():
+            where: Path_ = (*path, "alarms", id)
+            if id not in driver.kind.alarms:
+                self._say(where, f"{driver.kind.id} has no such alarm{nearest(id, list(driver.kind.alarms))}")
+            elif not override.enabled:
+                del alarms[id]
+            else:
+                alarms[id] = self._overridden(where, alarms[id], override)
+        return alarms
+
+    def _overridden(self, path: Path_, type: AlarmType, override: _Override) -> AlarmType:
+        limits = dict(override.limits)
+        known = {level.severity for level in type.levels if level.limit is not None}
+        if override.limit is not None and len(type.levels) == 1:
+            limits[type.levels[0].severity] = override.limit
+        elif override.limit is not None:
+            self._say((*path, "limit"), f"has several severities; write limits = {{ {type.levels[0].severity} = … }}")
+        for severity in limits:
+            if severity not in known:
+                self._say(path, f"has no limit for {severity} (it has: {', '.join(sorted(known)) or 'none'})")
+        if override.severity is not None and len(type.levels) > 1:
+            self._say((*path, "severity"), "has several severities of its own")
+        levels = tuple(
+            replace(
+                level,
+                limit=limits.get(level.severity, level.limit),
+                on_delay=level.on_delay if override.on_delay is None else override.on_delay,
+                severity=override.severity or level.severity,
+            )
+            for level in type.levels
+        )
+        return replace(
+            type,
+            levels=levels,
+            off_delay=type.off_delay if override.off_delay is None else override.off_delay,
+            deadband=type.deadband if override.deadband is None else override.deadband,
+        )

@@ -1,0 +1,133 @@
+"""What one device last said, whether it can be read, and whether it is what the site says it is. Pure.
+
+A poll that nothing answered makes every reading bad at once, which freezes its alarms; only after MISSES of them
+is the device unreachable, only after GOODS answers is it reachable again. Nothing is believed before the device
+has shown that it fits its driver; one that does not fit gives `identity = mismatch` and no other value.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edgeagent.catalog import Driver
+from edgeagent.config import Device
+from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity, text_of
+from edgeagent.readings import Answers, Missing, Quality, Reading, silence
+
+MISSES: Final = 3
+GOODS: Final = 2
+BACK_OFF_CAP: Final = 30.0
+"""A device that comes back is seen after this many seconds at the latest."""
+RECHECK: Final = 600.0
+"""The identity is asked again after this many seconds."""
+REACHABLE: Final = "reachable"
+IDENTITY: Final = "identity"
+_OWN: Final = frozenset({REACHABLE, IDENTITY})
+
+
+class DeviceState:
+    """One device of the site. `readings` is its part of the view, `observed` when it last answered (epoch s)."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.driver = device.driver
+        self.readings: dict[str, Reading] = {}
+        self.observed: float | None = None
+        self.facts: dict[str, str | None] = {}
+        self.misses = 0
+        self.reason: Missing | None = None
+        self._goods = GOODS
+        self._last: Answers | None = None
+        self._checked: float | None = None
+
+    def wants(self, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what to ask next: addresses to get and subtrees to walk."""
+        driver = self.device.driver
+        if not self._doubtful(now):
+            return self.driver.gets, self.driver.walks
+        asked = (SYS_OBJECT_ID, SYS_DESCR) if driver.protocol == "snmp" else ()
+        known = (address for item in driver.identity for address in item.addresses)
+        gets = dict.fromkeys((*asked, *driver.identify.addresses, *known, *driver.gets))
+        return tuple(gets), driver.walks
+
+    def interval(self, hasten: bool) -> float:  # noqa: FBT001 - a wish, not a mode
+        """Return the seconds until the next poll: faster while abnormal, soon after a miss, slower when dead."""
+        own = self.device.fast if hasten else self.device.interval
+        if self.misses >= MISSES:
+            return min(max(own, BACK_OFF_CAP), own * 2.0 ** (self.misses - MISSES + 1))
+        return min(own, 2.0) if self.misses or self._goods < GOODS else own
+
+    def take(self, answers: Answers, now: float) -> frozenset[str]:
+        """Take the answers of one poll; return the ids of the points whose reading is another one now."""
+        missing = silence(answers)
+        if missing is not None:
+            return self._missed(missing, now)
+        changed = self._answered(now)
+        if answers == self._last:
+            self.observed = now
+            return changed
+        if self._doubtful(now) and any(address in answers for address in self._proof()):
+            verdict = fits(self.device.driver, answers) if self._needs_proof() else True
+            if verdict is None:
+                return changed | self._missed(Missing.TIMEOUT, now)
+            self._checked = now if verdict else None
+            changed |= self._replace({IDENTITY: Reading("match" if verdict else "mismatch", now)})
+            self._know(answers, now)
+            if not verdict:
+                return changed | self._all_bad("profile-mismatch", now)
+        self._last, self.observed = answers, now
+        return changed | self._replace(decode(self.driver, answers, now))
+
+    def _needs_proof(self) -> bool:
+        identify = self.device.driver.identify
+        return bool(identify.addresses or identify.sys_object_ids or identify.sys_descr)
+
+    def _proof(self) -> tuple[str, ...]:
+        return (SYS_OBJECT_ID, *self.device.driver.identify.addresses) if self._needs_proof() else self.driver.gets
+
+    def _doubtful(self, now: float) -> bool:
+        return self._checked is None or now - self._checked >= RECHECK
+
+    def _know(self, answers: Answers, now: float) -> None:
+        object_id = answers.get(SYS_OBJECT_ID)
+        if isinstance(object_id, str) and not isinstance(object_id, Missing):
+            self.driver = self.device.driver.on(object_id)
+        self.facts = known(self.driver, answers, now)
+
+    def _answered(self, now: float) -> frozenset[str]:
+        self.misses, self.reason = 0, None
+        self._goods = min(self._goods + 1, GOODS)
+        reachable = self.readings.get(REACHABLE)
+        if self._goods >= GOODS and (reachable is None or reachable.value is not True):
+            return self._replace({REACHABLE: Reading(True, now)})
+        return frozenset()
+
+    def _missed(self, missing: Missing, now: float) -> frozenset[str]:
+        self.misses += 1
+        self.reason = missing
+        changed = self._all_bad(missing.value, now)
+        if self.misses < MISSES:
+            return changed
+        self._checked, self._goods = None, 0
+        return changed | self._replace({REACHABLE: Reading(False, now, Quality.GOOD, missing.value)})
+
+    def _all_bad(self, reason: str, now: float) -> frozenset[str]:
+        self._last = None
+        points = (self.readings.keys() | self.driver.points) - _OWN
+        return self._replace({id: Reading.bad(reason, now) for id in points})
+
+    def _replace(self, readings: dict[str, Reading]) -> frozenset[str]:
+        changed = frozenset(id for id, reading in readings.items() if not reading.same(self.readings.get(id)))
+        self.readings.update(readings)
+        return changed
+
+
+def known(driver: Driver, answers: Answers, now: float) -> dict[str, str | None]:
+    """Return what a device says of itself: vendor, model, serial, firmware and, over SNMP, its system group."""
+    facts = identity(driver, answers, now)
+    object_id, description = answers.get(SYS_OBJECT_ID), answers.get(SYS_DESCR)
+    if isinstance(object_id, str) and not isinstance(object_id, Missing):
+        facts["sysObjectID"] = object_id
+    if isinstance(description, bytes):
+        facts["sysDescr"] = text_of(description)
+    return facts

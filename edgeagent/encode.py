@@ -1,0 +1,193 @@
+"""The inverse of decode: which raw answers make a driver read the wanted values. Pure.
+
+The simulator serves what this gives, and a drill puts it between link and decode.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from edgeagent.catalog import Driver, Item, PointType
+from edgeagent.decode import PHASES
+from edgeagent.readings import Answers, Missing, Raw, Value
+
+_WORD: Final = 0xFFFF
+_WIDTH: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
+_NIBBLES: Final = {"warning": 2, "shutdown": 3, "trip": 4}
+_HEALTHY: Final = 1
+
+
+class EncodeError(ValueError):
+    """A value that this driver has no raw answer for; the message says what it would take."""
+
+
+def encode(driver: Driver, values: Mapping[str, Value], image: Answers) -> dict[str, Raw]:
+    """Return the raw answers to change in `image` so that the driver reads `values` (canonical units).
+
+    `Missing.ABSENT` takes an object out (rows of alarm tables). Registers that hold several points keep
+    the bits of the others.
+
+    Raises:
+        EncodeError: for a point that the driver lacks or a value that it cannot say.
+    """
+    changes: dict[str, Raw] = {}
+    for id, value in values.items():
+        for point, part in _parts(driver, id, value):
+            known = {**image, **changes}
+            items = [item for item in driver.items if item.point == point and item.code != "when"]
+            if driver.kind.point(point) is not None and _is_set(driver, point):
+                changes.update(_set(point, items, part, known))
+            else:
+                changes.update(_one(items[0], part, known))
+    return changes
+
+
+def _is_set(driver: Driver, id: str) -> bool:
+    point = driver.kind.point(id)
+    return point is not None and point.type is PointType.SET
+
+
+def _parts(driver: Driver, id: str, value: Value) -> Iterator[tuple[str, Value]]:
+    """Spread a value over the phases where the driver has only these."""
+    given = {item.point for item in driver.items if item.code != "when"}
+    if id in given:
+        yield id, value
+        return
+    rows = [f"{id}.{phase}" for phase in PHASES if f"{id}.{phase}" in given]
+    point = driver.kind.point(id)
+    if not rows or point is None:
+        raise EncodeError(f"{driver.id} has no point {id} that could be set")
+    for row in rows:
+        yield row, value / len(rows) if point.aggregate == "sum" and isinstance(value, (int, float)) else value
+
+
+def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
+    raw = _raw(item, value)
+    if isinstance(raw, bytes) and len(item.addresses) > 1:
+        padded = raw.ljust(len(item.addresses))
+        return {address: padded[place] for place, address in enumerate(item.addresses)}
+    if not isinstance(raw, int):
+        return {item.addresses[0]: raw}
+    if raw in item.sentinels:
+        raise EncodeError(f"{item.point} = {value} would be the raw value {raw}, which means {item.sentinels[raw]}")
+    raw = _merged(item, raw, image)
+    words = _WIDTH.get(item.type)
+    if words is None:
+        return {item.addresses[0]: raw}
+    if not -(1 << 16 * words - 1) <= raw < 1 << 16 * words:
+        raise EncodeError(f"{item.point} = {value} does not fit into {item.type}")
+    raw &= (1 << 16 * words) - 1
+    parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
+    return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
+
+
+def _raw(item: Item, value: Value) -> int | bytes | str | float:
+    if item.code == "enum":
+        for key, word in item.enum.items():
+            if word == value:
+                return key if isinstance(key, int) else key.encode()
+        known = ", ".join(str(word) for word in dict.fromkeys(item.enum.values()))
+        raise EncodeError(f"{item.point} = {value} is none of {known}")
+    if item.code == "flag":
+        return _flag(item, value is not item.invert)
+    if item.code == "text":
+        return str(value).encode()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise EncodeError(f"{item.point} = {value} is not a number")
+    number = (value - item.offset) / item.scale
+    if item.type == "f32":
+        return int.from_bytes(struct.pack(">f", number), "big")
+    return round(number)
+
+
+def _flag(item: Item, on: bool) -> int:  # noqa: FBT001 - the flag is the value
+    if item.equals is None:
+        return int(on)
+    return min(item.equals) if on else next(raw for raw in range(len(item.equals) + 1) if raw not in item.equals)
+
+
+def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
+    """Spread the members over the sources of the set, each to the first that knows it; the others are cleared."""
+    left = set(value) if isinstance(value, frozenset) else {str(value)} - {""}
+    changes: dict[str, Raw] = {}
+    for item in items:
+        own = {member for member in left if member in _members(item)}
+        if item.code == "code":
+            own = set(sorted(own)[:1])
+        changes.update(_SETS[item.code](item, own, {**image, **changes}))
+        left -= own
+    if left:
+        known = sorted({member for item in items for member in _members(item)})
+        raise EncodeError(f"{point} cannot show {', '.join(sorted(left))} (known: {', '.join(known)})")
+    return changes
+
+
+def _members(item: Item) -> set[str]:
+    if item.code == "gencomm-alarms":
+        return {f"{name}.{grade}" for row in item.names for name in row if name for grade in _NIBBLES}
+    if item.code == "alarm":
+        return {item.alarm}
+    return {str(name) for name in item.enum.values()} - {""}
+
+
+def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    root = item.walk or ""
+    changes: dict[str, Raw] = {address: Missing.ABSENT for address in image if address.startswith(root + ".")}
+    keys = {name: key for key, name in reversed(list(item.enum.items()))}
+    for number, member in enumerate(sorted(members), 1):
+        changes[f"{root}.{number}"] = f"{item.below}.{keys[member]}"
+    changes[root] = len(members)
+    return changes
+
+
+def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    for key, name in item.enum.items():
+        if (name in members) if members else name == "":
+            return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
+    return {item.addresses[0]: 0}
+
+
+def _flag_string(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    old = image.get(item.addresses[0], b"")
+    flags = bytearray(old if isinstance(old, bytes) and not set(old) - set(b"01") else b"").ljust(64, b"0")
+    for place, name in item.enum.items():
+        if name:
+            flags[int(place) - 1] = ord("1") if name in members else ord("0")
+    return {item.addresses[0]: bytes(flags)}
+
+
+def _gencomm(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    changes: dict[str, Raw] = {}
+    for address, names in zip(item.addresses, item.names, strict=True):
+        word = 0
+        for name in names:
+            grade = next((grade for grade in _NIBBLES if f"{name}.{grade}" in members), None)
+            word = word << 4 | (_NIBBLES[grade] if grade else _HEALTHY)
+        changes[address] = word
+    return changes
+
+
+def _alarm(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    raw = _flag(item, (item.alarm in members) is not item.invert)
+    return {item.addresses[0]: _merged(item, raw, image)}
+
+
+def _merged(item: Item, raw: int, image: Answers) -> int:
+    """Put the bits of one item into a register and leave the others as they are."""
+    if item.bits is None:
+        return raw
+    low, high = item.bits
+    mask = (1 << high - low + 1) - 1 << low
+    old = image.get(item.addresses[0], 0)
+    return (old if isinstance(old, int) else 0) & ~mask | raw << low & mask
+
+
+_SETS: Final[Mapping[str, Callable[[Item, set[str], Answers], dict[str, Raw]]]] = {
+    "rows": _rows,
+    "code": _code,
+    "flag-string": _flag_string,
+    "gencomm-alarms": _gencomm,
+    "alarm": _alarm,
+}

@@ -1,0 +1,153 @@
+"""When each device is asked. Asks are gathered in slots, answers are handed on together, dead devices cost the others nothing.
+
+One timer serves all devices: it wakes at the next slot that has something due, starts all polls of that slot on
+their links and sleeps again. A device has at most one poll under way. What came back between two turns of the
+event loop is delivered as one list, so that one pass and one commit serve it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import heapq
+import itertools
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from edgeagent.devices import DeviceState
+from edgeagent.endpoint import Endpoint
+from edgeagent.links import Link, Plan, Target
+from edgeagent.readings import Answers
+
+SLOT: Final = 0.05
+"""Polls that are due within this many seconds are asked together."""
+FIRST_ROUND: Final = 1.0
+"""The first polls are spread over this many seconds at most."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One device on its link. `due` is loop time."""
+
+    state: DeviceState
+    link: Link
+    target: Target
+    due: float
+    busy: bool = False
+    gone: bool = False
+    plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = field(default_factory=dict)
+
+    def plan(self, now: float) -> Plan:
+        wanted = self.state.wants(now)
+        plan = self.plans.get(wanted)
+        if plan is None:
+            plan = self.plans[wanted] = Plan(*wanted)
+        return plan
+
+
+class Poller:
+    """Asks devices in slots and delivers their answers in lists."""
+
+    def __init__(
+        self,
+        link_of: Callable[[Endpoint], Link],
+        deliver: Callable[[list[tuple[DeviceState, Answers]]], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._link_of, self._deliver, self._now = link_of, deliver, now
+        self._watches: dict[str, _Watch] = {}
+        self._heap: list[tuple[float, int, _Watch]] = []
+        self._order = itertools.count()
+        self._inbox: list[tuple[DeviceState, Answers]] = []
+        self._hastened: frozenset[str] = frozenset()
+        self._wake = asyncio.Event()
+        self.turns = 0
+        """Grows with every turn of the timer: the watchdog looks at it."""
+
+    @property
+    def states(self) -> Mapping[str, DeviceState]:
+        """All devices by id."""
+        return {id: watch.state for id, watch in self._watches.items()}
+
+    def watch(self, states: Iterable[DeviceState]) -> None:
+        """Begin with these devices, spread over the first second."""
+        start = asyncio.get_running_loop().time()
+        fresh = list(states)
+        spread = min(FIRST_ROUND, SLOT * (len(fresh) - 1) / 20)
+        for state in fresh:
+            device = state.device
+            target = Target(device.id, device.endpoint, device.driver.quirks, device.timeout)
+            share = zlib.crc32(device.id.encode()) / 0xFFFFFFFF
+            watch = _Watch(state, self._link_of(device.endpoint), target, start + share * spread)
+            self._watches[device.id] = watch
+            self._push(watch, watch.due)
+        self._wake.set()
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Stop asking these devices."""
+        for id in ids:
+            self._watches.pop(id).gone = True
+
+    def hasten(self, ids: frozenset[str]) -> None:
+        """Ask these devices at their fast interval, all others at their own."""
+        soon = asyncio.get_running_loop().time()
+        for id in ids - self._hastened:
+            watch = self._watches.get(id)
+            if watch is not None:
+                self._push(watch, min(watch.due, soon + watch.state.interval(hasten=True)))
+        self._hastened = ids
+
+    def now(self, id: str) -> None:
+        """Ask one device at once."""
+        watch = self._watches.get(id)
+        if watch is not None:
+            self._push(watch, asyncio.get_running_loop().time())
+
+    async def run(self) -> None:
+        """Serve the timer until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.turns += 1
+            self._wake.clear()
+            pause = self._heap[0][0] - loop.time() if self._heap else 1.0
+            if pause > 0:
+                try:
+                    # Woken early only by an earlier due time; at least once a second for the watchdog.
+                    await asyncio.wait_for(self._wake.wait(), min(pause, 1.0))
+                except TimeoutError:
+                    pass
+                continue
+            self._ask_due(loop.time() + SLOT)
+            await asyncio.sleep(0)
+
+    def _ask_due(self, until: float) -> None:
+        now = self._now()
+        while self._heap and self._heap[0][0] <= until:
+            due, _, watch = heapq.heappop(self._heap)
+            if watch.gone or due != watch.due:
+                continue
+            self._push(watch, due + watch.state.interval(watch.state.device.id in self._hastened), until - SLOT)
+            if not watch.busy:
+                watch.busy = True
+                watch.link.ask(watch.target, watch.plan(now), functools.partial(self._done, watch))
+
+    def _push(self, watch: _Watch, due: float, late: float | None = None) -> None:
+        """Plan the next poll; a device that fell behind by more than a poll starts a new count."""
+        watch.due = due if late is None or due > late else late + SLOT
+        heapq.heappush(self._heap, (watch.due, next(self._order), watch))
+        if self._heap[0][2] is watch:
+            self._wake.set()
+
+    def _done(self, watch: _Watch, answers: Answers) -> None:
+        watch.busy = False
+        if watch.gone:
+            return
+        if not self._inbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._inbox.append((watch.state, answers))
+
+    def _flush(self) -> None:
+        inbox, self._inbox = self._inbox, []
+        self._deliver(inbox)

@@ -1,0 +1,207 @@
+"""TOML files with places: what is wrong is said as `file:line: key: what, nearest valid word`, all of it at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeagent.endpoint import nearest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """One thing that is wrong in a file. `line` is 1-based, 0 when it is the whole file."""
+
+    file: str
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """Spell it as compilers do."""
+        return ": ".join(
+            part for part in (f"{self.file}:{self.line}" if self.line else self.file, self.key, self.text) if part
+        )
+
+
+class Mistakes(Exception):  # noqa: N818 - it is many
+    """All that is wrong, sorted by place."""
+
+    def __init__(self, found: Iterable[Mistake]) -> None:
+        self.found = tuple(sorted(set(found)))
+        super().__init__("\n".join(map(str, self.found)))
+
+
+class Strict(BaseModel):
+    """A table of a file: unknown keys are mistakes, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, coerce_numbers_to_str=False)
+
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file that knows where its keys stand."""
+
+    file: str
+    data: dict[str, Any]
+    places: dict[Path_, int]
+
+    def line(self, path: Sequence[str | int]) -> int:
+        """Return the line of the deepest part of the path that has one of its own."""
+        for length in range(len(path), 0, -1):
+            line = self.places.get(tuple(path[:length]))
+            if line is not None:
+                return line
+        return 1
+
+    def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
+        """Say what is wrong at a key."""
+        return Mistake(self.file, self.line(path), dotted(path), text)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Spell a path as a person would write it in the file."""
+    return ".".join(
+        str(part) if not isinstance(part, str) or re.fullmatch(r"[\w-]+", part) else f'"{part}"' for part in path
+    )
+
+
+def read(path: Path, name: str | None = None) -> Document:
+    """Parse one file.
+
+    Raises:
+        Mistakes: when it cannot be read or is not TOML.
+    """
+    file = name or str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Mistakes([Mistake(file, 0, "", f"cannot be read: {error}")]) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"\(at line (\d+)", str(error))
+        line = int(match.group(1)) if match else len(text.splitlines())
+        raise Mistakes([Mistake(file, line, "", re.sub(r" \(at .*\)$", "", str(error)))]) from error
+    return Document(file, data, _places(text))
+
+
+_HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY: Final = re.compile(
+    r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+))*)\s*=(.*)$"""
+)
+_PART: Final = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([\w-]+))\s*\.?""")
+_STRING: Final = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.S)
+
+
+def _places(text: str) -> dict[Path_, int]:
+    """Find the line of every key. Values that span lines belong to the line their key stands on."""
+    places: dict[Path_, int] = {}
+    counts: dict[Path_, int] = {}
+    # Strings and comments keep their length but lose what could look like structure.
+    bare = _STRING.sub(
+        lambda m: re.sub(r"[\[\]{}#]", "_", m.group()) if not m.group().startswith("#") else " " * len(m.group()), text
+    )
+    table: Path_ = ()
+    depth = 0
+    multiline = False
+    for number, (line, raw) in enumerate(zip(bare.splitlines(), text.splitlines(), strict=True), 1):
+        if multiline:
+            multiline = (raw.count('"""') + raw.count("'''")) % 2 == 0
+            continue
+        if depth == 0:
+            header = _HEADER.match(line)
+            if header and "=" not in line.split("]", 1)[0]:
+                table = _parts(_HEADER.match(raw).group(2) if _HEADER.match(raw) else header.group(2))  # type: ignore[union-attr]
+                if header.group(1) == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                    table = (*table, counts[table])
+                places.setdefault(table, number)
+                continue
+            key = _KEY.match(line)
+            if key is None:
+                continue
+            raw_key = _KEY.match(raw)
+            path = (*table, *_parts((raw_key or key).group(1)))
+            for length in range(len(table) + 1, len(path) + 1):
+                places.setdefault(path[:length], number)
+            value = key.group(2)
+        else:
+            value = line
+        depth += value.count("[") + value.count("{") - value.count("]") - value.count("}")
+        multiline = (raw.count('"""') + raw.count("'''")) % 2 == 1
+    return places
+
+
+def _parts(text: str) -> Path_:
+    return tuple(next(group for group in match.groups() if group is not None) for match in _PART.finditer(text))
+
+
+def check(
+    document: Document, model: type[BaseModel], data: Any, at: Path_ = ()
+) -> tuple[BaseModel | None, list[Mistake]]:  # noqa: ANN401
+    """Validate a part of a document; return the model or what is wrong with it."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [
+            document.mistake((*at, *_clean(each["loc"])), _explain(model, each))
+            for each in typing.cast("list[dict[str, Any]]", error.errors(include_url=False))
+        ]
+
+
+def _clean(loc: tuple[str | int, ...]) -> Path_:
+    return tuple(part for part in loc if part != "[key]")
+
+
+def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+    loc, kind = error["loc"], error["type"]
+    if kind == "extra_forbidden":
+        return f"unknown key{nearest(str(loc[-1]), _fields(model, loc[:-1]))}"
+    if kind == "missing":
+        return "is missing"
+    if kind in ("literal_error", "enum"):
+        known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+        return f'"{error["input"]}" is not known{nearest(str(error["input"]), known)}'
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return message[0].lower() + message[1:] if message.startswith("Input") else message
+
+
+def _fields(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """List the keys that are legal in the table at `loc`."""
+    current: Any = model
+    for part in loc:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
+            if field is None:
+                return []
+            current = _inner(field.annotation)
+        else:
+            arguments = typing.get_args(current)
+            if not arguments:
+                return []
+            current = _inner(arguments[-1] if arguments[-1] is not Ellipsis else arguments[0])
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [f.alias or name for name, f in current.model_fields.items()]
+    return []
+
+
+def _inner(annotation: Any) -> Any:  # noqa: ANN401
+    """Take None and Annotated off a type."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _inner(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(annotation) if option is not type(None)]
+        return _inner(next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), options[0]))
+    return annotation
