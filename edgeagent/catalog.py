@@ -123,6 +123,11 @@ class Kind:
     interval: float = 10.0
     power: bool = False
 
+    def owns(self, member: str) -> bool:
+        """Tell whether a member of the alarm set, its grade aside, has an alarm type or is a mere condition."""
+        known = self.alarms.keys() | self.conditions
+        return member in known or member.rpartition(".")[0] in known
+
     def point(self, id: str) -> Point | None:
         """Find the vocabulary entry for a point id, its phase or instance suffix aside."""
         if id in self.points:

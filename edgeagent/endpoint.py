@@ -58,7 +58,7 @@ class Endpoint:
         """Spell the URL without any secret."""
         user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.port else ""
+        port = f":{self.port}" if self.host else ""
         query = "&".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.scheme}://{user}{host}{port}{self.path}" + (f"?{query}" if query else "")
 
@@ -142,9 +142,9 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
     if parts.password:
         raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")
     if scheme == "snmp":
-        return _snmp(parts.hostname or "", port or default_port, user, options, secrets)
+        return _snmp(parts.hostname or "", default_port if port is None else port, user, options, secrets)
     endpoint = {"modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
-    return endpoint(scheme, parts.hostname or "", port or default_port, unquote(parts.path), user, options)
+    return endpoint(scheme, parts.hostname or "", default_port if port is None else port, unquote(parts.path), user, options)
 
 
 def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path | None) -> Endpoint:

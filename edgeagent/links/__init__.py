@@ -44,3 +44,24 @@ class Link(Protocol):
 
     async def run(self) -> None:
         """Own the socket, session or port until cancelled."""
+
+
+def open_link(endpoint: Endpoint) -> Link:
+    """Make the link for an endpoint's medium. A protocol's library is loaded only when a device needs it.
+
+    Raises:
+        ValueError: for a protocol that no link speaks.
+    """
+    if endpoint.protocol == "snmp":
+        from edgeagent.links.snmp import SnmpLink
+
+        return SnmpLink()
+    if endpoint.protocol == "modbus":
+        from edgeagent.links.modbus import ModbusLink
+
+        return ModbusLink(endpoint)
+    if endpoint.protocol == "host":
+        from edgeagent.links.host import HostLink
+
+        return HostLink()
+    raise ValueError(f"no link speaks {endpoint.protocol}")

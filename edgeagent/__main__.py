@@ -1,0 +1,5 @@
+"""python -m edgeagent."""
+
+from edgeagent.cli import main
+
+main()
