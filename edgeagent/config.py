@@ -6,6 +6,7 @@ here but the files themselves and the secrets they name.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,8 @@ class Site:
     areas: Mapping[str, Text]
     devices: Mapping[str, Device]
     catalog: Catalog
+    digest: str
+    """Of all files of the folder: tells two configurations apart."""
 
 
 class _Site(Strict):
@@ -212,6 +215,13 @@ class _Joined(Document):
         return owner.mistake(path, text) if owner else Mistake(self.file, 0, ".".join(map(str, path)), text)
 
 
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.toml")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 class _Reader:
     """Compiles the checked tables into the site model."""
 
@@ -233,7 +243,7 @@ class _Reader:
         return Site(
             file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
             self._broker(file.feed), file.feed.root, file.feed.rate,
-            {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog,
+            {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
         )  # fmt: skip
 
     def _id(self, path: Path_, id: str) -> None:

@@ -247,6 +247,8 @@ def _code(item: Item, answers: Answers) -> Value:
     raw = answers.get(item.addresses[0], Missing.TIMEOUT)
     if isinstance(raw, Missing):
         return _none_if_absent(raw)
+    if raw in item.sentinels:
+        return frozenset()
     number = int(_integer(item, answers))
     member = str(item.enum.get(number, "" if number == 0 else f"unknown-{number}"))
     return frozenset({member} if member else ())
@@ -288,7 +290,7 @@ def _alarm(item: Item, answers: Answers) -> Value:
     raw = answers.get(item.addresses[0], Missing.TIMEOUT)
     if isinstance(raw, Missing):
         return _none_if_absent(raw)
-    return frozenset({item.alarm} if _flag(item, answers) else ())
+    return frozenset({item.alarm} if raw not in item.sentinels and _flag(item, answers) else ())
 
 
 def _none_if_absent(missing: Missing) -> frozenset[str]:
@@ -314,26 +316,27 @@ NAMED: Final = frozenset({"flag-string", "gencomm-alarms"})
 
 
 def _drop_phantoms(readings: dict[str, Reading], now: float, origin: str | None) -> None:
-    """Drop rows 2 and 3 that a card shows for a unit with fewer phases (NetMan, Phoenixtec: 0 or -1).
+    """Drop rows 2 and 3 that a card shows for a single-phase unit (NetMan, Phoenixtec: 0 or -1).
 
-    A row is a phantom when the output has nothing there, and neither has its own side: a lost input
-    phase of a three-phase unit stays visible, since the output's row is alive.
+    Only both together while row 1 of the output is alive: one dead row beside a living one is a lost phase.
+    Another side is dropped with the output's rows when its own are as empty: a unit with three phases in and
+    one out keeps its input.
     """
-    for phase in PHASES[1:]:
-        if _empty(readings, phase, "output"):
-            for side in ("input", "output", "bypass"):
-                if _empty(readings, phase, side):
-                    for id in _row(readings, phase, side):
-                        readings[id] = Reading.bad("not-fitted", now, origin)
+    if _empty(readings, "output", ("l1",)) or not _empty(readings, "output", PHASES[1:]):
+        return
+    for side in ("output", "input", "bypass"):
+        if _empty(readings, side, PHASES[1:]):
+            for id in _rows_of(readings, side, PHASES[1:]):
+                readings[id] = Reading.bad("not-fitted", now, origin)
 
 
-def _row(readings: Mapping[str, Reading], phase: str, side: str) -> list[str]:
-    return [id for id in readings if id.startswith(side + ".") and id.endswith("." + phase)]
+def _rows_of(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> list[str]:
+    return [id for id in readings if id.startswith(side + ".") and id.endswith(phases)]
 
 
-def _empty(readings: Mapping[str, Reading], phase: str, side: str) -> bool:
-    row = [readings[id] for id in _row(readings, phase, side)]
-    return all(r.value in (0, None) and r.reason not in (Missing.TIMEOUT, Missing.MALFORMED) for r in row)
+def _empty(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> bool:
+    rows = [readings[id] for id in _rows_of(readings, side, phases)]
+    return all(r.value in (0, None) and r.reason not in (Missing.TIMEOUT, Missing.MALFORMED) for r in rows)
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {"min": min, "max": max, "sum": sum}

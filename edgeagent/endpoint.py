@@ -35,7 +35,7 @@ class Endpoint:
     path: str = ""
     user: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def protocol(self) -> str:

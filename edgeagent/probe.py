@@ -78,9 +78,9 @@ async def probe(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, tim
     Raises:
         NoAnswer, NoDriver.
     """
-    async with _opened(endpoint) as link:
+    async with opened(endpoint) as link:
         if driver is None:
-            driver = await _identify(catalog, link, endpoint, timeout)
+            driver = await identify(catalog, link, endpoint, timeout)
         target = Target("probe", endpoint, driver.quirks, timeout)
         asked = (SYS_OBJECT_ID, SYS_DESCR) if driver.protocol == "snmp" else ()
         own = (address for item in driver.identity for address in item.addresses)
@@ -103,7 +103,8 @@ async def ask(link: Link, target: Target, plan: Plan) -> Answers:
 
 
 @contextlib.asynccontextmanager
-async def _opened(endpoint: Endpoint) -> AsyncIterator[Link]:
+async def opened(endpoint: Endpoint) -> AsyncIterator[Link]:
+    """Open the link of an endpoint for as long as the context lasts."""
     link = open_link(endpoint)
     running = asyncio.create_task(link.run())
     try:
@@ -113,7 +114,12 @@ async def _opened(endpoint: Endpoint) -> AsyncIterator[Link]:
         await asyncio.wait([running])
 
 
-async def _identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: float) -> Driver:
+async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: float) -> Driver:
+    """Find the driver of the highest rank that fits what answers.
+
+    Raises:
+        NoAnswer, NoDriver.
+    """
     drivers = [driver for driver in catalog.drivers.values() if driver.protocol == endpoint.protocol]
     if endpoint.protocol == "snmp":
         return await _identify_snmp(drivers, link, endpoint, timeout)

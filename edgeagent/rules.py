@@ -1,7 +1,7 @@
 """Conditions over the readings of one device: what an alarm type, a doubt or a derived flag says in its `when`.
 
     source = battery and battery.time > 0        output.load > limit        alarms has overload
-    mode in [auto, test]        not reachable     bad(temperature)           absent(battery.time)
+    mode in [auto, test]        not reachable     bad(temperature)           absent(battery.time)     unknown(alarms)
 
 The truth has three values to the outside: True, False and None. None means that a needed reading is bad: it
 neither raises nor clears. Inside there is a fourth, "absent": the device has no such object and never will.
@@ -10,7 +10,8 @@ An `and` with an absent side is absent, because what it demands cannot be shown.
 
 A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round.
 `bad(x)` is true when the device itself says that x is broken, never for silence. `absent(x)` is true when the
-device has no x. On the right of = and != a name is an enum word; on the right of an order it is a point.
+device has no x. `unknown(x)` is true whenever x has no value, for whatever reason, so that a witness that
+cannot be read need not silence another one. On the right of = and != a name is an enum word; on the right of an order it is a point.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class _Flag:
 
 @dataclass(frozen=True, slots=True)
 class _Asks:
-    """`bad(point)` or `absent(point)`: a question about the reading, not about its value."""
+    """`bad(point)`, `absent(point)` or `unknown(point)`: a question about the reading, not about its value."""
 
     word: str
     point: str
@@ -135,7 +136,9 @@ class _Asks:
     def truth(self, scope: _Scope) -> Truth:
         reading = scope.readings.get(self.point)
         if reading is None:
-            return self.word == "absent"
+            return self.word != "bad"
+        if self.word == "unknown":
+            return _gap(reading) is not True
         if reading.quality is not Quality.BAD:
             return False
         if reading.reason in _SILENT:
@@ -315,7 +318,7 @@ class _Parser:
 
     def _test(self) -> _Node:
         point = self._name("a point")
-        if point in ("bad", "absent") and self._take("("):
+        if point in ("bad", "absent", "unknown") and self._take("("):
             asked = self._name("a point")
             self._need(")")
             return _Asks(point, asked)

@@ -1,0 +1,449 @@
+"""The agent: one pass from answers to the feed, and the few tasks that keep it going.
+
+    links → poller → DeviceState.take → Alarms.step → Store.commit → Feed
+
+`_take` is the pass. Everything else here starts, watches, reloads and stops. A bug ends the task group and so the
+process; systemd starts it again and the store gives back alarms, acknowledgements, timers and the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from edgeagent import __version__, messages, payloads, sdnotify
+from edgeagent.alarm import Alarm, Change
+from edgeagent.alarms import Alarms
+from edgeagent.catalog import Severity
+from edgeagent.clock import Clock
+from edgeagent.config import Site
+from edgeagent.devices import REACHABLE, DeviceState
+from edgeagent.endpoint import Endpoint
+from edgeagent.feed import Feed, Settings
+from edgeagent.inventory import AGENT, rules_of
+from edgeagent.links import Link, open_link
+from edgeagent.messages import Tree
+from edgeagent.broker import Broker
+from edgeagent.mqtt import Connection, Events, Will
+from edgeagent.poller import Poller
+from edgeagent.readings import Answers, Quality, Reading, Value
+from edgeagent.requests import carry_out
+from edgeagent.store import Batch, Entry, Limits, Store, StoreError
+from edgeagent.tomlfile import Mistakes
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT: Final = 60.0
+HEARTBEAT_EXPIRY: Final = 180.0
+REFRESH: Final = 60.0
+"""A device's readings are said again after this many seconds, changed or not."""
+FIRST_PASS: Final = 30.0
+"""systemd hears READY after this many seconds even if a device has not answered yet."""
+_GRAVE: Final = frozenset({Severity.MAJOR, Severity.CRITICAL})
+
+
+class Agent:
+    """One site's agent. `load` reads the configuration again, for a reload."""
+
+    def __init__(self, site: Site, load: Callable[[], Site]) -> None:
+        self._site, self._load = site, load
+        self._clock = Clock()
+        self._started = self._clock.now()
+        self._store = Store(_file(site), Limits(), self._clock.now)
+        self._tree = Tree(site.root, site.id, site.agent)
+        self._feed = Feed(
+            Settings(self._tree, site.language, site.rate), self._store, self._connect, self._command,
+            clock=self._clock.now, on_trouble=self._trouble, on_announced=self._announced,
+        )  # fmt: skip
+        self._alarms = Alarms(rules_of(site))
+        self._poller = Poller(self._link, self._take, self._clock.now)
+        self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
+        self._view: dict[str, dict[str, Reading]] = {AGENT: {}}
+        self._listed: dict[str, Alarm] = {}
+        self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
+        self._waiting = set(site.devices)
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self._stop = asyncio.Event()
+        self._tasks: asyncio.TaskGroup
+
+    # Start and stop.
+
+    async def run(self) -> int:
+        """Run until told to stop; return the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._restore()
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._begin()
+                await self._stop.wait()
+                sdnotify.stopping()
+                log.info("stopping")
+                await self._feed.stop()
+                raise _Stopped
+        except* _Stopped:
+            pass
+        finally:
+            self._store.close()
+        return 0
+
+    def _restore(self) -> None:
+        """Take up where the last process stopped."""
+        now = self._clock.now()
+        rows = {key.partition("/")[2]: row for key, row in self._store.load_state("alarm/").items()}
+        self._alarms.restore(rows, now)
+        self._listed = dict(self._alarms.records())
+        self._feed.restore(self._listed.values())
+        log.info("boot %d of the store, %d alarms taken up", self._store.boot, len(self._listed))
+
+    def _begin(self) -> None:
+        self._say_site()
+        orphans = self._alarms.orphans()
+        if orphans:
+            self._commit(orphans)
+        self._watch(self._site)
+        self._tasks.create_task(self._poller.run(), name="poller")
+        self._tasks.create_task(self._feed.run(), name="feed")
+        self._tasks.create_task(self._keep_time(), name="time")
+        self._tasks.create_task(self._tell_systemd(), name="systemd")
+
+    def _watch(self, site: Site, ids: Iterable[str] | None = None) -> None:
+        states = [DeviceState(site.devices[id]) for id in (site.devices if ids is None else ids)]
+        for state in states:
+            self._view[state.device.id] = state.readings
+            self._say_availability(state)
+        self._poller.watch(states)
+
+    def _link(self, endpoint: Endpoint) -> Link:
+        """Return the link of a medium, opened when its first device comes."""
+        known = self._links.get(endpoint.medium)
+        if known is None:
+            link = open_link(endpoint)
+            known = self._links[endpoint.medium] = (link, self._tasks.create_task(link.run(), name=endpoint.medium))
+        return known[0]
+
+    def _connect(self, events: Events, will: Will) -> Connection:
+        broker, site = self._site.broker, self._site
+        return Connection(
+            Broker(
+                broker.host, broker.port, f"edge-{site.id}-{site.agent}", broker.username, broker.password,
+                broker.tls, broker.ca, broker.cert, broker.key,
+            ),
+            events,
+            will,
+        )  # fmt: skip
+
+    # The pass.
+
+    def _take(self, polled: list[tuple[DeviceState, Answers]]) -> None:
+        """Carry the answers of one turn all the way: readings, alarms, store, feed."""
+        now = self._clock.now()
+        changed: list[tuple[str, str]] = []
+        for state, answers in polled:
+            id = state.device.id
+            points = state.take(answers, now)
+            changed += ((id, point) for point in points)
+            if REACHABLE in points:
+                self._say_availability(state)
+            if points or now - self._said.get(id, (0.0, {}))[0] >= REFRESH:
+                self._say_readings(state, now)
+            self._waiting.discard(id)
+        self._judge(changed, now)
+
+    def _judge(self, changed: Iterable[tuple[str, str]], now: float) -> None:
+        self._commit(self._alarms.step(self._view, changed, now))
+
+    def _commit(self, changes: list[Change]) -> None:
+        """Hand what changed to the store, and through it to the feed; arm the timer for what is due next."""
+        now = self._clock.now()
+        touched = self._alarms.touched()
+        if touched or changes:
+            records = self._alarms.records()
+            gone = [self._listed.pop(id) for id in touched if id in self._listed and id not in records]
+            self._listed.update((id, records[id]) for id in touched if id in records)
+            self._feed.commit(
+                Batch(
+                    {f"alarm/{id}": self._alarms.store(id) for id in touched},
+                    [Entry("alarm", change.at, _journal(change)) for change in changes],
+                    [*self._feed.messages(changes, now), *self._feed.gone(gone, now)],
+                )
+            ).add_done_callback(self._committed)
+            self._poller.hasten(self._abnormal())
+        for change in changes:
+            log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
+        self._arm()
+
+    def _committed(self, done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        if error is not None and not isinstance(error, StoreError):
+            raise error
+        self._own("store", "ok" if error is None else "failing")
+
+    def _arm(self) -> None:
+        due = self._alarms.next_due()
+        if self._timer is not None:
+            self._timer.cancel()
+        if due is not None:
+            delay = max(0.0, due - self._clock.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._judge((), self._clock.now())
+
+    def _abnormal(self) -> frozenset[str]:
+        """Return the devices to poll faster: all of the power tree while something grave is up in it."""
+        devices = self._site.devices
+        power = frozenset(id for id, device in devices.items() if device.driver.kind.power)
+        grave = any(
+            not alarm.is_cleared and alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
+            for alarm in self._listed.values()
+            if alarm.resource in power
+        )
+        return power if grave else frozenset()
+
+    # What operators ask.
+
+    def _command(self, verb: str, request: Mapping[str, Any], by: str) -> Mapping[str, Any]:
+        now = self._clock.now()
+        if verb == "refresh":
+            for id in self._poller.states:
+                self._poller.now(id)
+            self._said.clear()
+            self._feed.say_again()
+            return {"devices": len(self._poller.states)}
+        id, changes = carry_out(self._alarms, verb, request, by, now)
+        self._commit(changes)
+        record = self._alarms.records().get(id)
+        return {"alarm_id": id, "state": "normal" if record is None else record.state.value}
+
+    # What the agent says of devices and of itself.
+
+    def _say_site(self) -> None:
+        now = self._clock.now()
+        for number, page in enumerate(payloads.inventory(self._site), 1):
+            self._feed.hold(messages.state(self._tree.inventory(number), page, now))
+        info: payloads.Info = {
+            "version": __version__,
+            "schema": payloads.SCHEMA,
+            "config": self._site.digest,
+            "boot": self._store.boot,
+            "started": messages.stamp(self._started),
+            "devices": len(self._site.devices),
+            "clock": self._clock_state(),
+        }
+        self._feed.hold(messages.state(self._tree.own("info"), info, now))
+
+    def _say_availability(self, state: DeviceState) -> None:
+        reading = state.readings.get(REACHABLE)
+        word: payloads.State = "unknown" if reading is None else "online" if reading.value is True else "offline"
+        said = payloads.availability(word, reading and reading.time, reading and reading.reason)
+        self._feed.hold(messages.state(self._tree.availability(state.device.id), said, self._clock.now()))
+
+    def _say_readings(self, state: DeviceState, now: float) -> None:
+        """Say a device's readings when one moved by more than its deadband, or when it is time to."""
+        id, kind = state.device.id, state.driver.kind
+        at, last = self._said.get(id, (0.0, {}))
+        if now - at < REFRESH and not any(
+            _moved(reading, last.get(point), kind.point(point)) for point, reading in state.readings.items()
+        ):
+            return
+        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _UNFIT}
+        units = {point: unit for point in shown if (found := kind.point(point)) and (unit := found.unit)}
+        newest = max((reading.time for reading in shown.values()), default=now)
+        payload = payloads.device_state(shown, units, newest, state.observed)
+        expires = now + max(HEARTBEAT_EXPIRY, 3 * state.device.interval)
+        self._feed.hold(messages.state(self._tree.state(id), payload, now, qos=0, expires=expires))
+        self._said[id] = (now, dict(state.readings))
+
+    def _say_health(self) -> None:
+        now, depth = self._clock.now(), self._store.depth()
+        states = self._poller.states.values()
+        health: payloads.Health = {
+            "time": messages.stamp(now),
+            "boot": self._store.boot,
+            "uptime": round(now - self._started, 1),
+            "seq": self._store.seq,
+            "outbox": {"events": depth.events, "bytes": depth.event_bytes, "age": depth.oldest and now - depth.oldest},
+            "quarantined": depth.quarantined,
+            "clock": self._clock_state(),
+            "counts": {
+                "devices": len(states),
+                "silent": sum(state.misses > 0 for state in states),
+                "alarms": sum(not alarm.is_cleared for alarm in self._listed.values()),
+            },
+            "trouble": [f"{id}: {reading.value}" for id, reading in self._view[AGENT].items() if _is_trouble(id, reading)],
+        }
+        own = self._tree.own("health")
+        self._feed.hold(messages.state(own, health, now, qos=0, expires=now + HEARTBEAT_EXPIRY))
+
+    def _clock_state(self) -> payloads.Clock:
+        synced = self._view[AGENT].get("clock.synced")
+        return {"synced": synced is None or synced.value is not False, "offset_ms": None}
+
+    def _own(self, point: str, value: Value) -> None:
+        """Note a reading of the agent itself, and judge it when it is another one."""
+        now = self._clock.now()
+        reading, last = Reading(value, now), self._view[AGENT].get(point)
+        if not reading.same(last):
+            self._view[AGENT][point] = reading
+            self._judge([(AGENT, point)], now)
+
+    def _trouble(self, kind: str, text: str) -> None:
+        log.warning("feed: %s: %s", kind, text)
+
+    def _announced(self, alarm_id: str, at: float) -> None:
+        self._alarms.announced(alarm_id, at)
+
+    # The clock, systemd, and a new configuration.
+
+    async def _keep_time(self) -> None:
+        """Look after the clock, the agent's own readings and the heartbeat, once a second."""
+        beat = 0.0
+        while True:
+            self._ticks += 1
+            step = self._clock.step()
+            if step:
+                log.warning("the system's clock was stepped by %.1f s", step)
+                self._alarms.shift(step)
+                self._arm()
+            depth, limits = self._store.depth(), Limits()
+            self._own("outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes)))
+            self._own("quarantine", depth.quarantined)
+            self._own("broker", self._feed.session)
+            self._own("clock.synced", _synced())
+            now = asyncio.get_running_loop().time()
+            if now - beat >= HEARTBEAT:
+                beat = now
+                self._say_health()
+            await asyncio.sleep(1.0)
+
+    async def _tell_systemd(self) -> None:
+        """Say READY after the first pass, then WATCHDOG only while poller, engine and feed all go on."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while self._waiting and loop.time() - start < FIRST_PASS:
+            await asyncio.sleep(0.05)
+        log.info("first pass after %.1f s, %d devices still to answer", loop.time() - start, len(self._waiting))
+        sdnotify.ready(self._status())
+        seen = (0, 0)
+        pause = min(sdnotify.watchdog_interval() or 10.0, 10.0)
+        while True:
+            await asyncio.sleep(pause)
+            turns = (self._poller.turns, self._ticks)
+            if turns[0] > seen[0] and turns[1] > seen[1] and self._feed.alive():
+                sdnotify.watchdog()
+            seen = turns
+            sdnotify.status(self._status())
+
+    def _status(self) -> str:
+        states = self._poller.states.values()
+        silent = sum(state.misses > 0 for state in states)
+        up = [alarm for alarm in self._listed.values() if not alarm.is_cleared]
+        critical = sum(alarm.perceived_severity is Severity.CRITICAL for alarm in up)
+        return (
+            f"{len(states)} devices, {silent} silent; {len(up)} alarms, {critical} critical; "
+            f"broker {self._feed.session}; {self._store.depth().events} events waiting"
+        )
+
+    def _reload(self) -> None:
+        """Read the configuration again; a wrong one changes nothing, a right one swaps only what is another."""
+        sdnotify.reloading()
+        try:
+            site = self._load()
+        except Mistakes as error:
+            for mistake in error.found:
+                log.error("%s", mistake)
+            log.error("the new configuration has %d mistakes; the old one stays in force", len(error.found))
+            self._own("config.error", value=True)
+        else:
+            self._own("config.error", value=False)
+            self._swap(site)
+        sdnotify.ready(self._status())
+
+    def _swap(self, site: Site) -> None:
+        old = self._site
+        fixed = [name for name in _FIXED if getattr(old, name) != getattr(site, name)]
+        if fixed:
+            log.warning("%s changed: restart the agent for it, the rest is taken over now", ", ".join(fixed))
+            site = site.keeping(old)
+        gone = [id for id, device in old.devices.items() if site.devices.get(id) != device]
+        fresh = [id for id, device in site.devices.items() if old.devices.get(id) != device]
+        self._site = site
+        self._poller.forget(gone)
+        now = self._clock.now()
+        for id in set(gone) - set(fresh):
+            for topic in (self._tree.state(id), self._tree.availability(id)):
+                self._feed.commit(Batch(outbox=[messages.tombstone(topic, now)]))
+        for id in gone:
+            self._view.pop(id)
+            self._said.pop(id, None)
+        self._commit(self._alarms.replace(rules_of(site), now))
+        self._watch(site, fresh)
+        used = {device.endpoint.medium for device in site.devices.values()}
+        for medium in self._links.keys() - used:
+            self._links.pop(medium)[1].cancel()
+        self._say_site()
+        log.info("configuration taken over: %d devices new or changed, %d gone", len(fresh), len(set(gone) - set(fresh)))
+
+
+class _Stopped(Exception):  # noqa: N818 - the way out of the task group
+    """Somebody asked us to stop."""
+
+
+_FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
+_UNFIT: Final = ("absent", "not-fitted")
+"""Reasons of points that a device does not have: they would only fill the message."""
+
+
+def _file(site: Site) -> Any:  # noqa: ANN401 - a Path
+    with contextlib.suppress(FileExistsError):
+        site.state.mkdir(mode=0o700, parents=True)
+    return site.state / "edgeagent.db"
+
+
+def _synced() -> bool:
+    from edgeagent.links.host import clock_synced
+
+    return clock_synced()
+
+
+def _is_trouble(id: str, reading: Reading) -> bool:
+    return {
+        "broker": reading.value != "connected",
+        "store": reading.value != "ok",
+        "clock.synced": reading.value is False,
+        "config.error": reading.value is True,
+        "quarantine": reading.value != 0,
+    }.get(id, False)
+
+
+def _moved(reading: Reading, last: Reading | None, point: Any) -> bool:  # noqa: ANN401 - Point | None
+    """Tell whether a reading is worth a message."""
+    if last is None or reading.quality is not last.quality or reading.reason != last.reason:
+        return True
+    if point is None or not point.deadband or reading.quality is Quality.BAD:
+        return reading.value != last.value
+    if not isinstance(reading.value, (int, float)) or not isinstance(last.value, (int, float)):
+        return reading.value != last.value
+    return abs(reading.value - last.value) >= point.deadband
+
+
+def _journal(change: Change) -> dict[str, Any]:
+    alarm = change.alarm
+    return {
+        "verb": change.verb.value,
+        "alarm_id": alarm.alarm_id,
+        "severity": alarm.perceived_severity.value,
+        "state": alarm.state.value,
+        "raise_count": alarm.raise_count,
+        "by": change.by,
+        "reason": change.reason,
+        "text": {"en": alarm.short_text.en, "zh": alarm.short_text.zh},
+    }

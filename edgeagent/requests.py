@@ -1,0 +1,69 @@
+"""What operators may ask of the agent through the feed: the shape of each command, checked before it is done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgeagent.alarm import Change
+from edgeagent.alarms import Alarms
+from edgeagent.catalog import Text
+from edgeagent.commands import Rejected
+
+
+class _Request(BaseModel):
+    """The envelope (by, transaction, mode) is checked elsewhere, so unknown keys are left alone here."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    alarm_id: str = Field(min_length=1, max_length=200)
+    raise_count: int | None = None
+    note: str = Field(default="", max_length=500)
+
+
+class _Shelve(_Request):
+    seconds: float = Field(gt=0)
+    reason: str = Field(default="", max_length=500)
+
+
+_Verb = Callable[[Alarms, _Request, str, float], list[Change]]
+
+
+def _shelve(alarms: Alarms, asked: _Request, by: str, now: float) -> list[Change]:
+    assert isinstance(asked, _Shelve)  # noqa: S101 - the table below pairs them
+    return alarms.shelve(asked.alarm_id, asked.seconds, by, asked.reason, now)
+
+
+VERBS: Final[Mapping[str, tuple[type[_Request], _Verb]]] = {
+    "ack": (_Request, lambda alarms, asked, by, now: alarms.ack(asked.alarm_id, asked.raise_count, by, asked.note, now)),
+    "unack": (
+        _Request,
+        lambda alarms, asked, by, now: alarms.unack(asked.alarm_id, asked.raise_count, by, asked.note, now),
+    ),
+    "reset": (
+        _Request,
+        lambda alarms, asked, by, now: alarms.reset(asked.alarm_id, asked.raise_count, by, asked.note, now),
+    ),
+    "shelve": (_Shelve, _shelve),
+    "unshelve": (_Request, lambda alarms, asked, by, now: alarms.unshelve(asked.alarm_id, by, asked.note, now)),
+}
+
+
+def carry_out(alarms: Alarms, verb: str, request: Mapping[str, Any], by: str, now: float) -> tuple[str, list[Change]]:
+    """Do one command on the alarm list; return the alarm's id and what changed.
+
+    Raises:
+        Rejected: for an unknown verb or a request of the wrong shape.
+        Refused: for what the state of the alarm does not allow.
+    """
+    if verb not in VERBS:
+        raise Rejected("unknown-verb")
+    shape, act = VERBS[verb]
+    try:
+        asked = shape.model_validate(request)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise Rejected("bad-request", Text(wrong, f"请求格式有误：{wrong}")) from None
+    return asked.alarm_id, act(alarms, asked, by, now)
