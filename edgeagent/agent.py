@@ -13,13 +13,15 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
-from edgeagent import __version__, messages, payloads, sdnotify
+from edgeagent import payloads, sdnotify
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import Severity
-from edgeagent.clock import Clock
+from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.endpoint import Endpoint
@@ -30,17 +32,14 @@ from edgeagent.messages import Tree
 from edgeagent.broker import Broker
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
-from edgeagent.readings import Answers, Quality, Reading, Value
+from edgeagent.readings import Answers, Reading, Value
 from edgeagent.requests import carry_out
 from edgeagent.store import Batch, Entry, Limits, Store, StoreError
 from edgeagent.tomlfile import Mistakes
+from edgeagent.voice import REFRESH, Voice
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT: Final = 60.0
-HEARTBEAT_EXPIRY: Final = 180.0
-REFRESH: Final = 60.0
-"""A device's readings are said again after this many seconds, changed or not."""
 FIRST_PASS: Final = 30.0
 """systemd hears READY after this many seconds even if a device has not answered yet."""
 _GRAVE: Final = frozenset({Severity.MAJOR, Severity.CRITICAL})
@@ -54,17 +53,17 @@ class Agent:
         self._clock = Clock()
         self._started = self._clock.now()
         self._store = Store(_file(site), Limits(), self._clock.now)
-        self._tree = Tree(site.root, site.id, site.agent)
+        tree = Tree(site.root, site.id, site.agent)
         self._feed = Feed(
-            Settings(self._tree, site.language, site.rate), self._store, self._connect, self._command,
+            Settings(tree, site.language, site.rate), self._store, self._connect, self._command,
             clock=self._clock.now, on_trouble=self._trouble, on_announced=self._announced,
         )  # fmt: skip
+        self._voice = Voice(self._feed, tree, self._store)
         self._alarms = Alarms(rules_of(site))
         self._poller = Poller(self._link, self._take, self._clock.now)
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self._view: dict[str, dict[str, Reading]] = {AGENT: {}}
         self._listed: dict[str, Alarm] = {}
-        self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
         self._waiting = set(site.devices)
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -104,7 +103,7 @@ class Agent:
         log.info("boot %d of the store, %d alarms taken up", self._store.boot, len(self._listed))
 
     def _begin(self) -> None:
-        self._say_site()
+        self._voice.site(self._site, self._started, self._clock_state(), self._clock.now())
         orphans = self._alarms.orphans()
         if orphans:
             self._commit(orphans)
@@ -118,7 +117,7 @@ class Agent:
         states = [DeviceState(site.devices[id]) for id in (site.devices if ids is None else ids)]
         for state in states:
             self._view[state.device.id] = state.readings
-            self._say_availability(state)
+            self._voice.availability(state, self._clock.now())
         self._poller.watch(states)
 
     def _link(self, endpoint: Endpoint) -> Link:
@@ -151,9 +150,9 @@ class Agent:
             points = state.take(answers, now)
             changed += ((id, point) for point in points)
             if REACHABLE in points:
-                self._say_availability(state)
-            if points or now - self._said.get(id, (0.0, {}))[0] >= REFRESH:
-                self._say_readings(state, now)
+                self._voice.availability(state, now)
+            if points or self._voice.due(id, now):
+                self._voice.readings(state, now)
             self._waiting.discard(id)
         self._judge(changed, now)
 
@@ -215,77 +214,28 @@ class Agent:
         if verb == "refresh":
             for id in self._poller.states:
                 self._poller.now(id)
-            self._said.clear()
-            self._feed.say_again()
+            self._voice.again()
             return {"devices": len(self._poller.states)}
         id, changes = carry_out(self._alarms, verb, request, by, now)
         self._commit(changes)
         record = self._alarms.records().get(id)
         return {"alarm_id": id, "state": "normal" if record is None else record.state.value}
 
-    # What the agent says of devices and of itself.
-
-    def _say_site(self) -> None:
-        now = self._clock.now()
-        for number, page in enumerate(payloads.inventory(self._site), 1):
-            self._feed.hold(messages.state(self._tree.inventory(number), page, now))
-        info: payloads.Info = {
-            "version": __version__,
-            "schema": payloads.SCHEMA,
-            "config": self._site.digest,
-            "boot": self._store.boot,
-            "started": messages.stamp(self._started),
-            "devices": len(self._site.devices),
-            "clock": self._clock_state(),
-        }
-        self._feed.hold(messages.state(self._tree.own("info"), info, now))
-
-    def _say_availability(self, state: DeviceState) -> None:
-        reading = state.readings.get(REACHABLE)
-        word: payloads.State = "unknown" if reading is None else "online" if reading.value is True else "offline"
-        said = payloads.availability(word, reading and reading.time, reading and reading.reason)
-        self._feed.hold(messages.state(self._tree.availability(state.device.id), said, self._clock.now()))
-
-    def _say_readings(self, state: DeviceState, now: float) -> None:
-        """Say a device's readings when one moved by more than its deadband, or when it is time to."""
-        id, kind = state.device.id, state.driver.kind
-        at, last = self._said.get(id, (0.0, {}))
-        if now - at < REFRESH and not any(
-            _moved(reading, last.get(point), kind.point(point)) for point, reading in state.readings.items()
-        ):
-            return
-        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _UNFIT}
-        units = {point: unit for point in shown if (found := kind.point(point)) and (unit := found.unit)}
-        newest = max((reading.time for reading in shown.values()), default=now)
-        payload = payloads.device_state(shown, units, newest, state.observed)
-        expires = now + max(HEARTBEAT_EXPIRY, 3 * state.device.interval)
-        self._feed.hold(messages.state(self._tree.state(id), payload, now, qos=0, expires=expires))
-        self._said[id] = (now, dict(state.readings))
-
-    def _say_health(self) -> None:
-        now, depth = self._clock.now(), self._store.depth()
-        states = self._poller.states.values()
-        health: payloads.Health = {
-            "time": messages.stamp(now),
-            "boot": self._store.boot,
-            "uptime": round(now - self._started, 1),
-            "seq": self._store.seq,
-            "outbox": {"events": depth.events, "bytes": depth.event_bytes, "age": depth.oldest and now - depth.oldest},
-            "quarantined": depth.quarantined,
-            "clock": self._clock_state(),
-            "counts": {
-                "devices": len(states),
-                "silent": sum(state.misses > 0 for state in states),
-                "alarms": sum(not alarm.is_cleared for alarm in self._listed.values()),
-            },
-            "trouble": [f"{id}: {reading.value}" for id, reading in self._view[AGENT].items() if _is_trouble(id, reading)],
-        }
-        own = self._tree.own("health")
-        self._feed.hold(messages.state(own, health, now, qos=0, expires=now + HEARTBEAT_EXPIRY))
+    # The agent's own readings.
 
     def _clock_state(self) -> payloads.Clock:
         synced = self._view[AGENT].get("clock.synced")
         return {"synced": synced is None or synced.value is not False, "offset_ms": None}
+
+    def _beat(self) -> None:
+        states = self._poller.states.values()
+        counts = {
+            "devices": len(states),
+            "silent": sum(state.misses > 0 for state in states),
+            "alarms": sum(not alarm.is_cleared for alarm in self._listed.values()),
+        }
+        trouble = [f"{id}: {reading.value}" for id, reading in self._view[AGENT].items() if _is_trouble(id, reading)]
+        self._voice.health(self._started, self._clock_state(), counts, trouble, self._clock.now())
 
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
@@ -314,14 +264,18 @@ class Agent:
                 self._alarms.shift(step)
                 self._arm()
             depth, limits = self._store.depth(), Limits()
-            self._own("outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes)))
+            self._own(
+                "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
+            )
             self._own("quarantine", depth.quarantined)
             self._own("broker", self._feed.session)
-            self._own("clock.synced", _synced())
+            clock = synced()
+            if clock is not None:
+                self._own("clock.synced", clock)
             now = asyncio.get_running_loop().time()
-            if now - beat >= HEARTBEAT:
+            if now - beat >= REFRESH:
                 beat = now
-                self._say_health()
+                self._beat()
             await asyncio.sleep(1.0)
 
     async def _tell_systemd(self) -> None:
@@ -372,25 +326,24 @@ class Agent:
         fixed = [name for name in _FIXED if getattr(old, name) != getattr(site, name)]
         if fixed:
             log.warning("%s changed: restart the agent for it, the rest is taken over now", ", ".join(fixed))
-            site = site.keeping(old)
+            site = replace(site, **{name: getattr(old, name) for name in fixed})
         gone = [id for id, device in old.devices.items() if site.devices.get(id) != device]
         fresh = [id for id, device in site.devices.items() if old.devices.get(id) != device]
         self._site = site
         self._poller.forget(gone)
         now = self._clock.now()
-        for id in set(gone) - set(fresh):
-            for topic in (self._tree.state(id), self._tree.availability(id)):
-                self._feed.commit(Batch(outbox=[messages.tombstone(topic, now)]))
+        self._voice.forget(set(gone) - set(fresh), now)
         for id in gone:
             self._view.pop(id)
-            self._said.pop(id, None)
         self._commit(self._alarms.replace(rules_of(site), now))
         self._watch(site, fresh)
         used = {device.endpoint.medium for device in site.devices.values()}
         for medium in self._links.keys() - used:
             self._links.pop(medium)[1].cancel()
-        self._say_site()
-        log.info("configuration taken over: %d devices new or changed, %d gone", len(fresh), len(set(gone) - set(fresh)))
+        self._voice.site(site, self._started, self._clock_state(), now)
+        log.info(
+            "configuration taken over: %d devices new or changed, %d gone", len(fresh), len(set(gone) - set(fresh))
+        )
 
 
 class _Stopped(Exception):  # noqa: N818 - the way out of the task group
@@ -398,41 +351,26 @@ class _Stopped(Exception):  # noqa: N818 - the way out of the task group
 
 
 _FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
-_UNFIT: Final = ("absent", "not-fitted")
-"""Reasons of points that a device does not have: they would only fill the message."""
 
 
-def _file(site: Site) -> Any:  # noqa: ANN401 - a Path
+def _file(site: Site) -> Path:
     with contextlib.suppress(FileExistsError):
         site.state.mkdir(mode=0o700, parents=True)
     return site.state / "edgeagent.db"
 
 
-def _synced() -> bool:
-    from edgeagent.links.host import clock_synced
-
-    return clock_synced()
+_HEALTHY: Final[Mapping[str, Value]] = {
+    "broker": "connected",
+    "store": "ok",
+    "clock.synced": True,
+    "config.error": False,
+    "quarantine": 0,
+}
 
 
 def _is_trouble(id: str, reading: Reading) -> bool:
-    return {
-        "broker": reading.value != "connected",
-        "store": reading.value != "ok",
-        "clock.synced": reading.value is False,
-        "config.error": reading.value is True,
-        "quarantine": reading.value != 0,
-    }.get(id, False)
-
-
-def _moved(reading: Reading, last: Reading | None, point: Any) -> bool:  # noqa: ANN401 - Point | None
-    """Tell whether a reading is worth a message."""
-    if last is None or reading.quality is not last.quality or reading.reason != last.reason:
-        return True
-    if point is None or not point.deadband or reading.quality is Quality.BAD:
-        return reading.value != last.value
-    if not isinstance(reading.value, (int, float)) or not isinstance(last.value, (int, float)):
-        return reading.value != last.value
-    return abs(reading.value - last.value) >= point.deadband
+    healthy = _HEALTHY.get(id)
+    return healthy is not None and reading.value != healthy
 
 
 def _journal(change: Change) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import signal
 import socket
@@ -93,19 +94,21 @@ async def run(limit: float | None) -> int:
         DemoError: when the embedded broker is not installed.
     """
     console = Console()
+    logging.getLogger().setLevel(logging.WARNING)  # the screen belongs to the feed
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeagent-demo-")))
         port = _broker(stack, folder)
         devices = await _serve(stack)
-        _write(folder, port, devices)
-        agent = await _agent(stack, folder)
+        site = folder / "site"
+        _write(site, port, devices)
+        agent = await _agent(stack, site)
         screen = _Screen(console)
         stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         tasks = [
             asyncio.create_task(_follow(port, screen)),
-            asyncio.create_task(_story(devices, screen)),
+            asyncio.create_task(_story(devices, screen, limit)),
             asyncio.create_task(screen.draw()),
             asyncio.create_task(agent.wait()),
         ]
@@ -135,7 +138,7 @@ def _broker(stack: contextlib.AsyncExitStack, folder: Path) -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    file = folder / "broker.conf"
+    file = folder / "broker.toml"
     file.write_text(
         "id = 0\n[router]\nid = 0\nmax_connections = 50\nmax_outgoing_packet_count = 200\n"
         "max_segment_size = 1048576\nmax_segment_count = 10\n"
@@ -180,6 +183,7 @@ def _write(folder: Path, port: int, devices: dict[str, tuple[SimulatedDevice, Se
             if alarm.each is None:
                 on = max(level.on_delay for level in alarm.levels) / 10
                 lines.append(_FAST_MOTION.format(id=id, alarm=alarm.id, on=on, off=alarm.off_delay / 10))
+    folder.mkdir()
     (folder / "site.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -221,8 +225,8 @@ _STORY: Final = (
     _Scene(
         8, "the mains fails", "市电断电",
         {
-            "ups-a": _DEAD, "ups-b": _DEAD, "ats": {"source.mains": False},
-            "genset": {"mains.voltage": 0.0, "mains.frequency": 0.0, "alarms": frozenset({"mains-failed.warning"})},
+            "ups-a": _DEAD, "ups-b": _DEAD, "ats": {"source.mains": "lost"},
+            "genset": {"mains.voltage": 0.0, "mains.frequency": 0.0},
         },
         tuple(ramp for ups in ("ups-a", "ups-b") for ramp in (
             (ups, "battery.charge", 100.0, 88.0, 16.0), (ups, "battery.runtime", 2400.0, 1980.0, 16.0)
@@ -241,17 +245,17 @@ _STORY: Final = (
         19, "the diesel carries the load", "柴油发电机带载",
         {
             "ups-a": _FED, "ups-b": _FED, "genset": {"on-load": True, "output.power": 42000.0},
-            "ats": {"position": "generator", "source.generator": True},
+            "ats": {"position": "generator", "source.generator": "available"},
         },
     ),
     _Scene(
         27, "the mains returns", "市电恢复",
         {
             "genset": {
-                "mains.voltage": 231.0, "mains.frequency": 50.0, "alarms": frozenset(), "on-load": False,
+                "mains.voltage": 231.0, "mains.frequency": 50.0, "on-load": False,
                 "output.power": 0.0, "state": "cooling",
             },
-            "ats": {"position": "mains", "source.mains": True}, "crac-1": _ON, "crac-2": _ON,
+            "ats": {"position": "mains", "source.mains": "available"}, "crac-1": _ON, "crac-2": _ON,
             "ups-a": {"battery.runtime": 2400.0}, "ups-b": {"battery.runtime": 2400.0},
         },
         (
@@ -263,18 +267,21 @@ _STORY: Final = (
         33, "all is back to normal", "全部恢复正常",
         {
             "genset": {"state": "stopped", "speed": 0.0, "output.voltage": 0.0, "output.frequency": 0.0},
-            "ats": {"source.generator": False},
+            "ats": {"source.generator": "lost"},
         },
     ),
 )  # fmt: skip
 """An outage as PROCEDURES tells it, in under a minute."""
 
 
-async def _story(devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen) -> None:
-    """Let the mains fail and return, over and over."""
+async def _story(devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen, limit: float | None) -> None:
+    """Let the mains fail and return, over and over, as long as the time is enough for all of it."""
     loop = asyncio.get_running_loop()
+    start = loop.time()
     while True:
         began = loop.time()
+        if limit is not None and began > start and began - start + _STORY[-1].at > limit:
+            await asyncio.Event().wait()
         for scene in _STORY:
             await asyncio.sleep(max(0.0, began + scene.at - loop.time()))
             screen.tell(scene.en, scene.zh)

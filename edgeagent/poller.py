@@ -29,13 +29,14 @@ FIRST_ROUND: Final = 1.0
 
 @dataclass(slots=True)
 class _Watch:
-    """One device on its link. `due` is loop time."""
+    """One device on its link. `due` is when it is asked next or was asked last, in loop time."""
 
     state: DeviceState
     link: Link
     target: Target
     due: float
     busy: bool = False
+    again: bool = False
     gone: bool = False
     plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = field(default_factory=dict)
 
@@ -60,7 +61,7 @@ class Poller:
         self._watches: dict[str, _Watch] = {}
         self._heap: list[tuple[float, int, _Watch]] = []
         self._order = itertools.count()
-        self._inbox: list[tuple[DeviceState, Answers]] = []
+        self._inbox: list[tuple[_Watch, Answers]] = []
         self._hastened: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self.turns = 0
@@ -95,14 +96,17 @@ class Poller:
         soon = asyncio.get_running_loop().time()
         for id in ids - self._hastened:
             watch = self._watches.get(id)
-            if watch is not None:
+            if watch is not None and not watch.busy:
                 self._push(watch, min(watch.due, soon + watch.state.interval(hasten=True)))
         self._hastened = ids
 
     def now(self, id: str) -> None:
-        """Ask one device at once."""
+        """Ask one device at once, or again as soon as its poll under way is back."""
         watch = self._watches.get(id)
-        if watch is not None:
+        if watch is None:
+            return
+        watch.again = watch.busy
+        if not watch.busy:
             self._push(watch, asyncio.get_running_loop().time())
 
     async def run(self) -> None:
@@ -126,28 +130,31 @@ class Poller:
         now = self._now()
         while self._heap and self._heap[0][0] <= until:
             due, _, watch = heapq.heappop(self._heap)
-            if watch.gone or due != watch.due:
+            if watch.gone or watch.busy or due != watch.due:
                 continue
-            self._push(watch, due + watch.state.interval(watch.state.device.id in self._hastened), until - SLOT)
-            if not watch.busy:
-                watch.busy = True
-                watch.link.ask(watch.target, watch.plan(now), functools.partial(self._done, watch))
+            watch.busy = True
+            watch.link.ask(watch.target, watch.plan(now), functools.partial(self._done, watch))
 
-    def _push(self, watch: _Watch, due: float, late: float | None = None) -> None:
-        """Plan the next poll; a device that fell behind by more than a poll starts a new count."""
-        watch.due = due if late is None or due > late else late + SLOT
-        heapq.heappush(self._heap, (watch.due, next(self._order), watch))
+    def _push(self, watch: _Watch, due: float) -> None:
+        watch.due = due
+        heapq.heappush(self._heap, (due, next(self._order), watch))
         if self._heap[0][2] is watch:
             self._wake.set()
 
     def _done(self, watch: _Watch, answers: Answers) -> None:
-        watch.busy = False
         if watch.gone:
             return
         if not self._inbox:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._inbox.append((watch.state, answers))
+        self._inbox.append((watch, answers))
 
     def _flush(self) -> None:
         inbox, self._inbox = self._inbox, []
-        self._deliver(inbox)
+        self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
+        now = asyncio.get_running_loop().time()
+        for watch, _ in inbox:
+            # Counted from when it was due, so that polls do not drift; one that fell behind starts anew.
+            due = watch.due + watch.state.interval(watch.state.device.id in self._hastened)
+            watch.busy = False
+            self._push(watch, now if watch.again else max(due, now))
+            watch.again = False

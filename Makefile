@@ -1,0 +1,64 @@
+# make demo [ARGS="--for 60s"]   a simulated site, nothing else needed
+# make check                     lint, format, types, layers
+# make test [ARGS="-k words"]    every test; installs the Debian packages they use
+# make bench                     what polling costs, as ratios
+# make clean                     back to a bare checkout
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt
+ARGS ?=
+# Debian keeps the daemons that tests start where a plain user's PATH does not look.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# Programs that tests run against, each with its Debian package.
+PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients snmpd:snmpd snmpget:snmp socat:socat systemd-analyze:systemd
+
+# $(call install,packages): with apt-get as root or through sudo, else say what is missing.
+define install
+	if ! command -v apt-get >/dev/null; then echo "please install what Debian calls: $(1)" >&2; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; \
+	else echo "please run as root: apt-get install $(1)" >&2; exit 1; fi; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
+endef
+
+.PHONY: demo check test bench programs clean
+
+demo: $(VENV)/.demo
+	$(BIN)/edgeagent demo $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev programs
+	$(BIN)/pytest $(ARGS)
+
+bench: $(VENV)/.dev programs
+	$(BIN)/pytest -s -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+
+programs:
+	@missing=; \
+	for pair in $(PROGRAMS); do command -v "$${pair%%:*}" >/dev/null || missing="$${missing:+$$missing }$${pair#*:}"; done; \
+	[ -z "$$missing" ] || { $(call install,$$missing); }
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(INPUTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
+	touch $(VENV)/.demo $@
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,120 @@
+"""What the agent says of its devices and of itself: inventory, availability, readings, health. Alarms are the feed's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from edgeagent import __version__, messages, payloads
+from edgeagent.catalog import Point
+from edgeagent.config import Site
+from edgeagent.devices import REACHABLE, DeviceState
+from edgeagent.feed import Feed
+from edgeagent.messages import Tree
+from edgeagent.readings import Missing, Quality, Reading
+from edgeagent.store import Store
+
+REFRESH: Final = 60.0
+"""A device's readings and the heartbeat are said again after this many seconds, changed or not."""
+EXPIRY: Final = 180.0
+"""What is not said again vanishes from the broker after this many seconds, so that nobody takes it for fresh."""
+SCHEMA: Final = "v1"
+"""The version of the feed, which is a level of every topic."""
+_NOT_THERE: Final = frozenset({Missing.ABSENT.value, "not-fitted"})
+"""Reasons of points that a device does not have: they would only fill the message."""
+
+
+class Voice:
+    """Builds the retained documents and hands them to the feed. `now` is epoch s everywhere."""
+
+    def __init__(self, feed: Feed, tree: Tree, store: Store) -> None:
+        self._feed, self._tree, self._store = feed, tree, store
+        self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
+
+    def site(self, site: Site, started: float, clock: payloads.Clock, now: float) -> None:
+        """Say what there is at the site, and which agent with which configuration watches it."""
+        for page in payloads.inventory(site):
+            self._feed.hold(messages.state(self._tree.inventory(page["page"]), page, now))
+        info: payloads.Info = {
+            "version": __version__,
+            "schema": SCHEMA,
+            "config": site.digest,
+            "boot": self._store.boot,
+            "started": messages.stamp(started),
+            "devices": len(site.devices),
+            "clock": clock,
+        }
+        self._feed.hold(messages.state(self._tree.own("info"), info, now))
+
+    def availability(self, state: DeviceState, now: float) -> None:
+        """Say whether a device answers; nothing is known before its first answers."""
+        reading = state.readings.get(REACHABLE)
+        if reading is None:
+            said = payloads.availability("unknown", None)
+        else:
+            said = payloads.availability("online" if reading.value else "offline", reading.time, reading.reason)
+        self._feed.hold(messages.state(self._tree.availability(state.device.id), said, now))
+
+    def readings(self, state: DeviceState, now: float) -> None:
+        """Say a device's readings when one of them moved by its deadband, or when it is time to."""
+        id, kind = state.device.id, state.driver.kind
+        at, last = self._said.get(id, (0.0, {}))
+        if now - at < REFRESH and not any(
+            _moved(reading, last.get(point), kind.point(point)) for point, reading in state.readings.items()
+        ):
+            return
+        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _NOT_THERE}
+        units = {point: found.unit for point in shown if (found := kind.point(point)) and found.unit}
+        newest = max((reading.time for reading in shown.values()), default=now)
+        payload = payloads.device_state(shown, units, newest, state.observed)
+        expires = now + max(EXPIRY, 3 * state.device.interval)
+        self._feed.hold(replace(messages.state(self._tree.state(id), payload, now, qos=0), expires=expires))
+        self._said[id] = (now, dict(state.readings))
+
+    def due(self, id: str, now: float) -> bool:
+        """Tell whether a device's readings are to be said again though nothing changed."""
+        return now - self._said.get(id, (0.0, {}))[0] >= REFRESH
+
+    def forget(self, ids: set[str], now: float) -> None:
+        """Take devices that are no longer there off the broker."""
+        for id in ids:
+            self._said.pop(id, None)
+            for topic in (self._tree.state(id), self._tree.availability(id)):
+                self._feed.hold(messages.tombstone(topic, now))
+
+    def again(self) -> None:
+        """Say everything again at the next occasion."""
+        self._said.clear()
+        self._feed.say_again()
+
+    def health(
+        self, started: float, clock: payloads.Clock, counts: Mapping[str, float], trouble: list[str], now: float
+    ) -> None:
+        """Beat: say that the agent lives and how it is."""
+        depth = self._store.depth()
+        health: payloads.Health = {
+            "time": messages.stamp(now),
+            "boot": self._store.boot,
+            "uptime": round(now - started, 1),
+            "seq": self._store.seq,
+            "outbox": {"events": depth.events, "bytes": depth.event_bytes, "age": depth.oldest and now - depth.oldest},
+            "quarantined": depth.quarantined,
+            "clock": clock,
+            "counts": counts,
+            "trouble": trouble,
+        }
+        beat = messages.state(self._tree.own("health"), health, now, qos=0)
+        self._feed.hold(replace(beat, expires=now + EXPIRY))
+
+
+def _moved(reading: Reading, last: Reading | None, point: Point | None) -> bool:
+    """Tell whether a reading is worth a message."""
+    if last is None or reading.quality is not last.quality or reading.reason != last.reason:
+        return True
+    values = (reading.value, last.value)
+    if point is None or not point.deadband or reading.quality is Quality.BAD:
+        return values[0] != values[1]
+    if not isinstance(values[0], (int, float)) or not isinstance(values[1], (int, float)):
+        return values[0] != values[1]
+    return abs(values[0] - values[1]) >= point.deadband
