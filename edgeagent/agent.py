@@ -20,6 +20,7 @@ from typing import Any, Final
 from edgeagent import payloads, sdnotify
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
+from edgeagent.broker import Broker
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
@@ -29,7 +30,6 @@ from edgeagent.feed import Feed, Settings
 from edgeagent.inventory import AGENT, rules_of
 from edgeagent.links import Link, open_link
 from edgeagent.messages import Tree
-from edgeagent.broker import Broker
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
@@ -67,8 +67,10 @@ class Agent:
         self._waiting = set(site.devices)
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
+        self._passed = asyncio.Event()
         self._stop = asyncio.Event()
         self._tasks: asyncio.TaskGroup
+        self._running: list[asyncio.Task[None]] = []
 
     # Start and stop.
 
@@ -86,9 +88,10 @@ class Agent:
                 sdnotify.stopping()
                 log.info("stopping")
                 await self._feed.stop()
-                raise _Stopped
-        except* _Stopped:
-            pass
+                for task in self._running:
+                    task.cancel()
+                for _, task in self._links.values():
+                    task.cancel()
         finally:
             self._store.close()
         return 0
@@ -108,10 +111,8 @@ class Agent:
         if orphans:
             self._commit(orphans)
         self._watch(self._site)
-        self._tasks.create_task(self._poller.run(), name="poller")
-        self._tasks.create_task(self._feed.run(), name="feed")
-        self._tasks.create_task(self._keep_time(), name="time")
-        self._tasks.create_task(self._tell_systemd(), name="systemd")
+        lasting = (self._poller.run(), self._feed.run(), self._keep_time(), self._tell_systemd())
+        self._running = [self._tasks.create_task(each) for each in lasting]
 
     def _watch(self, site: Site, ids: Iterable[str] | None = None) -> None:
         states = [DeviceState(site.devices[id]) for id in (site.devices if ids is None else ids)]
@@ -154,6 +155,8 @@ class Agent:
             if points or self._voice.due(id, now):
                 self._voice.readings(state, now)
             self._waiting.discard(id)
+        if not self._waiting:
+            self._passed.set()
         self._judge(changed, now)
 
     def _judge(self, changed: Iterable[tuple[str, str]], now: float) -> None:
@@ -282,8 +285,8 @@ class Agent:
         """Say READY after the first pass, then WATCHDOG only while poller, engine and feed all go on."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        while self._waiting and loop.time() - start < FIRST_PASS:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._passed.wait(), FIRST_PASS)
         log.info("first pass after %.1f s, %d devices still to answer", loop.time() - start, len(self._waiting))
         sdnotify.ready(self._status())
         seen = (0, 0)
@@ -309,17 +312,21 @@ class Agent:
     def _reload(self) -> None:
         """Read the configuration again; a wrong one changes nothing, a right one swaps only what is another."""
         sdnotify.reloading()
-        try:
-            site = self._load()
-        except Mistakes as error:
-            for mistake in error.found:
-                log.error("%s", mistake)
-            log.error("the new configuration has %d mistakes; the old one stays in force", len(error.found))
-            self._own("config.error", value=True)
-        else:
-            self._own("config.error", value=False)
-            self._swap(site)
+        found = self._read()
+        self._own("config.error", value=found is None)
+        if found is not None:
+            self._swap(found)
         sdnotify.ready(self._status())
+
+    def _read(self) -> Site | None:
+        try:
+            return self._load()
+        except Mistakes as error:
+            mistakes = error.found
+        for mistake in mistakes:
+            log.error("%s", mistake)
+        log.error("the new configuration has %d mistakes; the old one stays in force", len(mistakes))
+        return None
 
     def _swap(self, site: Site) -> None:
         old = self._site
@@ -344,10 +351,6 @@ class Agent:
         log.info(
             "configuration taken over: %d devices new or changed, %d gone", len(fresh), len(set(gone) - set(fresh))
         )
-
-
-class _Stopped(Exception):  # noqa: N818 - the way out of the task group
-    """Somebody asked us to stop."""
 
 
 _FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")

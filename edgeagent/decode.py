@@ -31,10 +31,13 @@ SENTINELS: Final[Mapping[str, Mapping[str, Mapping[Raw, str]]]] = {
 
 _BITS: Final = {"u16": 16, "s16": 16, "u32": 32, "s32": 32, "u64": 64}
 _NUMBER: Final = re.compile(rb"\s*([+-]?\d+(?:\.\d+)?)")
+_MOST: Final = 2**64 - 1
+"""What no number of a device exceeds (Counter64, u64)."""
+_DIGITS: Final = len(str(_MOST))
 
 
-class _NoValue(Exception):  # noqa: N818 - it is not an error, it is the reason of a bad reading
-    """Why one item has no value."""
+class _NoValue(Exception):
+    """Why one item has no value. No error: it is the reason of a bad reading."""
 
 
 def decode(driver: Driver, answers: Answers, now: float, origin: str | None = None) -> dict[str, Reading]:
@@ -49,8 +52,9 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
     _drop_phantoms(readings, now, origin)
     _aggregate(driver.kind, readings)
     for item in driver.items:
-        if item.code == "when" and item.point not in readings:
-            readings[item.point] = _derived(item, readings, now, origin)
+        if item.code == "when":
+            reading, known = _derived(item, readings, now, origin), readings.get(item.point)
+            readings[item.point] = reading if known is None else _better(known, reading)
     for id, point in driver.kind.points.items():
         if point.doubt is not None and id in readings and point.doubt.holds(readings):
             readings[id] = Reading.bad("implausible", now, origin)
@@ -78,7 +82,9 @@ def fits(driver: Driver, answers: Answers) -> bool | None:
                 return False
         if identify.sys_descr is not None:
             description = answers.get(SYS_DESCR)
-            if not isinstance(description, bytes) or not re.search(identify.sys_descr, text_of(description)):
+            if not isinstance(description, bytes):
+                return None if isinstance(description, Missing) and description.silent else False
+            if not re.search(identify.sys_descr, text_of(description)):
                 return False
         if not identify.requires:
             return True
@@ -89,8 +95,8 @@ def fits(driver: Driver, answers: Answers) -> bool | None:
     verdict: bool | None = True if identify.equals else None
     for address, wanted in identify.equals.items():
         raw = answers.get(address, Missing.TIMEOUT)
-        if isinstance(raw, Missing):
-            verdict = None if raw.silent or raw is Missing.BUSY else False
+        if isinstance(raw, Missing) and (raw.silent or raw is Missing.BUSY):
+            verdict = None
         elif raw not in wanted:
             return False
     return verdict
@@ -141,18 +147,26 @@ def _better(known: Reading, other: Reading) -> Reading:
 
 def _raw(item: Item, answers: Answers, address: str | None = None) -> Raw:
     """Return the raw value of one address, sentinels already turned into reasons."""
-    raw = answers.get(address or item.addresses[0], Missing.TIMEOUT)
-    if isinstance(raw, Missing):
-        raise _NoValue(raw.value)
+    raw = _plain(answers, address or item.addresses[0])
     if not isinstance(raw, float) and raw in item.sentinels:
         raise _NoValue(item.sentinels[raw])
+    return raw
+
+
+def _plain(answers: Answers, address: str) -> Raw:
+    raw = answers.get(address, Missing.TIMEOUT)
+    if isinstance(raw, Missing):
+        raise _NoValue(raw.value)
+    if isinstance(raw, (int, float)) and not -_MOST <= raw <= _MOST:  # not a number is neither
+        raise _NoValue(Missing.MALFORMED)
     return raw
 
 
 def _integer(item: Item, answers: Answers) -> int | float:
     """Join registers, test sentinels, apply sign and bits: the raw number before its scale."""
     if len(item.addresses) > 1:
-        words = [_raw(item, answers, address) for address in item.addresses]
+        # A sentinel is a number of the whole: 0xFFFF may well be one half of a good one.
+        words = [_plain(answers, address) for address in item.addresses]
         joined = 0
         for word in words if item.word_order == "big" else reversed(words):
             if not isinstance(word, int):
@@ -166,17 +180,21 @@ def _integer(item: Item, answers: Answers) -> int | float:
     if isinstance(raw, bytes):
         match = _NUMBER.match(raw)
         if match is None:
-            raise _NoValue(Missing.NULL.value if not raw.strip() else Missing.MALFORMED.value)
-        return float(match.group(1))
+            raise _NoValue(Missing.NULL if not raw.strip() else Missing.MALFORMED)
+        raw = float(match.group(1))
+        if raw in item.sentinels:
+            raise _NoValue(item.sentinels[raw])
     if isinstance(raw, str):
         raise _NoValue(Missing.MALFORMED)
     if isinstance(raw, float):
+        if abs(raw) > _MOST:
+            raise _NoValue(Missing.MALFORMED)
         return raw
     if item.type == "f32":
-        number: float = struct.unpack(">f", raw.to_bytes(4, "big"))[0]
+        number: float = struct.unpack(">f", (raw & 0xFFFFFFFF).to_bytes(4, "big"))[0]
         if not math.isfinite(number):
             raise _NoValue("not-available")
-        return number
+        return float(f"{number:.7g}")  # what single precision holds: 231.3, not 231.3000030517578
     if item.type.startswith("s") and item.type in _BITS and raw >> _BITS[item.type] - 1:
         raw -= 1 << _BITS[item.type]
     if item.bits is not None:
@@ -198,7 +216,7 @@ def _enum(item: Item, answers: Answers) -> Value:
         key = int(key)
     if key in item.enum:
         return item.enum[key]
-    if isinstance(key, str) and key.isdecimal() and int(key) in item.enum:
+    if isinstance(key, str) and len(key) <= _DIGITS and key.isdecimal() and int(key) in item.enum:
         return item.enum[int(key)]
     return f"unknown-{key}"
 
@@ -239,7 +257,8 @@ def _rows(item: Item, answers: Answers) -> Value:
         if not isinstance(raw, str) or raw in ("0.0", "0"):  # CE+T and others: empty rows point at 0.0
             continue
         tail = raw.removeprefix(below)
-        members.add(str(item.enum.get(int(tail), f"unknown-{raw}")) if tail.isdecimal() else f"unknown-{raw}")
+        number = int(tail) if len(tail) <= _DIGITS and tail.isdecimal() else -1
+        members.add(str(item.enum.get(number, f"unknown-{raw}")))
     return frozenset(members - {""})
 
 
@@ -330,13 +349,17 @@ def _drop_phantoms(readings: dict[str, Reading], now: float, origin: str | None)
                 readings[id] = Reading.bad("not-fitted", now, origin)
 
 
+_UNREAD: Final = frozenset(Missing) - {Missing.ABSENT, Missing.NULL}
+"""Reasons that say nothing about whether a row is there."""
+
+
 def _rows_of(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> list[str]:
     return [id for id in readings if id.startswith(side + ".") and id.endswith(phases)]
 
 
 def _empty(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> bool:
     rows = [readings[id] for id in _rows_of(readings, side, phases)]
-    return all(r.value in (0, None) and r.reason not in (Missing.TIMEOUT, Missing.MALFORMED) for r in rows)
+    return all(row.value in (0, None) and row.reason not in _UNREAD for row in rows)
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {"min": min, "max": max, "sum": sum}

@@ -1,4 +1,4 @@
-"""A whole site on this machine: simulated devices, an embedded broker, the true agent, and a mains failure in fast motion.
+"""A whole site on this machine: simulated devices, an embedded broker, the agent, a mains failure in fast motion.
 
 The agent runs as a process of its own from a configuration folder that is written here, so the demo shows the
 way an installation goes. What the screen shows comes from the feed alone.
@@ -15,7 +15,6 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,9 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeagent import driverfiles, resources
+from edgeagent.broker import Broker
 from edgeagent.consumer import consume
 from edgeagent.endpoint import parse
-from edgeagent.broker import Broker
 from edgeagent.mqtt import MqttError
 from edgeagent.readings import Value
 from edgeagent.simulator import Serving, SimulatedDevice

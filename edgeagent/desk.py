@@ -26,7 +26,7 @@ class DeskError(Exception):
     """The agent or its broker could not be reached; the message says which."""
 
 
-async def watch(site: Site, json: bool, say: Callable[[str], None]) -> None:  # noqa: FBT001 - the caller's option
+async def watch(site: Site, json: bool, say: Callable[[str], None]) -> None:
     """Say each alarm event as it comes, one line each.
 
     Raises:
@@ -88,7 +88,12 @@ def line(event: Mapping[str, Any], language: str) -> str:
     """Spell one event as a line: time, what happened, how grave, which alarm, its text."""
     data = event["data"]
     text = data.get("texts", {}).get(language, {}).get("short_text", "")
-    words = (event["time"], data.get("verb", event["type"]), data.get("perceived_severity", ""), data.get("alarm_id", ""))
+    words = (
+        event["time"],
+        data.get("verb", event["type"]),
+        data.get("perceived_severity", ""),
+        data.get("alarm_id", ""),
+    )
     return "  ".join(word for word in (*words, text) if word)
 
 
@@ -109,7 +114,9 @@ def table(found: Mapping[str, Any]) -> Table:
 
 def reason(answer: Mapping[str, Any]) -> str:
     """Spell why a command was refused."""
-    return f"{answer.get('texts', {}).get('en', '')} ({answer.get('reason', '?')}) {answer.get('texts', {}).get('zh', '')}"
+    return (
+        f"{answer.get('texts', {}).get('en', '')} ({answer.get('reason', '?')}) {answer.get('texts', {}).get('zh', '')}"
+    )
 
 
 def _broker(site: Site) -> Broker:

@@ -23,6 +23,7 @@ from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check
 
 _OID: Final = re.compile(r"\d+(?:\.\d+)*")
 _WIDTH: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
+_ADDRESS: Final = re.compile(r"[hicd]\d{1,5}")
 _TABLES: Final = {"holding": "h", "input": "i", "coil": "c", "discrete": "d"}
 
 
@@ -115,19 +116,30 @@ def load(folders: Sequence[Path]) -> Catalog:
     kinds: dict[str, Kind] = {}
     drivers: dict[str, Driver] = {}
     origin: dict[str, str] = {}
+    broken: set[str] = set()
     device = Document("", {}, {})
     for folder in folders:
         if (folder / "device.toml").is_file():
             device = _document(folder / "device.toml", folder, mistakes) or device
             mistakes += check(device, DeviceFile, device.data)[1]
+    if mistakes:
+        raise Mistakes(mistakes)  # all kinds rest on it
+    for folder in folders:
         for path in sorted(folder.glob("*/kind.toml")):
             document = _document(path, folder, mistakes)
             kind = compile_kind(document, device, mistakes) if document else None
-            if kind is not None:
-                kinds[kind.id] = kind
+            if document is None or kind is None:
+                broken.add(path.parent.name)
+                continue
+            kinds[path.parent.name] = kind
+            if kind.id != path.parent.name:
+                mistakes.append(document.mistake(("kind",), f"the folder is {path.parent.name}; make both the same"))
     for folder in folders:
         for path in sorted(folder.glob("*/*.toml")):
             if path.name == "kind.toml" or (document := _document(path, folder, mistakes)) is None:
+                continue
+            if path.parent.name in broken - kinds.keys():
+                mistakes += check(document, _DriverFile, document.data)[1]
                 continue
             driver = _driver(document, path, kinds, mistakes)
             if driver is not None and driver.id in origin:
@@ -198,6 +210,9 @@ class _DriverReader:
                 identity += self._items(("identity", id), Point(id, PointType.TEXT, Text(id, id)), entry)
         if isinstance(file.sentinels, str) and file.sentinels not in SENTINELS:
             self._say(("sentinels",), f'unknown family "{file.sentinels}"{nearest(file.sentinels, list(SENTINELS))}')
+        for address in file.identify.equals:
+            if not _ADDRESS.fullmatch(address):
+                self._say(("identify", "equals", address), "an address is h, i, c or d and a number, such as h768")
         identify = Identify(
             file.identify.rank,
             file.identify.sys_object_ids,
@@ -206,6 +221,11 @@ class _DriverReader:
             dict(file.identify.equals),
         )
         self._regex(("identify", "sys_descr"), file.identify.sys_descr)
+        for number, variant in enumerate(file.variants):
+            for id in variant.scale:
+                if self._kind.point(id) is None:
+                    path = ("variants", number, "scale", id)
+                    self._say(path, f"unknown point{nearest(id, list(self._kind.points))}")
         return Driver(
             file.driver, self._kind, file.protocol, text_of(file.text), file.source, identify, tuple(items),
             tuple(identity), Quirks(**file.quirks.model_dump()),
@@ -236,13 +256,18 @@ class _DriverReader:
 
     def _items(self, path: Path_, point: Point, entry: _Entry) -> list[Item]:
         if entry.when is not None:
+            if point.type is not PointType.FLAG:
+                self._say(path, "only a flag can be derived with when")
             when = compile_condition(self._document, path, entry.when, self._kind, self._kind.alarms, self.mistakes)
             return [Item(point.id, "when", when=when)]
         code = self._code(path, point, entry)
+        if entry.scale == 0:
+            self._say(path, "scale may not be 0")
+        type = entry.type or ("u16" if self._file.protocol == "modbus" else "int")
         base = Item(
-            point.id, code, type=entry.type or ("u16" if self._file.protocol == "modbus" else "int"),
-            scale=entry.scale, offset=entry.offset, enum=self._enum(path, point, entry, code),
-            sentinels=self._sentinels(entry), bits=entry.bits or ((entry.bit, entry.bit) if entry.bit is not None else None),
+            point.id, code, type=type, scale=entry.scale, offset=entry.offset,
+            enum=self._enum(path, point, entry, code), sentinels=self._sentinels(entry),
+            bits=self._bits(path, entry, 64 if type == "int" else 16),
             invert=entry.invert, word_order=entry.word_order or self._file.word_order,
             alarm=entry.alarm or "", equals=entry.equals,
             names=entry.map if isinstance(entry.map, tuple) else (),
@@ -251,6 +276,13 @@ class _DriverReader:
             walk, below = self._oid(path, entry.walk or ""), self._oid(path, entry.below or "")
             return [replace(base, walk=walk, below=below)]
         return [replace(base, addresses=addresses) for addresses in self._addresses(path, entry, base)]
+
+    def _bits(self, path: Path_, entry: _Entry, width: int) -> tuple[int, int] | None:
+        """Return the lowest and the highest bit; they lie within one register."""
+        bits = entry.bits if entry.bit is None else (entry.bit, entry.bit)
+        if bits is not None and not 0 <= bits[0] <= bits[1] < width:
+            self._say(path, f"bits are the lowest and the highest of 0 to {width - 1}")
+        return bits
 
     def _code(self, path: Path_, point: Point, entry: _Entry) -> str:
         """Choose the decoder from what the point is and what the entry says."""
@@ -275,10 +307,8 @@ class _DriverReader:
 
     def _member(self, path: Path_, member: str) -> None:
         if member and member not in self._members and member.rpartition(".")[0] not in self._members:
-            self._say(
-                path,
-                f'"{member}" is neither an alarm nor a condition of {self._kind.id}{nearest(member, sorted(self._members))}',
-            )
+            close = nearest(member, sorted(self._members))
+            self._say(path, f'"{member}" is neither an alarm nor a condition of {self._kind.id}{close}')
 
     def _enum(self, path: Path_, point: Point, entry: _Entry, code: str) -> dict[int | str, str | bool]:
         if point.type is PointType.SET:
@@ -288,6 +318,8 @@ class _DriverReader:
                 self._member(path, name)
             if isinstance(table, tuple) and code != "gencomm-alarms":
                 self._say(path, "map is a table of raw number = alarm here")
+            if code == "flag-string" and not (isinstance(table, dict) and table and all(map(_place, table))):
+                self._say(path, "a flag-string needs map = { place = alarm }, its places counted from 1 to 64")
             return {_raw(key): value for key, value in table.items()} if isinstance(table, dict) else {}
         for word in (entry.enum or {}).values():
             if point.type is PointType.FLAG and not isinstance(word, bool):
@@ -327,11 +359,16 @@ class _DriverReader:
             return [(entry.host,)]
         letter, first = tables[0]
         if item.code == "gencomm-alarms":
-            if len(item.names) != entry.count or any(len(row) != 4 for row in item.names):  # noqa: PLR2004 - nibbles
+            if len(item.names) != entry.count or any(len(row) != 4 for row in item.names):  # nibbles
                 self._say(path, f"count = {entry.count} registers need as many rows of four names")
             return [tuple(f"{letter}{first + step}" for step in range(len(item.names)))]
         width = entry.count if item.type == "text" else 1 if letter in "cd" else _WIDTH.get(item.type, 1)
         return [tuple(f"{letter}{first + step}" for step in range(width))]
+
+
+def _place(key: str) -> bool:
+    number = _raw(key)
+    return isinstance(number, int) and 1 <= number <= 64
 
 
 def _raw(key: str) -> int | str:

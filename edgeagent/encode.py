@@ -17,6 +17,8 @@ _WORD: Final = 0xFFFF
 _WIDTH: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 _NIBBLES: Final = {"warning": 2, "shutdown": 3, "trip": 4}
 _HEALTHY: Final = 1
+_MOST: Final = 1e30
+"""Far beyond any unit: keeps infinity and what is no number out of integers and single precision."""
 
 
 class EncodeError(ValueError):
@@ -70,15 +72,17 @@ def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
         return {address: padded[place] for place, address in enumerate(item.addresses)}
     if not isinstance(raw, int):
         return {item.addresses[0]: raw}
+    words = _WIDTH.get(item.type)
+    if words is not None and item.bits is None:
+        signed = item.type.startswith("s")
+        if not 0 <= raw + (1 << 16 * words - 1) * signed < 1 << 16 * words:
+            raise EncodeError(f"{item.point} = {value} does not fit into {item.type}")
+        raw &= (1 << 16 * words) - 1
+    raw = _merged(item, raw, image)
     if raw in item.sentinels:
         raise EncodeError(f"{item.point} = {value} would be the raw value {raw}, which means {item.sentinels[raw]}")
-    raw = _merged(item, raw, image)
-    words = _WIDTH.get(item.type)
     if words is None:
         return {item.addresses[0]: raw}
-    if not -(1 << 16 * words - 1) <= raw < 1 << 16 * words:
-        raise EncodeError(f"{item.point} = {value} does not fit into {item.type}")
-    raw &= (1 << 16 * words) - 1
     parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
     return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
 
@@ -91,10 +95,12 @@ def _raw(item: Item, value: Value) -> int | bytes | str | float:
         known = ", ".join(str(word) for word in dict.fromkeys(item.enum.values()))
         raise EncodeError(f"{item.point} = {value} is none of {known}")
     if item.code == "flag":
+        if not isinstance(value, bool):
+            raise EncodeError(f"{item.point} = {value} is neither true nor false")
         return _flag(item, value is not item.invert)
     if item.code == "text":
         return str(value).encode()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST:
         raise EncodeError(f"{item.point} = {value} is not a number")
     number = (value - item.offset) / item.scale
     if item.type == "f32":
@@ -102,7 +108,7 @@ def _raw(item: Item, value: Value) -> int | bytes | str | float:
     return round(number)
 
 
-def _flag(item: Item, on: bool) -> int:  # noqa: FBT001 - the flag is the value
+def _flag(item: Item, on: bool) -> int:
     if item.equals is None:
         return int(on)
     return min(item.equals) if on else next(raw for raw in range(len(item.equals) + 1) if raw not in item.equals)
@@ -180,6 +186,8 @@ def _merged(item: Item, raw: int, image: Answers) -> int:
         return raw
     low, high = item.bits
     mask = (1 << high - low + 1) - 1 << low
+    if raw << low & ~mask:
+        raise EncodeError(f"{item.point} = {raw} does not fit into the bits {low} to {high}")
     old = image.get(item.addresses[0], 0)
     return (old if isinstance(old, int) else 0) & ~mask | raw << low & mask
 

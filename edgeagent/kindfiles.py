@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from pydantic import Field
@@ -40,6 +40,8 @@ ID: Final = r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$"
 
 
 class TextEntry(Strict):
+    """A text as the files spell it."""
+
     en: str = Field(min_length=1)
     zh: str = Field(min_length=1)
 
@@ -94,11 +96,28 @@ class _KindFile(Strict):
 
 
 class DeviceFile(Strict):
+    """What device.toml may hold."""
+
     points: dict[str, _Point] = Field(default_factory=dict)
     alarms: dict[str, _Alarm] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid(Document):
+    """A kind's file laid over device.toml: a mistake is told where its key stands."""
+
+    below: Document
+
+    def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
+        """Say what is wrong at a key."""
+        if self.below.depth(path) > self.depth(path):
+            return self.below.mistake(path, text)
+        return Document.mistake(self, path, text)
+
+
 def compile_kind(document: Document, device: Document, mistakes: list[Mistake]) -> Kind | None:
+    """Read a kind from its file and from what every device has; None, and `mistakes` grow, when it cannot be."""
+    document = _Laid(document.file, document.data, document.places, device)
     data = dict(document.data)
     for table in ("points", "alarms"):
         own = data.get(table, {})
@@ -228,9 +247,11 @@ def compile_condition(
     except RuleError as error:
         mistakes.append(document.mistake(path, str(error)))
         return never
-    for id in sorted(condition.points):
-        if kind.point(id) is None:
-            mistakes.append(document.mistake(path, f'unknown point "{id}"{nearest(id, list(kind.points))}'))
+    mistakes += [
+        document.mistake(path, f'unknown point "{id}"{nearest(id, list(kind.points))}')
+        for id in sorted(condition.points)
+        if kind.point(id) is None
+    ]
     for id, word in sorted(condition.words):
         point = kind.point(id)
         if point is None:
@@ -242,4 +263,5 @@ def compile_condition(
 
 
 def text_of(text: TextEntry) -> Text:
+    """Take a text over into the model."""
     return Text(text.en, text.zh)

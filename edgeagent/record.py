@@ -27,8 +27,8 @@ _OCTETS: Final = 4
 _IP: Final = 64
 
 
-async def record(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, timeout: float) -> str:
-    """Return the capture as text.
+async def record(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, within: float) -> str:
+    """Return the capture as text, recorded `within` s.
 
     Raises:
         NoAnswer, NoDriver: as `probe` does; SNMP needs no driver.
@@ -38,15 +38,15 @@ async def record(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, ti
             from edgeagent.links.snmp import SnmpLink
 
             assert isinstance(link, SnmpLink)  # noqa: S101 - open_link makes it
-            rows = await link.walk_all(Target("record", endpoint, timeout=timeout), ROOTS, MOST)
+            rows = await link.walk_all(Target("record", endpoint, timeout=within), ROOTS, MOST)
             if not rows:
                 raise NoAnswer(Missing.TIMEOUT.value)
             hidden = [secret.encode() for secret in endpoint.secrets.values() if secret]
             return "".join(_row(oid, tag, raw, hidden) for oid, tag, raw in rows)
-        chosen = driver or await identify(catalog, link, endpoint, timeout)
+        chosen = driver or await identify(catalog, link, endpoint, within)
         known = (address for item in chosen.identity for address in item.addresses)
         gets = tuple(dict.fromkeys((*chosen.identify.addresses, *known, *chosen.gets)))
-        answers = await ask(link, Target("record", endpoint, chosen.quirks, timeout), Plan(gets))
+        answers = await ask(link, Target("record", endpoint, chosen.quirks, within), Plan(gets))
     missing = silence(answers)
     if missing is not None:
         raise NoAnswer(missing.value)
@@ -65,14 +65,15 @@ def _row(oid: str, tag: int, raw: Raw, hidden: list[bytes]) -> str:
     for secret in hidden:
         raw = raw.replace(secret, _MASKED)
     raw = _ADDRESS.sub(_MASKED, raw)
-    if tag == _OCTETS and all(32 <= octet < 127 for octet in raw):  # noqa: PLR2004 - printable ASCII
+    if tag == _OCTETS and all(32 <= octet < 127 for octet in raw):
         return f"{oid}|{tag}|{raw.decode()}\n"
     return f"{oid}|{tag}x|{raw.hex()}\n"
 
 
 def _registers(answers: Answers) -> str:
-    lines = [
-        f"{address}|{'missing' if isinstance(raw, Missing) else type(raw).__name__}|{raw}\n"
-        for address, raw in sorted(answers.items(), key=lambda item: (item[0][:1], len(item[0]), item[0]))
-    ]
-    return "".join(lines)
+    ordered = sorted(answers.items(), key=lambda item: (item[0][:1], len(item[0]), item[0]))
+    return "".join(f"{address}|{_kind(raw)}|{raw.hex() if isinstance(raw, bytes) else raw}\n" for address, raw in ordered)
+
+
+def _kind(raw: Raw) -> str:
+    return "missing" if isinstance(raw, Missing) else type(raw).__name__

@@ -1,4 +1,4 @@
-"""What operators may ask of the agent through the feed: the shape of each command, checked before it is done. Pure."""
+"""What operators may ask of the agent through the feed: the shape of each command, checked before it is done."""
 
 from __future__ import annotations
 
@@ -28,27 +28,13 @@ class _Shelve(_Request):
     reason: str = Field(default="", max_length=500)
 
 
-_Verb = Callable[[Alarms, _Request, str, float], list[Change]]
-
-
-def _shelve(alarms: Alarms, asked: _Request, by: str, now: float) -> list[Change]:
-    assert isinstance(asked, _Shelve)  # noqa: S101 - the table below pairs them
-    return alarms.shelve(asked.alarm_id, asked.seconds, by, asked.reason, now)
-
-
-VERBS: Final[Mapping[str, tuple[type[_Request], _Verb]]] = {
-    "ack": (_Request, lambda alarms, asked, by, now: alarms.ack(asked.alarm_id, asked.raise_count, by, asked.note, now)),
-    "unack": (
-        _Request,
-        lambda alarms, asked, by, now: alarms.unack(asked.alarm_id, asked.raise_count, by, asked.note, now),
-    ),
-    "reset": (
-        _Request,
-        lambda alarms, asked, by, now: alarms.reset(asked.alarm_id, asked.raise_count, by, asked.note, now),
-    ),
-    "shelve": (_Shelve, _shelve),
-    "unshelve": (_Request, lambda alarms, asked, by, now: alarms.unshelve(asked.alarm_id, by, asked.note, now)),
+_JUDGEMENTS: Final[Mapping[str, Callable[[Alarms, str, int | None, str, str, float], list[Change]]]] = {
+    "ack": Alarms.ack,
+    "unack": Alarms.unack,
+    "reset": Alarms.reset,
 }
+"""Verbs that are about one raise of an alarm."""
+VERBS: Final = (*_JUDGEMENTS, "shelve", "unshelve")
 
 
 def carry_out(alarms: Alarms, verb: str, request: Mapping[str, Any], by: str, now: float) -> tuple[str, list[Change]]:
@@ -60,10 +46,13 @@ def carry_out(alarms: Alarms, verb: str, request: Mapping[str, Any], by: str, no
     """
     if verb not in VERBS:
         raise Rejected("unknown-verb")
-    shape, act = VERBS[verb]
     try:
-        asked = shape.model_validate(request)
+        asked = (_Shelve if verb == "shelve" else _Request).model_validate(request)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise Rejected("bad-request", Text(wrong, f"请求格式有误：{wrong}")) from None
-    return asked.alarm_id, act(alarms, asked, by, now)
+    if isinstance(asked, _Shelve):
+        return asked.alarm_id, alarms.shelve(asked.alarm_id, asked.seconds, by, asked.reason, now)
+    if verb == "unshelve":
+        return asked.alarm_id, alarms.unshelve(asked.alarm_id, by, asked.note, now)
+    return asked.alarm_id, _JUDGEMENTS[verb](alarms, asked.alarm_id, asked.raise_count, by, asked.note, now)

@@ -1,66 +1,79 @@
-"""Which alarms can exist at this site: the alarm types of each device, once for each instance of a `many` point. Pure."""
+"""Which alarms can exist and which points they look at. Resources with the same alarm types share one index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
 
 from edgeagent.alarm import Rule
-from edgeagent.catalog import AlarmType, Kind, Text
-from edgeagent.config import Device, Site
-from edgeagent.devices import IDENTITY, REACHABLE
-
-AGENT: Final = "agent"
-"""Resource and kind of the agent's own alarms."""
 
 
-def rules_of(site: Site) -> list[Rule]:
-    """Return the alarm inventory: all rules of all devices and of the agent itself."""
-    rules = [rule for device in site.devices.values() for rule in device_rules(device)]
-    own = site.catalog.kinds.get(AGENT)
-    if own is not None:
-        name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
-        rules += [_rule(AGENT, name, own, type) for type in own.alarms.values()]
-    return rules
+class Rulebook:
+    """All rules by resource.
 
+    Raises:
+        ValueError: two rules with one id.
+    """
 
-def device_rules(device: Device) -> Iterator[Rule]:
-    """Yield the rules that the readings of this device's driver can ever decide."""
-    given = device.driver.points | {REACHABLE, IDENTITY}
-    kind = device.driver.kind
-    for type in device.alarms.values():
-        rule = _rule(device.id, device.name, kind, type)
-        if rule.points & given:
-            yield rule
-        for instance in sorted({_instance(kind, id) for id in given} - {""}):
-            own = _for_instance(kind, type, instance, given)
-            if own is not None:
-                yield replace(_rule(device.id, device.name, kind, own), qualifier=instance)
+    def __init__(self, rules: Iterable[Rule], own: Rule) -> None:
+        by_resource: dict[str, list[Rule]] = {}
+        for rule in rules:
+            by_resource.setdefault(rule.resource, []).append(rule)
+        self._own = own
+        self._rules = {resource: tuple(theirs) for resource, theirs in by_resource.items()}
+        self._plans: dict[str, Mapping[str, tuple[int, ...]]] = {}
+        points: dict[int, frozenset[str]] = {}
+        plans: dict[tuple[int, ...], Mapping[str, tuple[int, ...]]] = {}
+        for resource, theirs in self._rules.items():
+            ids = {rule.id for rule in theirs}
+            if len(ids) < len(theirs) or own.id in ids:
+                raise ValueError(f"two alarm rules of {resource} have one id")
+            key = tuple(id(rule.type) for rule in theirs)
+            if key not in plans:
+                points |= {id(rule.type): rule.points for rule in theirs if id(rule.type) not in points}
+                plans[key] = _plan([points[type_id] for type_id in key])
+            self._plans[resource] = plans[key]
 
+    def naming(self, resource: str, point: str) -> Iterator[Rule]:
+        """Give the rules of a resource that look at a point."""
+        plan = self._plans.get(resource)
+        if plan is not None:
+            rules = self._rules[resource]
+            for index in plan.get(point, ()):
+                yield rules[index]
 
-def _rule(resource: str, name: Text, kind: Kind, type: AlarmType) -> Rule:
-    units = {id: point.unit for id, point in kind.points.items() if point.unit is not None}
-    return Rule(resource, name, type, known=frozenset(kind.alarms) | kind.conditions, units=units)
-
-
-def _instance(kind: Kind, id: str) -> str:
-    """Return the instance name of a point such as door.front, "" for a point of the vocabulary itself."""
-    stem, _, suffix = id.rpartition(".")
-    point = kind.points.get(stem)
-    return suffix if id not in kind.points and point is not None and point.many else ""
-
-
-def _for_instance(kind: Kind, type: AlarmType, instance: str, given: frozenset[str] | set[str]) -> AlarmType | None:
-    """Return the type with its `many` points turned to one instance, None when none of them has it."""
-    if type.each is not None:
+    def find(self, alarm_id: str, member: str = "") -> Rule | None:
+        """Find the rule an alarm id comes from; for a member of a set the one with `each`."""
+        if alarm_id == self._own.id:
+            return self._own
+        parts = alarm_id.split(".")
+        for count in range(1, len(parts)):
+            for rule in self._rules.get(".".join(parts[:count]), ()):
+                if not member and rule.id == alarm_id:
+                    return rule
+                if member and rule.type.each and rule.own(member) and rule.member(member).id == alarm_id:
+                    return rule
         return None
-    points = frozenset[str]().union(*(level.when.points for level in type.levels))
-    names = {id: f"{id}.{instance}" for id in points if kind.points[id].many and f"{id}.{instance}" in given}
-    if not names:
-        return None
-    return replace(
-        type,
-        levels=tuple(replace(level, when=level.when.renamed(names)) for level in type.levels),
-        clear=type.clear.renamed(names) if type.clear is not None else None,
-    )
+
+    def news(self, before: Rulebook) -> Iterator[Rule]:
+        """Give the rules that are new or judge otherwise than before."""
+        same: dict[tuple[int, int], bool] = {}  # comparing types deeply once a pair, not once a device
+        for resource, theirs in self._rules.items():
+            had = {rule.id: rule for rule in before._rules.get(resource, ())}
+            for rule in theirs:
+                old = had.get(rule.id)
+                if old is None or old.known != rule.known:
+                    yield rule
+                    continue
+                key = (id(old.type), id(rule.type))
+                if key not in same:
+                    same[key] = old.type == rule.type
+                if not same[key]:
+                    yield rule
+
+
+def _plan(points: list[frozenset[str]]) -> Mapping[str, tuple[int, ...]]:
+    plan: dict[str, tuple[int, ...]] = {}
+    for index, named in enumerate(points):
+        for point in named:
+            plan[point] = (*plan.get(point, ()), index)
+    return plan

@@ -11,7 +11,8 @@ An `and` with an absent side is absent, because what it demands cannot be shown.
 A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round.
 `bad(x)` is true when the device itself says that x is broken, never for silence. `absent(x)` is true when the
 device has no x. `unknown(x)` is true whenever x has no value, for whatever reason, so that a witness that
-cannot be read need not silence another one. On the right of = and != a name is an enum word; on the right of an order it is a point.
+cannot be read need not silence another one. On the right of = and != a name is an enum word; on the right of
+an order it is a point.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,7 @@ class Mistake:
         )
 
 
-class Mistakes(Exception):  # noqa: N818 - it is many
+class Mistakes(Exception):
     """All that is wrong, sorted by place."""
 
     def __init__(self, found: Iterable[Mistake]) -> None:
@@ -57,13 +57,13 @@ class Document:
     data: dict[str, Any]
     places: dict[Path_, int]
 
+    def depth(self, path: Sequence[str | int]) -> int:
+        """Return how many parts of the path stand in this file."""
+        return next((length for length in range(len(path), 0, -1) if tuple(path[:length]) in self.places), 0)
+
     def line(self, path: Sequence[str | int]) -> int:
         """Return the line of the deepest part of the path that has one of its own."""
-        for length in range(len(path), 0, -1):
-            line = self.places.get(tuple(path[:length]))
-            if line is not None:
-                return line
-        return 1
+        return self.places.get(tuple(path[: self.depth(path)]), 1)
 
     def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
         """Say what is wrong at a key."""
@@ -102,7 +102,9 @@ _KEY: Final = re.compile(
     r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+))*)\s*=(.*)$"""
 )
 _PART: Final = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([\w-]+))\s*\.?""")
-_STRING: Final = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.S)
+_STRING: Final = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
+)
 
 
 def _places(text: str) -> dict[Path_, int]:
@@ -116,7 +118,7 @@ def _places(text: str) -> dict[Path_, int]:
     table: Path_ = ()
     depth = 0
     multiline = False
-    for number, (line, raw) in enumerate(zip(bare.splitlines(), text.splitlines(), strict=True), 1):
+    for number, (line, raw) in enumerate(zip(bare.split("\n"), text.split("\n"), strict=True), 1):
         if multiline:
             multiline = (raw.count('"""') + raw.count("'''")) % 2 == 0
             continue
@@ -149,20 +151,30 @@ def _parts(text: str) -> Path_:
 
 
 def check(
-    document: Document, model: type[BaseModel], data: Any, at: Path_ = ()
-) -> tuple[BaseModel | None, list[Mistake]]:  # noqa: ANN401
-    """Validate a part of a document; return the model or what is wrong with it."""
+    document: Document, model: type[BaseModel], data: Mapping[str, Any]
+) -> tuple[BaseModel | None, list[Mistake]]:
+    """Validate a document's data; return the model or what is wrong with it."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [
-            document.mistake((*at, *_clean(each["loc"])), _explain(model, each))
-            for each in typing.cast("list[dict[str, Any]]", error.errors(include_url=False))
-        ]
+        found: dict[Path_, str] = {}
+        for each in typing.cast("list[dict[str, Any]]", error.errors(include_url=False)):
+            found.setdefault(_path(data, each), _explain(model, each))
+        # What may be one of two things fails as both: the deepest place and the first text say most.
+        deepest = [path for path in found if not any(path == other[: len(path)] != other for other in found)]
+        return None, [document.mistake(path, found[path]) for path in deepest]
 
 
-def _clean(loc: tuple[str | int, ...]) -> Path_:
-    return tuple(part for part in loc if part != "[key]")
+def _path(data: Any, error: dict[str, Any]) -> Path_:  # noqa: ANN401 - whatever TOML gave
+    """Return where the error stands in the data, without what pydantic adds: its tags, [0] for what is no list."""
+    path: list[str | int] = []
+    for part in error["loc"]:
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and part in range(len(data))):
+            data = data[part]
+            path.append(part)
+    if error["type"] == "missing":
+        path.append(error["loc"][-1])
+    return tuple(path)
 
 
 def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the agent says of its devices and of itself: inventory, availability, readings, health. Alarms are the feed's own."""
+"""What the agent says of its devices and of itself: inventory, availability, readings, health. Not its alarms."""
 
 from __future__ import annotations
 
