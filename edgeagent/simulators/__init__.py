@@ -1,0 +1,1 @@
+"""Simulated devices: drivers and recordings served over real protocols."""
