@@ -65,6 +65,7 @@ class Agent:
         self._view: dict[str, dict[str, Reading]] = {AGENT: {}}
         self._listed: dict[str, Alarm] = {}
         self._waiting = set(site.devices)
+        self._power: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._passed = asyncio.Event()
@@ -120,6 +121,7 @@ class Agent:
             self._view[state.device.id] = state.readings
             self._voice.availability(state, self._clock.now())
         self._poller.watch(states)
+        self._power = frozenset(id for id, device in site.devices.items() if device.driver.kind.power)
 
     def _link(self, endpoint: Endpoint) -> Link:
         """Return the link of a medium, opened when its first device comes."""
@@ -201,14 +203,12 @@ class Agent:
 
     def _abnormal(self) -> frozenset[str]:
         """Return the devices to poll faster: all of the power tree while something grave is up in it."""
-        devices = self._site.devices
-        power = frozenset(id for id, device in devices.items() if device.driver.kind.power)
         grave = any(
             not alarm.is_cleared and alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
             for alarm in self._listed.values()
-            if alarm.resource in power
+            if alarm.resource in self._power
         )
-        return power if grave else frozenset()
+        return self._power if grave else frozenset()
 
     # What operators ask.
 

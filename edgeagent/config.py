@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from edgeagent import driverfiles
-from edgeagent.catalog import AlarmType, Catalog, Driver, Severity, Text
+from edgeagent.catalog import AlarmType, Catalog, Driver, PointType, Severity, Text
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
-from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.kindfiles import ID, TextEntry, text_of
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, read
 
 STATE: Final = Path("/var/lib/edgeagent")
@@ -133,7 +133,7 @@ class _Device(Strict):
 class _File(Strict):
     site: _Site
     feed: _Feed
-    agent: _Agent = Field(default_factory=lambda: _Agent())
+    agent: _Agent = _Agent()
     areas: dict[str, _Area] = Field(default_factory=dict)
     devices: dict[str, _Device] = Field(default_factory=dict)
 
@@ -151,7 +151,7 @@ def load(folder: Path, shipped: Path) -> Site:
     mistakes: list[Mistake] = []
     document = _merged(folder, mistakes)
     found, wrong = check(document, _File, document.data)
-    mistakes += [_placed(folder, mistake) for mistake in wrong]
+    mistakes += wrong
     own = tuple(folder / path for path in found.agent.drivers) if isinstance(found, _File) else ()
     for path in own:
         if not path.is_dir():
@@ -168,10 +168,6 @@ def load(folder: Path, shipped: Path) -> Site:
     if mistakes or reader.mistakes:
         raise Mistakes(mistakes + reader.mistakes)
     return site
-
-
-def _placed(folder: Path, mistake: Mistake) -> Mistake:
-    return mistake if mistake.file else replace(mistake, file=str(folder))
 
 
 def _merged(folder: Path, mistakes: list[Mistake]) -> Document:
@@ -251,12 +247,13 @@ class _Reader:
             self._say(path, "an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics")
 
     def _broker(self, feed: _Feed) -> Broker:
-        parts = urlsplit(feed.broker)
-        host, port = parts.hostname or "", None
+        parts, port = urlsplit(""), None
         try:
+            parts = urlsplit(feed.broker)
             port = parts.port
         except ValueError as error:
             self._say(("feed", "broker"), f"{error}")
+        host = parts.hostname or ""
         if parts.scheme not in _BROKER_PORTS:
             self._say(
                 ("feed", "broker"), f'unknown scheme "{parts.scheme}"{nearest(parts.scheme, list(_BROKER_PORTS))}'
@@ -339,11 +336,18 @@ class _Reader:
             if not number.isdecimal() or not 1 <= int(number) <= count:
                 self._say(where, f"{driver.id} has the inputs 1 to {count}")
                 continue
-            if driver.kind.point(contact.point) is None:
-                known = list(driver.kind.points)
+            point = driver.kind.point(contact.point)
+            if point is None or not re.fullmatch(ID, contact.point):
+                known = [id for id, point in driver.kind.points.items() if point.type is PointType.FLAG]
                 self._say(where, f'unknown point "{contact.point}"{nearest(contact.point, known)}')
-                continue
-            wired[channel, int(number)] = (contact.point, contact.active == "open")
+            elif point.type is not PointType.FLAG:
+                self._say(where, f"{contact.point} is a {point.type}; a contact is a flag")
+            elif (channel, int(number)) in wired:
+                self._say(where, f"input {number} stands here twice")
+            elif any(contact.point == known for known, _ in wired.values()):
+                self._say(where, f"{contact.point} has an input already; name this one {point.id}.<where it is>")
+            else:
+                wired[channel, int(number)] = (contact.point, contact.active == "open")
         return wired
 
     def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> dict[str, AlarmType]:

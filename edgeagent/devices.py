@@ -18,6 +18,8 @@ MISSES: Final = 3
 GOODS: Final = 2
 BACK_OFF_CAP: Final = 30.0
 """A device that comes back is seen after this many seconds at the latest."""
+_DOUBLINGS: Final = 16
+"""Enough for the shortest interval to come to the cap; a year of misses would overflow."""
 RECHECK: Final = 600.0
 """The identity is asked again after this many seconds."""
 REACHABLE: Final = "reachable"
@@ -45,16 +47,16 @@ class DeviceState:
         driver = self.device.driver
         if not self._doubtful(now):
             return self.driver.gets, self.driver.walks
-        asked = (SYS_OBJECT_ID, SYS_DESCR) if driver.protocol == "snmp" else ()
         known = (address for item in driver.identity for address in item.addresses)
-        gets = dict.fromkeys((*asked, *driver.identify.addresses, *known, *driver.gets))
+        gets = dict.fromkeys((*self._proof(), *known, *driver.gets))
         return tuple(gets), driver.walks
 
-    def interval(self, hasten: bool) -> float:  # noqa: FBT001 - a wish, not a mode
+    def interval(self, hasten: bool) -> float:
         """Return the seconds until the next poll: faster while abnormal, soon after a miss, slower when dead."""
         own = self.device.fast if hasten else self.device.interval
         if self.misses >= MISSES:
-            return min(max(own, BACK_OFF_CAP), own * 2.0 ** (self.misses - MISSES + 1))
+            doubled = own * 2.0 ** min(self.misses - MISSES + 1, _DOUBLINGS)
+            return min(max(own, BACK_OFF_CAP), doubled)
         return min(own, 2.0) if self.misses or self._goods < GOODS else own
 
     def take(self, answers: Answers, now: float) -> frozenset[str]:
@@ -62,28 +64,27 @@ class DeviceState:
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
-        changed = self._answered(now)
         if answers == self._last:
-            self.observed = now
-            return changed
-        if self._doubtful(now) and any(address in answers for address in self._proof()):
-            verdict = fits(self.device.driver, answers) if self._needs_proof() else True
-            if verdict is None:
-                return changed | self._missed(Missing.TIMEOUT, now)
+            return self._answered(now)
+        # A poll that was asked before doubt arose brings no proof; the next one will.
+        asked = self._doubtful(now) and all(address in answers for address in self._proof())
+        verdict = fits(self.device.driver, answers) if asked and self._proof() else True
+        if verdict is None:
+            return self._missed(Missing.TIMEOUT, now)
+        changed = self._answered(now)
+        if asked:
             self._checked = now if verdict else None
             changed |= self._replace({IDENTITY: Reading("match" if verdict else "mismatch", now)})
             self._know(answers, now)
-            if not verdict:
-                return changed | self._all_bad("profile-mismatch", now)
-        self._last, self.observed = answers, now
+        if not verdict:
+            return changed | self._all_bad("profile-mismatch", now)
+        self._last = answers
         return changed | self._replace(decode(self.driver, answers, now))
 
-    def _needs_proof(self) -> bool:
-        identify = self.device.driver.identify
-        return bool(identify.addresses or identify.sys_object_ids or identify.sys_descr)
-
     def _proof(self) -> tuple[str, ...]:
-        return (SYS_OBJECT_ID, *self.device.driver.identify.addresses) if self._needs_proof() else self.driver.gets
+        """Return the addresses without which nothing can be said about what the device is."""
+        own = self.device.driver.identify.addresses
+        return (SYS_OBJECT_ID, SYS_DESCR, *own) if self.device.driver.protocol == "snmp" else own
 
     def _doubtful(self, now: float) -> bool:
         return self._checked is None or now - self._checked >= RECHECK
@@ -95,7 +96,7 @@ class DeviceState:
         self.facts = known(self.driver, answers, now)
 
     def _answered(self, now: float) -> frozenset[str]:
-        self.misses, self.reason = 0, None
+        self.misses, self.reason, self.observed = 0, None, now
         self._goods = min(self._goods + 1, GOODS)
         reachable = self.readings.get(REACHABLE)
         if self._goods >= GOODS and (reachable is None or reachable.value is not True):

@@ -94,11 +94,11 @@ def secret(name: str, folder: Path | None = None) -> str | None:
     """Read a secret: $CREDENTIALS_DIRECTORY/<name>, else EDGEAGENT_<NAME>, else <folder>/<name>; None without one.
 
     Raises:
-        EndpointError: when the file in `folder` may be read by everybody.
+        EndpointError: when its file cannot be read, or the one in `folder` may be read by everybody.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory and "/" not in name and (Path(directory) / name).is_file():
-        return (Path(directory) / name).read_text(encoding="utf-8").rstrip("\r\n")
+        return _content(Path(directory) / name)
     variable = os.environ.get(_variable(name))
     if variable is not None:
         return variable
@@ -107,7 +107,16 @@ def secret(name: str, folder: Path | None = None) -> str | None:
         return None
     if file.stat().st_mode & 0o077:
         raise EndpointError(f"{file} may be read by others; chmod 600 it")
-    return file.read_text(encoding="utf-8").rstrip("\r\n")
+    return _content(file)
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise EndpointError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise EndpointError(f"{file} is not UTF-8 text") from error
 
 
 def _variable(name: str) -> str:
@@ -141,10 +150,11 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
     user = unquote(parts.username or "")
     if parts.password:
         raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")
+    port = default_port if port is None else port
     if scheme == "snmp":
-        return _snmp(parts.hostname or "", default_port if port is None else port, user, options, secrets)
+        return _snmp(parts.hostname or "", port, user, options, secrets)
     endpoint = {"modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
-    return endpoint(scheme, parts.hostname or "", default_port if port is None else port, unquote(parts.path), user, options)
+    return endpoint(scheme, parts.hostname or "", port, unquote(parts.path), user, options)
 
 
 def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path | None) -> Endpoint:
@@ -154,6 +164,9 @@ def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path
     if version not in VERSIONS:
         raise EndpointError(f'unknown SNMP version "{version}"{nearest(version, VERSIONS)}')
     secrets: dict[str, str] = {}
+    for option in options:
+        if option != "version" and option.startswith("community") is (version == "3"):
+            raise EndpointError(f'option "{option}" does not go with version={version}')
     if version == "3":
         if not user:
             raise EndpointError("SNMPv3 needs a user: snmp://user@host?version=3")

@@ -1,4 +1,4 @@
-"""Which alarms can exist at this site: the alarm types of each device, once for each instance of a `many` point. Pure."""
+"""Which alarms can exist at this site: each device's alarm types, once for each instance of a `many` point. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def _for_instance(kind: Kind, type: AlarmType, instance: str, given: frozenset[s
     if type.each is not None:
         return None
     points = frozenset[str]().union(*(level.when.points for level in type.levels))
-    names = {id: f"{id}.{instance}" for id in points if kind.points[id].many and f"{id}.{instance}" in given}
+    many = {id for id, point in kind.points.items() if point.many}
+    names = {id: f"{id}.{instance}" for id in points & many if f"{id}.{instance}" in given}
     if not names:
         return None
     return replace(

@@ -1,4 +1,4 @@
-"""When each device is asked. Asks are gathered in slots, answers are handed on together, dead devices cost the others nothing.
+"""When each device is asked. Asks go out in slots, answers come back in lists, dead devices cost the others nothing.
 
 One timer serves all devices: it wakes at the next slot that has something due, starts all polls of that slot on
 their links and sleeps again. A device has at most one poll under way. What came back between two turns of the
@@ -8,6 +8,7 @@ event loop is delivered as one list, so that one pass and one commit serve it al
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import heapq
 import itertools
@@ -64,6 +65,7 @@ class Poller:
         self._inbox: list[tuple[_Watch, Answers]] = []
         self._hastened: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
+        self._bug: Exception | None = None
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -110,18 +112,18 @@ class Poller:
             self._push(watch, asyncio.get_running_loop().time())
 
     async def run(self) -> None:
-        """Serve the timer until cancelled."""
+        """Serve the timer until cancelled; a bug in what takes the answers ends it."""
         loop = asyncio.get_running_loop()
         while True:
+            if self._bug is not None:
+                raise self._bug
             self.turns += 1
             self._wake.clear()
             pause = self._heap[0][0] - loop.time() if self._heap else 1.0
             if pause > 0:
-                try:
-                    # Woken early only by an earlier due time; at least once a second for the watchdog.
+                # Woken early only by an earlier due time; at least once a second for the watchdog.
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), min(pause, 1.0))
-                except TimeoutError:
-                    pass
                 continue
             self._ask_due(loop.time() + SLOT)
             await asyncio.sleep(0)
@@ -150,7 +152,12 @@ class Poller:
 
     def _flush(self) -> None:
         inbox, self._inbox = self._inbox, []
-        self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
+        try:
+            self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
+        except Exception as bug:  # noqa: BLE001 - the loop would log it and go on without these devices
+            self._bug = bug
+            self._wake.set()
+            return
         now = asyncio.get_running_loop().time()
         for watch, _ in inbox:
             # Counted from when it was due, so that polls do not drift; one that fell behind starts anew.

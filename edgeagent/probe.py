@@ -16,11 +16,11 @@ from edgeagent.links import Link, Plan, Target, open_link
 from edgeagent.readings import Answers, Missing, Reading, silence
 
 
-class NoAnswer(Exception):  # noqa: N818 - an outcome, not an error
+class NoAnswer(Exception):
     """Nothing answered; the message says why."""
 
 
-class NoDriver(Exception):  # noqa: N818 - an outcome, not an error
+class NoDriver(Exception):
     """The device answered and no driver fits; the message says what it showed."""
 
 
@@ -72,16 +72,16 @@ def spelled(driver: Driver, id: str, reading: Reading) -> dict[str, Any]:
     return fields
 
 
-async def probe(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, timeout: float, now: float) -> Found:
-    """Identify what answers at `endpoint` and read it once; `driver` overrides the identification.
+async def probe(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, within: float, now: float) -> Found:
+    """Identify what answers at `endpoint` within so many s and read it; `driver` overrides the identification.
 
     Raises:
         NoAnswer, NoDriver.
     """
     async with opened(endpoint) as link:
         if driver is None:
-            driver = await identify(catalog, link, endpoint, timeout)
-        target = Target("probe", endpoint, driver.quirks, timeout)
+            driver = await identify(catalog, link, endpoint, within)
+        target = Target("probe", endpoint, driver.quirks, within)
         asked = (SYS_OBJECT_ID, SYS_DESCR) if driver.protocol == "snmp" else ()
         own = (address for item in driver.identity for address in item.addresses)
         gets = tuple(dict.fromkeys((*asked, *own, *driver.gets)))
@@ -114,7 +114,7 @@ async def opened(endpoint: Endpoint) -> AsyncIterator[Link]:
         await asyncio.wait([running])
 
 
-async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: float) -> Driver:
+async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, within: float) -> Driver:
     """Find the driver of the highest rank that fits what answers.
 
     Raises:
@@ -122,7 +122,7 @@ async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: fl
     """
     drivers = [driver for driver in catalog.drivers.values() if driver.protocol == endpoint.protocol]
     if endpoint.protocol == "snmp":
-        return await _identify_snmp(drivers, link, endpoint, timeout)
+        return await _identify_snmp(drivers, link, endpoint, within)
     if len(drivers) == 1 and not drivers[0].identify.addresses:
         return drivers[0]
     answered: Answers = {}
@@ -130,7 +130,7 @@ async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: fl
     for driver in drivers:
         if not driver.identify.addresses:
             continue
-        target = Target("probe", endpoint, driver.quirks, timeout)
+        target = Target("probe", endpoint, driver.quirks, within)
         answers = await ask(link, target, Plan(driver.identify.addresses))
         if silence(answers) is not None:
             # One that does not answer one question at all does not answer the next one either.
@@ -141,8 +141,8 @@ async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, timeout: fl
     return _best(fitting, answered)
 
 
-async def _identify_snmp(drivers: list[Driver], link: Link, endpoint: Endpoint, timeout: float) -> Driver:
-    target = Target("probe", endpoint, Quirks(), timeout)
+async def _identify_snmp(drivers: list[Driver], link: Link, endpoint: Endpoint, within: float) -> Driver:
+    target = Target("probe", endpoint, Quirks(), within)
     system = dict(await ask(link, target, Plan((SYS_OBJECT_ID, SYS_DESCR))))
     missing = silence(system)
     if missing is not None:

@@ -7,6 +7,7 @@ captures and other people's tools. Values are set, ramped and silenced in the wo
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import shlex
 from collections.abc import Callable, Mapping, MutableMapping
@@ -76,7 +77,7 @@ class SimulatedDevice:
         for item in driver.identity:
             for place, address in enumerate(item.addresses):
                 text = words[item.point].encode().ljust(len(item.addresses))
-                self.answers.setdefault(address, text if len(item.addresses) == 1 else text[place])
+                self.answers.setdefault(address, text if driver.protocol == "snmp" else text[place])
         if driver.protocol == "snmp":
             own = driver.identify.sys_object_ids
             self.answers[SYS_OBJECT_ID] = own[0] if own else _NET_SNMP
@@ -86,7 +87,7 @@ class SimulatedDevice:
             self.answers[address] = min(wanted)
 
     def _try(self, id: str, value: Value) -> None:
-        """Set a sample; what this driver cannot say stays as it is."""
+        """Set a value if this driver can say it."""
         try:
             self._write({id: value})
         except EncodeError:
@@ -121,7 +122,7 @@ class SimulatedDevice:
         """Move all ramps to where they are at `now`."""
         for ramp in list(self._ramps.values()):
             share = min((now - ramp.began) / ramp.seconds, 1.0)
-            self._write({ramp.point: ramp.start + (ramp.end - ramp.start) * share})
+            self._try(ramp.point, ramp.start + (ramp.end - ramp.start) * share)
             if share >= 1.0:
                 del self._ramps[ramp.point]
 
@@ -138,13 +139,16 @@ class SimulatedDevice:
         Raises:
             SimulationError: for a line that makes no sense here.
         """
-        words = shlex.split(line)
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise SimulationError(f"{error}: {line.strip()}") from error
         verb, rest = (words[0], words[1:]) if words else ("show", [])
         if verb == "set":
             for id, value in (self.parse(word) for word in rest):
                 self.set(id, value)
         elif verb == "ramp":
-            if len(rest) != 4 or not all(re.fullmatch(r"-?\d+(\.\d+)?", word) for word in rest[1:]):  # noqa: PLR2004
+            if len(rest) != 4 or not all(re.fullmatch(r"-?\d+(\.\d+)?", word) for word in rest[1:]):
                 raise SimulationError("write: ramp POINT FROM TO SECONDS")
             self.ramp(rest[0], float(rest[1]), float(rest[2]), float(rest[3]), now)
         elif verb in ("silence", "answer"):
@@ -189,11 +193,7 @@ class SimulatedDevice:
         """
         if endpoint.protocol != self.driver.protocol:
             raise SimulationError(f"{self.driver.id} speaks {self.driver.protocol}, not {endpoint.scheme}")
-        if (
-            endpoint.host
-            and endpoint.host not in ("127.0.0.1", "::1", "localhost")
-            and not endpoint.host.startswith("127.")
-        ):
+        if endpoint.host and not _is_loopback(endpoint.host):
             raise SimulationError(
                 f"{endpoint.host} is not a loopback address; a simulated device stays on this machine"
             )
@@ -285,6 +285,13 @@ def _follow(image: MutableMapping[str, _T], wanted: Mapping[str, _T]) -> None:
     image.update(wanted)
     for address in image.keys() - wanted.keys():
         del image[address]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _sample(point: Point) -> Value | None:

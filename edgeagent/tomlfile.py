@@ -125,7 +125,12 @@ def _places(text: str) -> dict[Path_, int]:
         if depth == 0:
             header = _HEADER.match(line)
             if header and "=" not in line.split("]", 1)[0]:
-                table = _parts(_HEADER.match(raw).group(2) if _HEADER.match(raw) else header.group(2))  # type: ignore[union-attr]
+                *above, last = _parts((_HEADER.match(raw) or header).group(2))
+                table = ()
+                for part in above:  # below [[a]] the header [a.b] means the latest a
+                    table = (*table, part)
+                    table = (*table, counts[table]) if table in counts else table
+                table = (*table, last)
                 if header.group(1) == "[[":
                     counts[table] = counts.get(table, -1) + 1
                     table = (*table, counts[table])

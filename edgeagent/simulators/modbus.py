@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
 
 from edgeagent.endpoint import Endpoint, parse
 
@@ -53,9 +52,8 @@ class ModbusServer:
     The images stay the caller's and may change while they are served; writes (functions 6 and 16) change them too.
     An address that is not in the image is refused with exception 2, or reads 0 with `zeros`. Units in `silent` do not
     answer, those in `exceptions` answer with that code, every answer comes `delay` seconds late, in the order
-    of the questions. A unit that is not
-    there stays silent unless `unknown` names an exception code. `requests` holds the last thousand questions,
-    `connections` counts all that were made, `clients` those that are open.
+    of the questions. A unit that is not there stays silent unless `unknown` names an exception code. `requests`
+    holds the last thousand questions, `connections` counts all that were made, `clients` those that are open.
     """
 
     units: Mapping[int, Image]
@@ -106,7 +104,7 @@ class ModbusServer:
         self._server = await loop.create_server(
             lambda: _Connection(self, framing),
             where.host,
-            0 if urlsplit(self.url).port == 0 else where.port,
+            where.port,
             ssl=context,
         )
         port: int = self._server.sockets[0].getsockname()[1]
@@ -234,7 +232,7 @@ class _Socket:
         self._buffer += data
         while len(self._buffer) > _MBAP:
             header, length = self._buffer[:_MBAP], int.from_bytes(self._buffer[4:6], "big")
-            if header[2:4] != b"\0\0" or not 2 <= length < _LONGEST:  # noqa: PLR2004 unit and function at least
+            if header[2:4] != b"\0\0" or not 2 <= length < _LONGEST:
                 self._buffer = b""
                 return
             if len(self._buffer) < 6 + length:
@@ -258,7 +256,7 @@ class _Rtu:
     def feed(self, data: bytes) -> None:
         """Take in bytes and answer the questions they complete; hunt for the next frame after garbage."""
         self._buffer = (self._buffer + data)[-_LONGEST:]
-        while len(self._buffer) >= 8:  # noqa: PLR2004 the shortest question we know
+        while len(self._buffer) >= 8:
             many = self._buffer[1] == _WRITE_MANY
             length = 9 + self._buffer[6] if many else 8
             if len(self._buffer) < length:
@@ -291,7 +289,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._frames.feed(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self._server.left(self._transport)
 
 
@@ -306,7 +304,7 @@ def crc(data: bytes) -> bytes:
 
 
 def _serial(where: Endpoint) -> serial.Serial:
-    import serial  # noqa: PLC0415 only those who have a serial line need it
+    import serial
 
     options = where.options
     return serial.Serial(
