@@ -249,7 +249,8 @@ class Agent:
             self._judge([(AGENT, point)], now)
 
     def _trouble(self, kind: str, text: str) -> None:
-        log.warning("feed: %s: %s", kind, text)
+        if kind != "disconnected":  # that is looked at once a second
+            log.warning("feed: %s: %s", kind, text)
 
     def _announced(self, alarm_id: str, at: float) -> None:
         self._alarms.announced(alarm_id, at)

@@ -283,11 +283,15 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 narrows what asyncio calls the base
         self._transport = transport
-        self._frames = self._framing(self._server.answer, transport.write)
+        self._frames = self._framing(self._server.answer, self._write)
         self._server.joined(transport)
 
     def data_received(self, data: bytes) -> None:
         self._frames.feed(data)
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():  # a late answer may outlive the client
+            self._transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.left(self._transport)

@@ -1,0 +1,77 @@
+"""How patient the feed is: budgets of messages, rows put off after a refusal, rows that break connections. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_STRIKES: Final = 3
+_LONGEST: Final = 60.0
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A budget that fills by `rate` a second up to `burst`. `now` is any clock that never goes back, s."""
+
+    rate: float
+    burst: float
+    level: float = 0.0
+    seen: float = 0.0
+
+    def fill(self, now: float) -> float:
+        """Add what has come since, and tell how much there is."""
+        self.level = min(self.burst, self.level + (now - self.seen) * self.rate)
+        self.seen = now
+        return self.level
+
+    def take(self, count: int) -> float:
+        """Spend some of it, and tell what is left."""
+        self.level -= count
+        return self.level
+
+
+@dataclass(slots=True)
+class Patience:
+    """What is known of rows that could not be delivered at once.
+
+    A broker that hangs up at one message without a word would stop all others for ever, since that one is sent again
+    after each connection. Suspicion falls on what was unanswered each time a working connection ended; the
+    largest suspect is then sent `alone`, and only if that fails time and again is it given up.
+    """
+
+    alone: int | None = None
+    _later: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _strikes: dict[int, int] = field(default_factory=dict)
+
+    def refused(self, row: int, now: float) -> float:
+        """Put a row off that may pass another time; return for how many s."""
+        delay = min(_LONGEST, self._later.get(row, (0.0, 0.5))[1] * 2)
+        self._later[row] = (now + delay, delay)
+        return delay
+
+    def waiting(self, now: float) -> set[int]:
+        """Return the rows that are put off."""
+        return {row for row, (due, _) in self._later.items() if due > now}
+
+    def over(self, row: int) -> None:
+        """Forget a row that was delivered or set aside."""
+        self._later.pop(row, None)
+        self._strikes.pop(row, None)
+        if self.alone == row:
+            self.alone = None
+
+    def broken(self, sizes: Mapping[int, int]) -> int | None:
+        """Take note that a working connection ended with these rows (and their bytes) unanswered.
+
+        Returns the row to give up, if there is one.
+        """
+        if self.alone is not None:
+            if self.alone not in sizes:
+                return None
+            self._strikes[self.alone] += 1
+            return self.alone if self._strikes[self.alone] > 2 * _STRIKES else None
+        self._strikes = {row: self._strikes.get(row, 0) + 1 for row in sizes}
+        suspects = [row for row, count in self._strikes.items() if count >= _STRIKES]
+        self.alone = max(suspects, key=lambda row: sizes[row], default=None)
+        return None

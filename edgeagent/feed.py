@@ -1,0 +1,414 @@
+"""The feed: what the agent has to say, brought to the broker and kept true there.
+
+Alarms and other events go through the store's outbox: committed first, then sent at a bounded rate, deleted when the
+broker has acknowledged them. Readings and documents are held in memory, the newest a topic; they and the records
+of alarms are said again after every connection, because a broker may have forgotten them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from edgeagent import messages
+from edgeagent.alarm import Alarm, AlarmState, Change
+from edgeagent.alarmfeed import gone, messages_of, mode_of, record, snapshot_of
+from edgeagent.commands import Commands
+from edgeagent.delivery import Bucket, Patience
+from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
+from edgeagent.mqtt import NOT_AUTHORISED, Connection, Events, MqttError, Received, Will
+from edgeagent.outbox import Row
+from edgeagent.payloads import status
+from edgeagent.store import Batch, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+_TOO_LARGE: Final = 0x95
+_NEVER: Final[Mapping[int, str]] = {
+    NOT_AUTHORISED: "the broker's access rules forbid it",
+    0x90: "the broker does not accept the topic",
+    _TOO_LARGE: "too large for the broker",
+    0x99: "the broker does not accept the payload",
+}
+_REPLAYED: Final = 60.0
+_FLUSH: Final = 0.1
+_OVERHEAD: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the feed behaves. Rates are messages/s, `burst` messages at once, `largest` bytes of a payload."""
+
+    tree: Tree
+    language: Literal["en", "zh"] = "zh"
+    rate: float = 200.0
+    burst: int = 20
+    telemetry_rate: float = 500.0
+    largest: int = LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message on its way: its row in the outbox, or 0 when it is said from memory."""
+
+    row: int
+    message: Message
+    done: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True)
+class _Line:
+    """What belongs to one connection and is forgotten with it. `since` is epoch s."""
+
+    since: float
+    largest: int
+    sent: dict[int, _Sent] = field(default_factory=dict)
+    heard: bool = False
+
+
+def _size(message: Message) -> int:
+    return len(message.body) + len(message.topic)
+
+
+def _unheard(*_: object) -> None:
+    """Stand in where nobody listens."""
+
+
+class Feed:
+    """Everything between the agent and its broker.
+
+    `connect` builds the connection that calls us back. `on_trouble(kind, text)` hears what the agent should raise
+    an alarm of its own for: "disconnected", "quarantine", "denied", "oversize". `on_announced(alarm_id, at)` hears
+    when the broker has an alarm's event.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, connect: Callable[[Events, Will], Connection],
+        on_command: Callable[[str, dict[str, Any], str], Mapping[str, Any]], *,
+        clock: Callable[[], float] = time.time, on_trouble: Callable[[str, str], None] | None = None,
+        on_announced: Callable[[str, float], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._settings, self._store, self._clock = settings, store, clock
+        self._on_trouble, self._on_announced = on_trouble or _unheard, on_announced or _unheard
+        self._tree = settings.tree
+        will = dump(status(online=False, reason="lost", boot=store.boot, since=None))
+        self.connection = connect(self, Will(self._tree.own("status"), will))
+        self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
+        self._held: dict[str, Message] = {}
+        self._dirty: dict[str, None] = {}
+        self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
+        self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
+        self._budget = Bucket(settings.rate, settings.burst)
+        self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
+        self._line: _Line | None = None
+        self._lost = ""
+        self._births = 0
+        self._more = True
+        self._acked: list[int] = []
+        self._patience = Patience()
+        self._largest = settings.largest
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked = time.monotonic()
+        self._stopping = False
+        self._stop = asyncio.Event()
+
+    # What the agent says.
+
+    def messages(self, changes: Sequence[Change], now: float) -> list[Message]:
+        """Turn alarm changes into what a batch has to hold: records, events and the new snapshot of each lane."""
+        boot, language = self._store.boot, self._settings.language
+        told = messages_of(changes, self._tree, language, boot, self._store.next_seq, now)
+        for change in changes:
+            self._list(change.alarm)
+        return told + [self._snapshot(mode, now) for mode in dict.fromkeys(mode_of(change.alarm) for change in changes)]
+
+    def gone(self, alarms: Iterable[Alarm], now: float) -> list[Message]:
+        """Turn records that are no longer listed into tombstones for a batch."""
+        return [gone(alarm, self._tree, now) for alarm in alarms]
+
+    def commit(self, batch: Batch) -> asyncio.Future[None]:
+        """Write a batch and send its messages as soon as it is on the disk.
+
+        When the disk refuses, the messages are sent from memory; the future tells of it (see `Store.commit`).
+        """
+
+        def written(error: StoreError | None) -> None:
+            if error is None or error.kept:
+                for message in batch.outbox:
+                    if message.retain:
+                        self._hold(message)
+                self._more = True
+                self._pump()
+
+        return self._store.commit(batch, written)
+
+    def hold(self, message: Message) -> None:
+        """Say a retained message from memory, now and after each connection, the newest a topic.
+
+        A body that was said before is said again only if it expires.
+        """
+        held = self._held.get(message.topic)
+        if held is not None and held.body == message.body and message.expires is None:
+            return
+        if held is None:
+            self._store.note_retained([message.topic])
+        self._hold(message)
+        self._dirty[message.topic] = None
+        self._pump()
+
+    def restore(self, alarms: Iterable[Alarm]) -> None:
+        """Take over the alarms that were listed before the start; call it before `run`."""
+        now = self._clock()
+        for alarm in alarms:
+            self._list(alarm)
+            topic = self._tree.alarm(alarm.alarm_id, mode_of(alarm))
+            self._hold(messages.state(topic, record(alarm, self._settings.language), now, qos=0))
+        self._hold(self._snapshot(Mode.LIVE, now))
+
+    def end_drill(self, now: float) -> list[Message]:
+        """Empty the drill lane: tombstones for all that a drill has left retained."""
+        self._open[Mode.DRILL].clear()
+        drill = f"{self._tree.root}/v1/{self._tree.site}/{Mode.DRILL}/"
+        return [messages.tombstone(topic, now) for topic in self._held if topic.startswith(drill)]
+
+    def say_again(self) -> None:
+        """Say everything that is held in memory again, as after a new connection."""
+        self._dirty.update(dict.fromkeys(self._held))
+        self._pump()
+
+    @property
+    def session(self) -> Literal["connected", "disconnected", "refused", "taken-over"]:
+        """Tell how we stand with the broker."""
+        if self._line is not None:
+            return "connected"
+        if "another client" in self._lost:
+            return "taken-over"
+        return "refused" if self._lost.startswith("refused") else "disconnected"
+
+    def alive(self) -> bool:
+        """Tell whether the feed's own loop goes on, broker or not."""
+        return time.monotonic() - self._ticked < 10.0
+
+    async def run(self) -> None:
+        """Keep the feed going until cancelled or stopped. All that is retained must have been held before."""
+        if self._tree.alarms() not in self._held:
+            self.restore(())
+        unwanted = self._store.retained() - self._held.keys() - {self._tree.own("status")}
+        if unwanted:
+            now = self._clock()
+            self._store.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in sorted(unwanted)]))
+        self._store.note_retained([self._tree.own("status")])
+        running = asyncio.create_task(self.connection.run(), name="mqtt")
+        try:
+            while not self._stop.is_set() and not running.done():
+                self._ticked = time.monotonic()
+                self._more = True  # the store adds gaps by itself, and what was put off comes due
+                self._pump()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), 1.0)
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
+
+    async def stop(self, reason: str = "stop") -> None:
+        """Say that we are gone, wait up to 3 s for the broker to have heard it, and disconnect."""
+        self._stopping = True
+        if self._line is not None:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._direct.append((self._status(online=False, reason=reason), None, done))
+            self._pump()
+            await asyncio.wait([done], timeout=3.0)
+        self._flush()
+        await self.connection.close()
+        self._stop.set()
+
+    # What the connection says.
+
+    def on_connected(self, session_present: bool, maximum_packet_size: int | None) -> None:
+        """Give birth, then say everything again that may have been forgotten."""
+        self._line = _Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
+        self._births += 1
+        self._direct.clear()
+        birth = self._status(online=True, reason="start" if self._births == 1 else "reconnect")
+        self._direct.append((birth, None, None))
+        self.connection.subscribe([self._tree.requests], retained=False)
+        self._dirty = dict.fromkeys(
+            sorted(self._held, key=lambda topic: (self._held[topic].place, -self._held[topic].qos))
+        )
+        self._more = True
+        self._pump()
+
+    def on_disconnected(self, reason: str, code: int | None) -> None:
+        """Take what was not acknowledged for not delivered."""
+        line, self._line = self._line, None
+        self._lost = reason
+        self._on_trouble("disconnected", reason)
+        if line is None:
+            return
+        if code == _TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
+            self._largest = max((_size(sent.message) for sent in line.sent.values()), default=self._largest) - 1
+            log.error("the broker takes no message as large as ours: from now on at most %d bytes", self._largest)
+        rows = {sent.row: sent.message for sent in line.sent.values() if sent.row}
+        self._store.tried(rows)
+        given_up = self._patience.broken({row: _size(rows[row]) for row in rows}) if line.heard else None
+        if given_up is not None:
+            self._set_aside(given_up, rows[given_up], "the broker hangs up whenever it is sent")
+
+    def on_ack(self, mid: int, code: int, failure: bool) -> None:
+        """Delete what the broker has, put aside what it will never take, keep the rest for later."""
+        sent = self._line.sent.pop(mid, None) if self._line is not None else None
+        if self._line is None or sent is None:
+            return
+        self._line.heard |= sent.message.qos > 0
+        if sent.done is not None and not sent.done.done():
+            sent.done.set_result(None)
+        if failure:
+            self._failed(sent, code)
+        elif sent.row:
+            self._delivered(sent)
+        self._pump()
+
+    def on_message(self, message: Received) -> None:
+        """Take a command."""
+        self._commands.take(message)
+
+    def _delivered(self, sent: _Sent) -> None:
+        self._patience.over(sent.row)
+        if not self._acked:
+            asyncio.get_running_loop().call_later(_FLUSH, self._flush)
+        self._acked.append(sent.row)
+        if sent.message.seq is not None and sent.message.subject:
+            self._on_announced(sent.message.subject, self._clock())
+
+    def _failed(self, sent: _Sent, code: int) -> None:
+        why = _NEVER.get(code)
+        if not sent.row:
+            log.warning("%s was refused: %s", sent.message.topic, why or f"reason code {code:#04x}")
+            self._on_trouble("denied", sent.message.topic)
+        elif why is not None:
+            self._set_aside(sent.row, sent.message, why)
+        else:
+            delay = self._patience.refused(sent.row, time.monotonic())
+            self._store.tried([sent.row])
+            log.warning("%s was refused: reason code %#04x; next in %.0f s", sent.message.topic, code, delay)
+
+    def _set_aside(self, row: int, message: Message, why: str) -> None:
+        log.error("%s cannot be delivered and is put in quarantine: %s", message.topic, why)
+        self._patience.over(row)
+        self._store.quarantine(row, why)
+        self._on_trouble("quarantine", f"{message.topic}: {why}")
+
+    # The pump.
+
+    def _pump(self) -> None:
+        """Send what may be sent: what is urgent, then the outbox, then what is held in memory."""
+        line, now = self._line, time.monotonic()
+        if line is None or not self.connection.connected:
+            return
+        budget, telemetry = self._budget.fill(now), self._telemetry.fill(now)
+        while self._direct and self.connection.room > 0:
+            message, correlation, done = self._direct.popleft()
+            self._publish(line, _Sent(0, message, done), correlation)
+        if self._stopping:
+            return
+        while self._more and self.connection.room > 0 and budget >= 1:
+            rows = self._next_rows(line, min(self.connection.room, int(budget)), now)
+            for row in rows:
+                self._send_row(line, row)
+            budget = self._budget.take(len(rows))
+        while self._dirty and self._patience.alone is None and telemetry >= 1:
+            message = self._held[next(iter(self._dirty))]
+            if message.qos and self.connection.room <= 0:
+                break
+            del self._dirty[message.topic]
+            telemetry = self._telemetry.take(1)
+            if message.expires is None or message.expires > self._clock():
+                self._publish(line, _Sent(0, message))
+        if (self._more and budget < 1) or (self._dirty and telemetry < 1):
+            self._again(1 / min(self._budget.rate, self._telemetry.rate))
+
+    def _again(self, delay: float) -> None:
+        if self._timer is None or self._timer.cancelled() or self._timer.when() < asyncio.get_running_loop().time():
+            self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
+
+    def _next_rows(self, line: _Line, limit: int, now: float) -> list[Row]:
+        patience, out = self._patience, {sent.row for sent in line.sent.values()}.union(self._acked)
+        if patience.alone is not None:
+            self._more = False
+            suspect = [row for row in self._store.next_rows(1_000, out) if row.id == patience.alone]
+            if suspect or patience.alone in out:
+                return suspect
+            patience.over(patience.alone)
+        rows = self._store.next_rows(limit, out | patience.waiting(now))
+        self._more = len(rows) == limit
+        return rows
+
+    def _send_row(self, line: _Line, row: Row) -> None:
+        message = row.message
+        if message.topic == GAP:
+            message = messages.told_gap(self._tree, message, row.id, self._store.boot)
+        if message.place is Place.EVENT and message.born < line.since - _REPLAYED:
+            message = messages.as_replayed(message)
+        self._dirty.pop(message.topic, None)
+        if _size(message) > line.largest:
+            self._set_aside(row.id, message, f"{len(message.body)} bytes are too large")
+        else:
+            self._publish(line, _Sent(row.id, message))
+
+    def _publish(self, line: _Line, sent: _Sent, correlation: bytes | None = None) -> None:
+        message = sent.message
+        if _size(message) > line.largest:
+            log.error("%s was not sent: %d bytes are too large", message.topic, len(message.body))
+            self._on_trouble("oversize", message.topic)
+            return
+        expiry = None if message.expires is None else int(message.expires - self._clock())
+        try:
+            mid = self.connection.publish(
+                message.topic, message.body, qos=message.qos, retain=message.retain, expiry=expiry,
+                user=message.properties, content_type=message.content_type if message.body else None,
+                correlation=correlation,
+            )  # fmt: skip
+        except MqttError as error:  # it went away just now; on_disconnected follows
+            log.debug("%s was not sent: %s", message.topic, error)
+            return
+        line.sent[mid] = sent
+
+    def _flush(self) -> None:
+        acked, self._acked = self._acked, []
+        if acked:
+            self._store.delete(acked)
+
+    def _answer(self, message: Message, correlation: bytes | None) -> None:
+        self._direct.append((message, correlation, None))
+        self._pump()
+
+    def _hold(self, message: Message) -> None:
+        if message.body:
+            self._held[message.topic] = message
+        else:
+            self._held.pop(message.topic, None)
+            self._dirty.pop(message.topic, None)
+
+    def _list(self, alarm: Alarm) -> None:
+        listed = self._open[mode_of(alarm)]
+        if alarm.state is AlarmState.CLOSED:
+            listed.pop(alarm.alarm_id, None)
+        else:
+            listed[alarm.alarm_id] = alarm
+
+    def _snapshot(self, mode: Mode, now: float) -> Message:
+        alarms, store = self._open[mode].values(), self._store
+        return snapshot_of(alarms, self._tree, mode, self._settings.language, store.boot, store.seq, now)
+
+    def _status(self, *, online: bool, reason: str) -> Message:
+        now = self._clock()
+        payload = status(online=online, reason=reason, boot=self._store.boot, since=now)
+        return messages.state(self._tree.own("status"), payload, now, place=Place.STATUS)

@@ -1,0 +1,188 @@
+"""All Modbus units behind one session or bus: TCP, TLS, RTU over TCP, RTU on a serial line.
+
+Owns the order of the polls and what was learnt about each unit. Only reads; never writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from edgeagent.catalog import Quirks
+from edgeagent.endpoint import Endpoint
+from edgeagent.links import Plan, Target
+from edgeagent.links.blocks import Block, cover
+from edgeagent.links.modbuswire import Wire
+from edgeagent.readings import Answers, Missing, Raw
+
+_log = logging.getLogger(__name__)
+
+Done: TypeAlias = Callable[[Answers], None]
+
+RECHECK: Final = 60.0
+LONGEST_RECHECK: Final = 3600.0
+"""How long a refused address is left alone, in s; it doubles each time the refusal is confirmed."""
+
+_REQUEST: Final = 1.0  # s for one answer where neither quirks nor target say less
+_BUSY: Final = 0.1  # s before a busy device is asked again
+_QUEUE: Final = 512  # polls waiting; a bus has 247 units at most
+
+_FINAL: Final = frozenset({Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY})
+"""After one of these the rest of a unit's poll is not asked: it would cost the others a time-out each."""
+
+
+@dataclass(slots=True)
+class _Unit:
+    """What was learnt about one unit: addresses it refuses, addresses into which no read may run."""
+
+    bad: set[str] = field(default_factory=set)
+    cuts: set[str] = field(default_factory=set)
+    until: float = 0.0
+    patience: float = 0.0
+    layouts: dict[tuple[str, ...], tuple[Quirks, tuple[Block, ...]]] = field(default_factory=dict)
+
+    def layout(self, addresses: tuple[str, ...], quirks: Quirks) -> tuple[Block, ...]:
+        """Return the reads that cover the addresses; they are planned once."""
+        known = self.layouts.get(addresses)
+        if known is None or known[0] is not quirks:
+            # Where all is refused one address is asked on, so that silence is still seen.
+            blocks = cover(addresses, quirks, self.bad, self.cuts) or cover(addresses[:1], quirks)
+            known = self.layouts[addresses] = (quirks, blocks)
+        return known[1]
+
+    def learn(self, where: set[str], addresses: Iterable[str], now: float, recheck: float) -> None:
+        """Remember a refusal for a while, each time for longer: a device that boots refuses what it has later."""
+        where.update(addresses)
+        self.layouts.clear()
+        if self.until <= now:
+            self.patience = max(recheck, min(2 * self.patience, LONGEST_RECHECK))
+            self.until = now + self.patience
+
+    def forget(self) -> None:
+        """Ask for everything again."""
+        self.bad.clear()
+        self.cuts.clear()
+        self.layouts.clear()
+        self.until = 0.0
+
+
+@dataclass(slots=True)
+class _Poll:
+    """One poll under way. `heard` tells whether the unit said anything, `over` why the rest is not asked."""
+
+    target: Target
+    unit: _Unit
+    answers: dict[str, Raw]
+    heard: bool = False
+    garbled: bool = False
+    over: Missing | None = None
+
+
+class ModbusLink:
+    """The devices of one `endpoint.medium`, asked one question at a time, first come first served.
+
+    `target.timeout` bounds what a poll waits for answers, from its turn on; pauses for connecting, pacing and
+    settling the line are not counted. One request may take `quirks.timeout`, else 1 s. A unit that does not answer
+    costs the others one such time and, on RTU, the quiet time after it. `recheck` is the shortest time in s for which
+    an address that the device refused is left alone.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, recheck: float = RECHECK) -> None:
+        self._wire = Wire(endpoint)
+        self._recheck = recheck
+        self._units: dict[int, _Unit] = {}
+        self._polls: asyncio.Queue[tuple[Target, Plan, Done]] = asyncio.Queue(_QUEUE)
+
+    def ask(self, target: Target, plan: Plan, done: Done) -> None:
+        """Start one poll; see `Link.ask`. Walks do not exist in Modbus and are answered as absent."""
+        try:
+            self._polls.put_nowait((target, plan, done))
+        except asyncio.QueueFull:
+            asyncio.get_running_loop().call_soon(done, _all(plan, Missing.TIMEOUT))
+
+    async def run(self) -> None:
+        """Own the connection until cancelled; what is still open then is answered as link down."""
+        current: tuple[Target, Plan, Done] | None = None
+        try:
+            while True:
+                current = await self._polls.get()
+                answers = await self._poll(current[0], current[1])
+                done, current = current[2], None
+                done(answers)
+        finally:
+            self._wire.close()
+            if current is not None:
+                current[2](_all(current[1], Missing.LINK_DOWN))
+            while not self._polls.empty():
+                _, plan, done = self._polls.get_nowait()
+                done(_all(plan, Missing.LINK_DOWN))
+
+    async def _poll(self, target: Target, plan: Plan) -> Answers:
+        unit = self._units.setdefault(target.endpoint.unit, _Unit())
+        if unit.until and unit.until <= asyncio.get_running_loop().time():
+            unit.forget()
+        poll = _Poll(target, unit, _all(plan, Missing.ABSENT))
+        self._wire.spent = 0.0
+        for block in unit.layout(plan.gets, target.quirks):
+            await self._fill(poll, block)
+        if poll.over is not None and not poll.heard:
+            # What is known to be refused says nothing about a unit that is silent now.
+            return _all(plan, poll.over)
+        return poll.answers
+
+    async def _fill(self, poll: _Poll, block: Block) -> None:
+        """Put the block's answers into the poll; bisect what the device refuses."""
+        result = poll.over or await self._question(poll.target, block)
+        poll.heard = poll.heard or not (isinstance(result, Missing) and result.silent)
+        if not isinstance(result, Missing):
+            for address, offset in block.wanted:
+                poll.answers[address] = result[offset]
+            if poll.unit.bad and not poll.unit.bad.isdisjoint(address for address, _ in block.wanted):
+                poll.unit.forget()
+        elif result is Missing.ABSENT:
+            await self._bisect(poll, block)
+        else:
+            poll.answers.update((address, result) for address, _ in block.wanted)
+            if result in _FINAL or (result is Missing.MALFORMED and poll.garbled):
+                poll.over = result
+            poll.garbled = poll.garbled or result is Missing.MALFORMED
+
+    async def _bisect(self, poll: _Poll, block: Block) -> None:
+        """Find out what in a refused block is refused, and remember it."""
+        unit, now = poll.unit, asyncio.get_running_loop().time()
+        if block.whole or len(block.wanted) == 1:
+            refused = {address for address, _ in block.wanted} - unit.bad
+            if refused:
+                _log.info("%s refuses %s", poll.target.name, ", ".join(sorted(refused)))
+                unit.learn(unit.bad, refused, now, self._recheck)
+            return
+        known = len(unit.bad) + len(unit.cuts)
+        halves = block.halves()
+        for half in halves:
+            if poll.over is None:
+                await self._fill(poll, half)
+        if poll.over is None and len(unit.bad) + len(unit.cuts) == known:
+            # Each half is there: the hole between them is not, or both together are longer than the device allows.
+            unit.learn(unit.cuts, [halves[1].wanted[0][0]], now, self._recheck)
+
+    async def _question(self, target: Target, block: Block) -> list[int] | Missing:
+        """Ask for one block; a busy device gets a second chance."""
+        result = await self._attempt(target, block)
+        if result is Missing.BUSY:
+            await asyncio.sleep(_BUSY)
+            result = await self._attempt(target, block)
+        return result
+
+    async def _attempt(self, target: Target, block: Block) -> list[int] | Missing:
+        left = target.timeout - self._wire.spent
+        if left <= 0:
+            return Missing.TIMEOUT
+        within = min(target.quirks.timeout or _REQUEST, left)
+        return await self._wire.read(target.endpoint.unit, block, target.quirks, within)
+
+
+def _all(plan: Plan, missing: Missing) -> dict[str, Raw]:
+    return dict.fromkeys((*plan.gets, *plan.walks), missing)

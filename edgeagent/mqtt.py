@@ -1,0 +1,397 @@
+"""The conversation with an MQTT broker, v5 only. The one place that knows paho.
+
+paho runs without its thread: its socket is read and written by the event loop. Only what blocks (DNS, TCP, TLS) is
+done by a worker thread, so that neither a dead name server nor a black hole stops the agent. Every connection gets
+a client of its own: paho re-sends nothing, whoever publishes keeps what was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Final, Protocol
+
+from edgeagent.broker import REFUSALS, Broker, failure
+
+if TYPE_CHECKING:
+    from paho.mqtt import client as paho
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT: Final = 20
+NOT_AUTHORISED: Final = 0x87
+NO_SUBSCRIBERS: Final = 0x10
+_TAKEN_OVER: Final = 0x8E
+_FAST, _SLOW = 1.0, 60.0
+_SETTLED: Final = 30.0
+_TAKEOVERS: Final = 5
+
+
+class MqttError(Exception):
+    """The broker cannot be used; the message says why and what to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in our name when we are gone without a word. Retained, QoS 1."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message that came in."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    user: Mapping[str, str] = field(default_factory=dict)
+
+
+class Events(Protocol):
+    """Who hears of a connection. All calls come on the event loop, none from inside a call of `Connection`."""
+
+    def on_connected(self, session_present: bool, maximum_packet_size: int | None) -> None:
+        """Hear that the broker took us, and the largest packet in bytes it will take."""
+
+    def on_disconnected(self, reason: str, code: int | None) -> None:
+        """Hear that a connection ended, or that an attempt failed; `code` is of the broker's DISCONNECT or CONNACK.
+
+        Nothing that was not acknowledged is sent again.
+        """
+
+    def on_ack(self, mid: int, code: int, failure: bool) -> None:
+        """Hear that the broker has a message (QoS 0: that it was written to the socket), or will not have it."""
+
+    def on_message(self, message: Received) -> None:
+        """Hear a message of a subscription."""
+
+
+class Connection:
+    """One client id at one broker, kept connected by `run` with a back-off of 1 to 60 s."""
+
+    def __init__(self, broker: Broker, events: Events, will: Will | None = None) -> None:
+        self.broker = broker
+        self.errors = 0
+        """How many exceptions callbacks have raised."""
+        self._events = events
+        self._will = will
+        self._client: paho.Client | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._stop = asyncio.Event()
+        self._first = True
+        self._since: float | None = None
+        self._limit = IN_FLIGHT
+        self._unacked: set[int] = set()
+        self._kicks: deque[float] = deque(maxlen=_TAKEOVERS)
+        self._reason = ""
+        self._code: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the broker has taken us and the socket still stands."""
+        return self._since is not None
+
+    @property
+    def room(self) -> int:
+        """How many more QoS 1 messages may be on their way at once."""
+        return self._limit - len(self._unacked)
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None,
+        user: Mapping[str, str] | None = None, content_type: str | None = None, response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> int:  # fmt: skip
+        """Send one message and return its id for `on_ack`. `expiry` is in s.
+
+        Raises:
+            MqttError: when not connected.
+        """
+        if self._client is None or self._since is None:
+            raise MqttError("not connected")
+        if expiry is None and not user and response_topic is None and correlation is None:
+            properties = _plain(content_type)
+        else:
+            properties = _properties(
+                3,
+                PayloadFormatIndicator=content_type and 1,
+                ContentType=content_type,
+                MessageExpiryInterval=expiry and max(1, expiry),
+                UserProperty=list(user.items()) if user else None,
+                ResponseTopic=response_topic,
+                CorrelationData=correlation,
+            )
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc:
+            raise MqttError(f"not sent: {info.rc.name}")
+        if qos:
+            self._unacked.add(info.mid)
+        return info.mid
+
+    def subscribe(self, filters: Sequence[str], qos: int = 1, retained: bool = True) -> None:
+        """Subscribe; with `retained` false, messages that already lie there are not sent."""
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if self._client is not None:
+            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+            self._client.subscribe([(topic, SubscribeOptions(qos, retainHandling=handling)) for topic in filters])
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled or closed."""
+        attempts = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            client, self._code = self._new_client(), None
+            reason = await self._dial(client) or await self._converse(client)
+            if self._stop.is_set():
+                return
+            attempts = 0 if time.monotonic() - began > _SETTLED else attempts + 1
+            delay = min(_SLOW, _FAST * 2 ** min(attempts, 6)) * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+            if len(self._kicks) == _TAKEOVERS and time.monotonic() - self._kicks[0] < 60:
+                reason += f"; {_TAKEOVERS} times in a minute: does another client use the id {self.broker.client_id}?"
+                delay = _SLOW
+            if reason != self._reason:
+                log.warning("%s: %s; next attempt in %.0f s", self.broker, reason, delay)
+                self._reason = reason
+            self._guarded(self._events.on_disconnected, reason, self._code)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), delay)
+
+    async def close(self) -> None:
+        """Send DISCONNECT, which drops the will and the session, and end `run`."""
+        self._stop.set()
+        if self._client is not None and self._ended is not None and self.connected:
+            self._client.disconnect(properties=_properties(14, SessionExpiryInterval=0))
+            await asyncio.wait([self._ended], timeout=1.0)
+
+    def _new_client(self) -> paho.Client:
+        from paho.mqtt.client import Client, MQTTv5
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        _know_too_large()
+        broker = self.broker
+        client = Client(CallbackAPIVersion.VERSION2, broker.client_id, protocol=MQTTv5)
+        client.connect_timeout = broker.connect_timeout
+        client.on_socket_register_write = lambda *_: None  # else CONNECT is written by the thread that dials
+        if broker.username is not None:
+            client.username_pw_set(broker.username, broker.password)
+        if self._will is not None:
+            delay = _properties(99, WillDelayInterval=broker.will_delay)
+            client.will_set(self._will.topic, self._will.payload, 1, retain=True, properties=delay)
+        # The will goes out when its delay or the session ends, whichever is first.
+        session = _properties(1, SessionExpiryInterval=broker.session_expiry)
+        client.connect_async(broker.host, broker.port, broker.keepalive, clean_start=self._first, properties=session)
+        return client
+
+    async def _dial(self, client: paho.Client) -> str | None:
+        """Connect the socket in a thread; return why it failed. A thread that nobody waits for closes its socket."""
+        loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+        def dial() -> None:
+            try:
+                if self.broker.secured:
+                    client.tls_set_context(self.broker.context())
+                client.reconnect()
+            except (OSError, ValueError) as error:
+                _close_left(error)
+                outcome: Exception | None = error
+            else:
+                outcome = None
+            with suppress(RuntimeError):  # the loop has gone
+                loop.call_soon_threadsafe(finish, outcome)
+                return
+            _close(client)
+
+        def finish(outcome: Exception | None) -> None:
+            if done.cancelled():
+                _close(client)
+            else:
+                done.set_result(outcome)
+
+        # No executor: leaving asyncio.run would wait for its threads, and so for a black hole.
+        threading.Thread(target=dial, name="mqtt-connect", daemon=True).start()
+        error = await done
+        return None if error is None else failure(error, self.broker)
+
+    async def _converse(self, client: paho.Client) -> str:
+        """Let the loop carry the socket until the connection ends; return why it did."""
+        sock, loop = client.socket(), asyncio.get_running_loop()
+        if sock is None:
+            return "the connection was closed at once"
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client, self._ended = client, loop.create_future()
+        self._unacked.clear()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+
+        def write(*_: object) -> None:
+            loop.add_writer(sock, self._io, client.loop_write)
+
+        def rest(*_: object) -> None:
+            loop.remove_writer(sock)
+
+        def forget(*_: object) -> None:
+            loop.remove_reader(sock)
+            loop.remove_writer(sock)
+
+        client.on_socket_register_write, client.on_socket_unregister_write = write, rest
+        client.on_socket_close = forget
+        loop.add_reader(sock, self._io, self._read)
+        write()
+        try:
+            while not self._ended.done():
+                await asyncio.wait([self._ended], timeout=1.0)
+                self._io(client.loop_misc)
+            return self._ended.result()
+        finally:
+            if client.socket() is not None:
+                forget()
+            self._client, self._since = None, None
+            _close(client)
+
+    def _read(self) -> None:
+        while self._client is not None and not self._client.loop_read():
+            sock = self._client.socket()
+            if not isinstance(sock, ssl.SSLSocket) or not sock.pending():  # what TLS holds back wakes no selector
+                return
+
+    def _io(self, call: Callable[[], object]) -> None:
+        """Run one step of paho; what it chokes on ends the connection, never the agent."""
+        try:
+            call()
+        except Exception as error:  # the edge: bytes of a foreign program are being parsed
+            log.exception("%s: MQTT client failed", self.broker)
+            self.errors += 1
+            self._end(f"what the broker sent cannot be read: {error}")
+
+    def _guarded(self, call: Callable[..., None], *args: object) -> None:
+        """Call whoever listens. An exception would unwind through paho and stop the feed without a word."""
+        try:
+            call(*args)
+        except Exception:
+            log.exception("%s: %s failed", self.broker, call)
+            self.errors += 1
+
+    def _end(self, reason: str) -> None:
+        self._since = None
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+
+    def _on_connect(
+        self, _: object, __: object, flags: paho.ConnectFlags, code: ReasonCode, said: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._code = code.value
+            self._end(f"refused: {REFUSALS.get(code.value, str(code))}")
+            return
+        if self._reason or self._first:
+            log.info("%s: connected as %s", self.broker, self.broker.client_id)
+        self._first, self._reason, self._since = False, "", time.monotonic()
+        self._limit = min(IN_FLIGHT, getattr(said, "ReceiveMaximum", 65_535))
+        self._guarded(self._events.on_connected, flags.session_present, getattr(said, "MaximumPacketSize", None))
+
+    def _on_disconnect(self, _: object, __: object, flags: paho.DisconnectFlags, code: ReasonCode, ___: object) -> None:
+        lived = None if self._since is None else time.monotonic() - self._since
+        if code.value == _TAKEN_OVER or (
+            lived is not None and lived < _SETTLED and not flags.is_disconnect_packet_from_server
+        ):
+            self._kicks.append(time.monotonic())  # mosquitto before 2.1 hangs up without giving the code
+        if flags.is_disconnect_packet_from_server:
+            self._code = code.value
+        if code.value == _TAKEN_OVER:
+            self._end("session taken over: another client came with our client id")
+        elif flags.is_disconnect_packet_from_server:
+            self._end(f"the broker disconnected us: {code}")
+        elif lived is None and self.broker.secured:
+            self._end(
+                "the broker hung up before it answered; with TLS 1.3 a missing or refused client certificate shows so"
+            )
+        else:
+            self._end(f"connection lost: {code}" if lived is not None else f"no answer to our CONNECT: {code}")
+
+    def _on_publish(self, _: object, __: object, mid: int, code: ReasonCode, ___: object) -> None:
+        self._unacked.discard(mid)
+        self._guarded(self._events.on_ack, mid, code.value, code.is_failure)
+
+    def _on_subscribe(self, _: object, __: object, ___: int, codes: list[ReasonCode], ____: object) -> None:
+        for code in codes:
+            if code.is_failure:
+                log.warning("%s: a subscription was refused: %s", self.broker, code)
+
+    def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
+        said = message.properties
+        self._guarded(
+            self._events.on_message,
+            Received(
+                message.topic, bytes(message.payload), message.retain, getattr(said, "ResponseTopic", None),
+                getattr(said, "CorrelationData", None), dict(getattr(said, "UserProperty", ())),
+            ),
+        )  # fmt: skip
+
+
+def _properties(packet: int, **values: object) -> Properties:
+    """Build the properties of a packet type (1 CONNECT, 3 PUBLISH, 14 DISCONNECT, 99 the will); None leaves one out."""
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        if value is not None:
+            setattr(properties, name, value)
+    return properties
+
+
+def _close_left(error: Exception) -> None:
+    """Close the socket that paho leaves to the garbage collector when a TLS handshake fails."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, socket.socket):
+                value.close()
+
+
+def _know_too_large() -> None:
+    """Let paho read a PUBACK with 0x95, which mosquitto 2.0 sends and MQTT 5 §3.4.2.1 does not list.
+
+    paho would take it for a malformed packet and hang up, and after every connection again.
+    """
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    packets = ReasonCode.names[0x95]["Packet too large"]
+    if PacketTypes.PUBACK not in packets:
+        packets.append(PacketTypes.PUBACK)
+
+
+@cache
+def _plain(content_type: str | None) -> Properties:
+    """Build the properties of most messages once, packed: paho spends more time on them than on the message."""
+    properties = _properties(3, PayloadFormatIndicator=content_type and 1, ContentType=content_type)
+    packed = properties.pack()
+    vars(properties)["pack"] = lambda: packed
+    return properties
+
+
+def _close(client: paho.Client) -> None:
+    client.on_socket_close = client.on_socket_unregister_write = client.on_socket_register_write = None
+    sock = client.socket()
+    if sock is not None:
+        sock.close()

@@ -1,0 +1,354 @@
+"""What must survive: state, journal and outbox in one SQLite file, written together by one thread.
+
+A change, its journal entry and its messages are one transaction with `synchronous=FULL`, so a kill or a power cut
+leaves all of them or none. Batches that wait while the disk is busy share one COMMIT. When the disk refuses (full,
+locked, read-only) the callers are told, the batches stay in memory in their order, and their messages can already
+be sent: a full disk may not silence an alarm.
+
+The writer thread alone writes. Reads run on the caller's thread through a second, read-only connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from edgeagent import database, outbox
+from edgeagent.messages import Message
+
+log = logging.getLogger(__name__)
+
+_RETRY: Final = 1.0
+_CHECKS: Final = 60.0
+
+Body: TypeAlias = Mapping[str, Any]
+"""A JSON object as the store keeps it."""
+
+
+class StoreError(Exception):
+    """The disk refused. `reason` says how; `kept` tells that the batch waits in memory and will be written later."""
+
+    def __init__(self, reason: str, *, kept: bool) -> None:
+        super().__init__(reason if kept else f"{reason}, and no room to keep it in memory")
+        self.reason = reason
+        self.kept = kept
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the file may grow to: rows, bytes, ages in s. `waiting` bounds the batches kept while the disk refuses."""
+
+    events: int = 50_000
+    event_bytes: int = 100_000_000
+    event_age: float = 72 * 3600.0
+    journal: int = 500_000
+    journal_age: float = 400 * 86_400.0
+    quarantine: int = 1_000
+    waiting: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal. `seq` is given by the store and grows by one."""
+
+    kind: str
+    time: float
+    body: Body
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What belongs together: state by key (None removes it), journal entries, messages to send."""
+
+    state: Mapping[str, Body | None] = field(default_factory=dict)
+    journal: Sequence[Entry] = ()
+    outbox: Sequence[Message] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One thing to write, who waits for it, the rows it adds and the rows it takes away."""
+
+    write: Callable[[sqlite3.Connection], None]
+    future: asyncio.Future[None] | None = None
+    rows: tuple[outbox.Row, ...] = ()
+    gone: tuple[int, ...] = ()
+
+
+class Store:
+    """The agent's memory on disk. Open it once a process; `boot` has then grown by one.
+
+    Raises:
+        StoreError: when the file cannot be opened or is written by a newer version. A corrupt file is moved aside
+            and a fresh one is made.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._limits = limits or Limits()
+        self._clock = clock
+        try:
+            self._db = database.opened(path, clock())
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path}: {error}", kept=False) from error
+        self._reader = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+        self._reader.execute("PRAGMA query_only=1")
+        meta = dict(self._reader.execute("SELECT key, value FROM meta"))
+        self.boot: Final[int] = meta["boot"]
+        self._seq: int = meta["seq"]
+        self._row: int = meta["row"]
+        self.trouble: str | None = None
+        """Why the disk refuses at the moment, None while it does not."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unwritten: dict[int, outbox.Row] = {}
+        self._gone: set[int] = set()
+        self._refused: list[int] = []
+        self._wake = threading.Condition()
+        self._queue: deque[_Work] = deque()
+        self._closing = False
+        self._crash: BaseException | None = None
+        self._checked = 0.0
+        self._thread = threading.Thread(target=self._write_until_closed, name="store", daemon=True)
+        self._thread.start()
+
+    # What the agent asks for, on the event loop.
+
+    @property
+    def seq(self) -> int:
+        """The last event number that was given out."""
+        return self._seq
+
+    def next_seq(self) -> int:
+        """Give out the next event number. It is on the disk when the event that carries it is."""
+        self._seq += 1
+        return self._seq
+
+    def commit(self, batch: Batch, done: Callable[[StoreError | None], None] | None = None) -> asyncio.Future[None]:
+        """Write a batch; the future and `done` hear of it after the COMMIT, on the running loop.
+
+        They get a StoreError when the disk refuses. Unless its `kept` is false, the batch is written later all the
+        same, before any younger one, and must not be handed in again.
+        """
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = self._loop.create_future()
+        future.add_done_callback(lambda ended: _tell(ended, done))
+        rows = []
+        for message in batch.outbox:
+            self._row += 1
+            rows.append(outbox.Row(self._row, message))
+        if self.trouble is not None and len(self._queue) >= self._limits.waiting:
+            self._refused += [row.message.seq for row in rows if row.message.seq is not None]
+            future.set_exception(StoreError(self.trouble, kept=False))
+            return future
+        work = _Work(_writes(batch, rows, self._row), future, tuple(rows))
+        self._put(work)
+        if self.trouble is not None:
+            self._fail([work], self.trouble)
+        return future
+
+    def delete(self, ids: Iterable[int]) -> None:
+        """Take rows out of the outbox that the broker has. A delivered tombstone also ends the topic's record."""
+        gone = tuple(ids)
+        self._remove(gone, lambda db: outbox.delete(db, gone))
+
+    def quarantine(self, id: int, reason: str) -> None:
+        """Move a row aside that the broker will never take; a gap event stands in for a numbered one."""
+        at, keep = self._clock(), self._limits.quarantine
+        self._remove((id,), lambda db: outbox.quarantine(db, id, reason, at, keep))
+
+    def _remove(self, gone: tuple[int, ...], write: Callable[[sqlite3.Connection], None]) -> None:
+        """Make rows invisible now; the disk hears of it when it can. A crash in between sends them twice."""
+        self._loop = asyncio.get_running_loop()
+        self._gone.update(gone)
+        for id in gone:
+            self._unwritten.pop(id, None)
+        self._put(_Work(write, gone=gone))
+
+    def tried(self, ids: Collection[int]) -> None:
+        """Count one more attempt that ended without an answer or with a refusal that may pass."""
+        tried = list(ids)
+        self._put(_Work(lambda db: outbox.tried(db, tried)))
+
+    def note_retained(self, topics: Iterable[str]) -> None:
+        """Remember topics whose retained message did not go through the outbox."""
+        noted = [(topic,) for topic in topics]
+        self._put(_Work(lambda db: outbox.note(db, noted)))
+
+    def next_rows(self, limit: int, exclude: Collection[int] = ()) -> list[outbox.Row]:
+        """Return what to send next: status, snapshots, other state, then events by id; what has expired is left out."""
+        now = self._clock()
+        try:
+            rows = outbox.following(self._reader, limit, self._gone.union(exclude), now)
+        except sqlite3.DatabaseError as error:
+            rows = []
+            if self.trouble is None:
+                log.warning("outbox cannot be read: %s", error)
+        if self._unwritten:
+            known = {row.id for row in rows}.union(exclude)
+            rows += [row for row in self._unwritten.values() if row.id not in known]
+            rows.sort(key=lambda row: (row.message.place, row.id))
+        return rows[:limit]
+
+    def depth(self) -> outbox.Depth:
+        """Measure the outbox."""
+        return outbox.depth(self._reader, len(self._unwritten))
+
+    def load_state(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return all state whose key begins with the prefix, in the order of the keys."""
+        found = self._reader.execute(
+            "SELECT key, body FROM state WHERE key >= ? AND key < ? ORDER BY key", (prefix, prefix + "\U0010ffff")
+        )
+        return {key: orjson.loads(body) for key, body in found}
+
+    def journal(self, since: float = 0.0, kind: str | None = None, after: int = 0, limit: int = 10_000) -> list[Entry]:
+        """Return journal entries, oldest first, from the time `since` (epoch s) and after the seq `after`."""
+        found = self._reader.execute(
+            "SELECT kind, time, body, seq FROM journal WHERE time >= ? AND seq > ? AND (?3 IS NULL OR kind = ?3)"
+            " ORDER BY seq LIMIT ?4",
+            (since, after, kind, limit),
+        )
+        return [Entry(kind, time, orjson.loads(body), seq) for kind, time, body, seq in found]
+
+    def retained(self) -> set[str]:
+        """Return every topic that holds, or may hold, a retained message of ours."""
+        return {topic for (topic,) in self._reader.execute("SELECT topic FROM retained")}
+
+    def close(self) -> None:
+        """Write what waits, once more if the disk refused before, and close the file."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(10.0)
+        if self._queue:
+            log.error("%d batches could not be written before the end: %s", len(self._queue), self.trouble)
+        self._reader.close()
+        self._db.close()
+
+    def _put(self, work: _Work) -> None:
+        if self._crash is not None:
+            raise RuntimeError("the store's writer has stopped") from self._crash
+        with self._wake:
+            self._queue.append(work)
+            self._wake.notify()
+
+    def _written(self, works: Sequence[_Work]) -> None:
+        if self.trouble is not None:
+            log.warning("store: the disk takes writes again, %d waiting batches written", len(works))
+            self.trouble = None
+        for work in works:
+            for row in work.rows:
+                self._unwritten.pop(row.id, None)
+            self._gone.difference_update(work.gone)
+            if work.future is not None and not work.future.done():
+                work.future.set_result(None)
+        if self._refused:
+            gap = outbox.gap(self._refused, "store-overflow", self._clock())
+            self._refused = []
+            self.commit(Batch(outbox=[gap]))
+
+    def _fail(self, works: Sequence[_Work], reason: str) -> None:
+        if self.trouble is None:
+            log.error("store: the disk refuses: %s; batches wait in memory", reason)
+        self.trouble = reason
+        for work in works:
+            if work.future is not None and not work.future.done():
+                self._unwritten.update((row.id, row) for row in work.rows)
+                work.future.set_exception(StoreError(reason, kept=True))
+
+    # The writer thread.
+
+    def _write_until_closed(self) -> None:
+        refused = False
+        while True:
+            with self._wake:
+                if refused:
+                    self._wake.wait_for(lambda: self._closing, _RETRY)
+                while not self._queue and not self._closing:
+                    self._wake.wait()
+                works = list(self._queue)
+            if works:
+                refused = not self._written_together(works)
+            if self._crash is not None or (self._closing and (refused or not self._queue)):
+                return
+
+    def _written_together(self, works: list[_Work]) -> bool:
+        try:
+            self._transact(works)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            self._crash = error  # a bug, not the disk: the next caller of commit meets it
+            self._post(self._crashed, works)
+            return False
+        except sqlite3.DatabaseError as error:
+            self._post(self._fail, works, f"{error} ({getattr(error, 'sqlite_errorname', 'unknown')})")
+            return False
+        with self._wake:
+            for _ in works:
+                self._queue.popleft()
+        self._post(self._written, works)
+        return True
+
+    def _crashed(self, works: Sequence[_Work]) -> None:
+        for work in works:
+            if work.future is not None and not work.future.done():
+                work.future.set_exception(RuntimeError(f"the store's writer has stopped: {self._crash}"))
+
+    def _transact(self, works: Sequence[_Work]) -> None:
+        db, now = self._db, self._clock()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for work in works:
+                work.write(db)
+            outbox.bound(db, now, self._limits.events, self._limits.event_bytes, self._limits.event_age)
+            if not 0 <= now - self._checked < _CHECKS:
+                self._checked = now
+                outbox.expire(db, now)
+                db.execute(
+                    "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time < ?",
+                    (self._limits.journal, now - self._limits.journal_age),
+                )
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _post(self, call: Callable[..., None], *args: object) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *args)
+
+
+def _tell(ended: asyncio.Future[None], done: Callable[[StoreError | None], None] | None) -> None:
+    if ended.cancelled():
+        return
+    error = ended.exception()
+    if done is not None and (error is None or isinstance(error, StoreError)):
+        done(error)
+
+
+def _writes(batch: Batch, rows: Sequence[outbox.Row], last_row: int) -> Callable[[sqlite3.Connection], None]:
+    """Serialise now, so that what is written is what was handed in, and return how to write it."""
+    removed = [(key,) for key, body in batch.state.items() if body is None]
+    kept = [(key, orjson.dumps(body)) for key, body in batch.state.items() if body is not None]
+    entries = [(entry.time, entry.kind, orjson.dumps(entry.body)) for entry in batch.journal]
+    seq = max((row.message.seq or 0 for row in rows), default=0)
+
+    def write(db: sqlite3.Connection) -> None:
+        db.executemany("DELETE FROM state WHERE key = ?", removed)
+        db.executemany("INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET body = excluded.body", kept)
+        db.executemany("INSERT INTO journal(time, kind, body) VALUES (?, ?, ?)", entries)
+        if rows:
+            outbox.insert(db, rows)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'row'", (last_row,))
+            db.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'seq'", (seq,))
+
+    return write
