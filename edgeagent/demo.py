@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import re
 import signal
@@ -274,12 +275,11 @@ _STORY: Final = (
 
 
 async def _story(devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen, limit: float | None) -> None:
-    """Let the mains fail and return, over and over, as long as the time is enough for all of it."""
+    """Let the mains fail and return, over and over; another round begins only if the time is enough for it."""
     loop = asyncio.get_running_loop()
-    start = loop.time()
-    while True:
+    for past in itertools.count():
         began = loop.time()
-        if limit is not None and began > start and began - start + _STORY[-1].at > limit:
+        if limit is not None and past and past * ROUND + _STORY[-1].at > limit:
             await asyncio.Event().wait()
         for scene in _STORY:
             await asyncio.sleep(max(0.0, began + scene.at - loop.time()))

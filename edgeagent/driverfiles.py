@@ -199,15 +199,15 @@ class _DriverReader:
             if point is None:
                 self._say(("points", id), f"unknown point{nearest(id, list(self._kind.points))}")
                 continue
-            for entry in entries:
-                items += self._items(("points", id), replace(point, id=id), entry)
+            for path, entry in _numbered(("points", id), entries):
+                items += self._items(path, replace(point, id=id), entry)
         identity: list[Item] = []
         for id, entries in file.identity.items():
             if id not in ("vendor", "model", "serial", "firmware"):
                 known = ("vendor", "model", "serial", "firmware")
                 self._say(("identity", id), f"unknown key{nearest(id, known)}")
-            for entry in entries:
-                identity += self._items(("identity", id), Point(id, PointType.TEXT, Text(id, id)), entry)
+            for path, entry in _numbered(("identity", id), entries):
+                identity += self._items(path, Point(id, PointType.TEXT, Text(id, id)), entry)
         if isinstance(file.sentinels, str) and file.sentinels not in SENTINELS:
             self._say(("sentinels",), f'unknown family "{file.sentinels}"{nearest(file.sentinels, list(SENTINELS))}')
         for address in file.identify.equals:
@@ -224,8 +224,8 @@ class _DriverReader:
         for number, variant in enumerate(file.variants):
             for id in variant.scale:
                 if self._kind.point(id) is None:
-                    path = ("variants", number, "scale", id)
-                    self._say(path, f"unknown point{nearest(id, list(self._kind.points))}")
+                    close = nearest(id, list(self._kind.points))
+                    self._say(("variants", number, "scale", id), f"unknown point{close}")
         return Driver(
             file.driver, self._kind, file.protocol, text_of(file.text), file.source, identify, tuple(items),
             tuple(identity), Quirks(**file.quirks.model_dump()),
@@ -364,6 +364,11 @@ class _DriverReader:
             return [tuple(f"{letter}{first + step}" for step in range(len(item.names)))]
         width = entry.count if item.type == "text" else 1 if letter in "cd" else _WIDTH.get(item.type, 1)
         return [tuple(f"{letter}{first + step}" for step in range(width))]
+
+
+def _numbered(path: Path_, entries: tuple[_Entry, ...]) -> list[tuple[Path_, _Entry]]:
+    """Give each of several sources its place; a single one has that of its point."""
+    return [((*path, number) if len(entries) > 1 else path, entry) for number, entry in enumerate(entries)]
 
 
 def _place(key: str) -> bool:

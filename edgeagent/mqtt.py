@@ -385,7 +385,7 @@ def _know_too_large() -> None:
 def _plain(content_type: str | None) -> Properties:
     """Build the properties of most messages once, packed: paho spends more time on them than on the message."""
     properties = _properties(3, PayloadFormatIndicator=content_type and 1, ContentType=content_type)
-    packed = properties.pack()
+    packed = properties.pack()  # type: ignore[no-untyped-call]
     vars(properties)["pack"] = lambda: packed
     return properties
 

@@ -127,10 +127,13 @@ def _places(text: str) -> dict[Path_, int]:
             if header and "=" not in line.split("]", 1)[0]:
                 *above, last = _parts((_HEADER.match(raw) or header).group(2))
                 table = ()
-                for part in above:  # below [[a]] the header [a.b] means the latest a
+                for part in above:
                     table = (*table, part)
-                    table = (*table, counts[table]) if table in counts else table
+                    places.setdefault(table, number)
+                    if table in counts:  # below [[a]] the header [a.b] means the latest a
+                        table = (*table, counts[table])
                 table = (*table, last)
+                places.setdefault(table, number)
                 if header.group(1) == "[[":
                     counts[table] = counts.get(table, -1) + 1
                     table = (*table, counts[table])

@@ -79,7 +79,9 @@ ONE, TWO, FOUR = ("h0",), ("h0", "h1"), ("h0", "h1", "h2", "h3")
         pytest.param(Item("x", "number", ONE, type="u16"), {"h0": 65535}, good(65535), id="u16 has no sign"),
         pytest.param(Item("x", "number", ONE, type="s16"), {"h0": 65535}, good(-1), id="s16 has one"),
         pytest.param(Item("x", "number", ONE, type="s16"), {"h0": 0x8000}, good(-32768), id="s16 lowest"),
-        pytest.param(Item("x", "number", ONE, type="s16", scale=0.1), {"h0": 65411}, good(-12.5), id="sign, then scale"),
+        pytest.param(
+            Item("x", "number", ONE, type="s16", scale=0.1), {"h0": 65411}, good(-12.5), id="sign, then scale"
+        ),
         pytest.param(Item("x", "number", TWO, type="u32"), words(0x00012345, 2), good(0x12345), id="u32 high first"),
         pytest.param(
             Item("x", "number", TWO, type="u32", word_order="little"),
@@ -448,7 +450,9 @@ def test_what_devices_make_up_is_doubted(values: Mapping[str, Value], point: str
 def test_a_derived_flag_has_three_values(mains: Raw, alarms: Raw, expected: Reading) -> None:
     answers = dict(SimulatedDevice(DSE).answers)
     for first in (1060, 1062, 1064):
-        answers |= {f"h{first}": mains, f"h{first + 1}": mains} if isinstance(mains, Missing) else words(mains * 10, 2, first)
+        answers |= (
+            {f"h{first}": mains, f"h{first + 1}": mains} if isinstance(mains, Missing) else words(mains * 10, 2, first)
+        )
     assert decode(DSE, {**answers, "h2058": alarms}, NOW)["mains.healthy"] == expected
 
 
@@ -517,7 +521,12 @@ def test_a_device_fits_or_not_or_does_not_tell(device: Driver, answers: Answers,
 
 
 def test_identity_takes_the_first_source_that_says_something() -> None:
-    answers: Answers = {f"{UPS}.1.1.0": b"", f"{UPS}.1.1": b"Minuteman", f"{UPS}.1.3.0": b"00.00", f"{UPS}.1.4.0": b"4.2"}
+    answers: Answers = {
+        f"{UPS}.1.1.0": b"",
+        f"{UPS}.1.1": b"Minuteman",
+        f"{UPS}.1.3.0": b"00.00",
+        f"{UPS}.1.4.0": b"4.2",
+    }
     assert identity(RFC, answers, NOW) == {"vendor": "Minuteman", "model": None, "firmware": "4.2"}
 
 

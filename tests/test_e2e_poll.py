@@ -20,7 +20,7 @@ from tests.rig import Simulated, device, edgeagent, write_site
 
 DSE: Final = "generator/dse-gencomm"
 RUNNING: Final = (
-    "state=running", "running=true", "on-load=true", "speed=1500", "output.voltage=231", "output.frequency=50",
+    "state=running", "on-load=true", "speed=1500", "output.voltage=231", "output.frequency=50",
     "output.power=42000", "mains.voltage=0", "mains.frequency=0", "fuel=64", "coolant.temperature=82",
     "oil.pressure=410", "starter.voltage=27.4", "alarms=fuel-low.warning",
 )  # fmt: skip

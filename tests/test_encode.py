@@ -33,7 +33,9 @@ SIMULATED = {id: SimulatedDevice(driver) for id, driver in DRIVERS.items()}
 
 
 def settable(driver: Driver) -> list[str]:
-    return sorted({id for item in driver.items if item.code != "when" for id in (item.point, plain(driver, item.point))})
+    return sorted(
+        {id for item in driver.items if item.code != "when" for id in (item.point, plain(driver, item.point))}
+    )
 
 
 def plain(driver: Driver, id: str) -> str:
@@ -75,7 +77,7 @@ def values(driver: Driver, id: str) -> st.SearchStrategy[Value]:
 
 
 @pytest.mark.parametrize(("driver", "id"), POINTS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_is_encoded_reads_back(driver: Driver, id: str, data: st.DataObject) -> None:
     value = data.draw(values(driver, id))
@@ -100,7 +102,7 @@ def test_what_is_encoded_reads_back(driver: Driver, id: str, data: st.DataObject
 
 
 @pytest.mark.parametrize(("driver", "id"), POINTS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_only_the_bits_of_the_point_itself_are_touched(driver: Driver, id: str, data: st.DataObject) -> None:
     items = sources(driver, id)
@@ -126,12 +128,16 @@ def members(driver: Driver) -> list[str]:
     for item in driver.items:
         if item.point == "alarms":
             named |= {str(name) for name in item.enum.values()} | {item.alarm}
-            named |= {f"{name}.{grade}" for row in item.names for name in row for grade in ("warning", "shutdown", "trip")}
+            named |= {
+                f"{name}.{grade}" for row in item.names for name in row for grade in ("warning", "shutdown", "trip")
+            }
     return sorted(name for name in named if name and not name.startswith("."))
 
 
 MEMBERS = [
-    pytest.param(driver, member, id=f"{driver.id} {member}") for driver in DRIVERS.values() for member in members(driver)
+    pytest.param(driver, member, id=f"{driver.id} {member}")
+    for driver in DRIVERS.values()
+    for member in members(driver)
 ]
 
 
@@ -150,9 +156,7 @@ def beside_alarms(driver: Driver) -> frozenset[str]:
     return frozenset(item.point for item in driver.items if item.addresses and not taken & set(item.addresses))
 
 
-@pytest.mark.parametrize(
-    "driver", [pytest.param(driver, id=id) for id, driver in DRIVERS.items() if members(driver)]
-)
+@pytest.mark.parametrize("driver", [pytest.param(driver, id=id) for id, driver in DRIVERS.items() if members(driver)])
 @given(data=st.data())
 def test_alarms_are_shown_together_and_leave_the_points_alone(driver: Driver, data: st.DataObject) -> None:
     singles = {
@@ -268,5 +272,8 @@ def test_rows_of_alarms_that_ended_are_taken_out_of_the_table() -> None:
 
 
 def test_values_that_share_a_register_are_encoded_one_upon_the_other() -> None:
-    low, high = Item("x", "number", ("h0",), type="u16", bits=(0, 7)), Item("y", "number", ("h0",), type="u16", bits=(8, 15))
+    low, high = (
+        Item("x", "number", ("h0",), type="u16", bits=(0, 7)),
+        Item("y", "number", ("h0",), type="u16", bits=(8, 15)),
+    )
     assert encode(one(low, PointType.NUMBER, high), {"x": 0x12, "y": 0x34}, {"h0": 0xFFFF}) == {"h0": 0x3412}

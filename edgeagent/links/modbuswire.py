@@ -30,6 +30,7 @@ _CONNECT: Final = 1.0  # s for a connection at least
 _BACKOFF: Final = 0.5  # s between failed connections, doubling
 _LONGEST_BACKOFF: Final = 10.0
 _QUIET: Final = 0.5  # s of silence at least before a line that may still bring a late answer is used
+_LATEST: Final = 5.0  # s after its time-out in which an answer may still come
 _CHATTER: Final = 5.0  # s after which a line that never falls silent is not waited for
 _RTU_DELAY: Final = 0.05  # s between frames; gateways and slow slaves miss questions that come sooner
 _SHORTEST_FRAME: Final = 5  # bytes of an RTU exception; less is line noise
@@ -63,8 +64,7 @@ class Wire:
         self._asking = False
         self._heard = 0  # bytes in the receive buffer when something last came
         self._garbled = False
-        self._stray = False  # RTU: something came that nobody asked for
-        self._owed: dict[int, set[tuple[int, int]]] = {}  # RTU: shapes of answers by unit that may come late
+        self._owed: dict[int, dict[tuple[int, int], float]] = {}  # RTU: answers by unit that may come late, since when
         self._widest: dict[int, Block] = {}  # RTU: the longest read by unit that was answered
         self._answered: set[int] = set()  # units that answered in this session
         self._silence = 0
@@ -74,24 +74,20 @@ class Wire:
         """Ask for one block and return its registers or bits, or why there are none within so many seconds.
 
         After trouble on an RTU line a unit is believed only when a read whose answer cannot be mistaken for a late
-        one has come back; where there is no such read, when nothing comes unasked after it.
+        one has come back; where there is no such read it is left alone until nothing can come late any more.
         """
-        while unit in self._owed:
-            owed = self._owed[unit]
+        if unit in self._owed:
+            now = asyncio.get_running_loop().time()
+            owed = {shape for shape, since in self._owed[unit].items() if now - since < _LATEST}
             anchor = block.anchor(owed, quirks.gap)
             if anchor.shape in owed:
                 anchor = self._widest.get(unit, block).anchor(owed, 0)
+            if anchor.shape in owed:
+                return Missing.TIMEOUT
             result = await self._exchange(unit, anchor, quirks, within)
             if result in (Missing.TIMEOUT, Missing.LINK_DOWN, Missing.MALFORMED):
                 return result
-            if anchor.shape in owed:
-                self._stray = False
-                self._quiet_until = asyncio.get_running_loop().time() + max(_QUIET, within)
-                if not await self._pace():
-                    return Missing.MALFORMED
-                if self._stray:
-                    continue
-            del self._owed[unit]
+            self._owed.pop(unit, None)
         return await self._exchange(unit, block, quirks, within)
 
     def close(self) -> None:
@@ -177,8 +173,9 @@ class Wire:
 
     def _owe(self, unit: int, block: Block, within: float) -> None:
         if self._rtu:
-            self._owed.setdefault(unit, set()).add(block.shape)
-            self._quiet_until = asyncio.get_running_loop().time() + max(_QUIET, within)
+            now = asyncio.get_running_loop().time()
+            self._owed.setdefault(unit, {})[block.shape] = now
+            self._quiet_until = now + max(_QUIET, within)
 
     def _lost(self) -> Missing:
         _log.warning("%s: connection lost", self._endpoint.medium)
@@ -315,8 +312,7 @@ class Wire:
         if not sending:
             self._heard = len(data)
             if self._rtu and not self._asking and len(data) >= _SHORTEST_FRAME:
-                self._stray = True
-                self._owed.setdefault(data[0], set())
+                self._owed.setdefault(data[0], {})
                 self._quiet_until = asyncio.get_running_loop().time() + _QUIET
         return data
 

@@ -1,0 +1,196 @@
+"""TOML files with places: every key is found on its line, every mistake says where it stands."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from edgeagent.resources import drivers, examples
+from edgeagent.tomlfile import Document, Mistake, Mistakes, Strict, check, dotted, read
+
+
+class _Row(Strict):
+    name: str
+    number: int = Field(default=1, ge=1)
+
+
+class _File(Strict):
+    title: str
+    size: tuple[float, float] = (0.0, 1.0)
+    words: dict[str, str | bool] = Field(default_factory=dict)
+    rows: tuple[_Row, ...] = ()
+    named: dict[str, _Row] = Field(default_factory=dict)
+    either: dict[str, str] | tuple[str, ...] = ()
+
+
+def document(tmp_path: Path, text: str) -> Document:
+    file = tmp_path / "a.toml"
+    file.write_text(text, encoding="utf-8")
+    return read(file, "a.toml")
+
+
+PLACES = '''# a comment [not.a.table] with = and """
+title = "x # no comment [nor a table]"   # but this is = one
+"quoted.key" = 1
+a.b = 2
+'single' = 3
+inline = { first = 1, list = [1, 2] }
+spread = [
+  { name = "one" },   # ]
+  "]",
+]
+text = """
+rows = 1
+[named]
+"""
+after = 1
+
+[named.one]   # the first
+number = 1
+[named."two.three"]
+number = 2
+[[rows]]
+name = "a"
+[rows.map]
+1 = "x"
+[[rows]]
+name = "b"
+[rows.map]
+1 = "y"
+'''
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("title",), 2),
+        (("quoted.key",), 3),
+        (("a", "b"), 4),
+        (("a",), 4),
+        (("single",), 5),
+        (("inline", "first"), 6),
+        (("spread", 0, "name"), 7),
+        (("text",), 11),
+        (("after",), 15),
+        (("named", "one"), 17),
+        (("named", "one", "number"), 18),
+        (("named", "two.three", "number"), 20),
+        (("rows", 0), 21),
+        (("rows", 0, "name"), 22),
+        (("rows", 0, "map", "1"), 24),
+        (("rows", 1, "name"), 26),
+        (("rows", 1, "map", "1"), 28),
+        (("rows", 1, "missing"), 25),
+        (("nowhere", "at", "all"), 1),
+    ],
+    ids=lambda value: dotted(value) if isinstance(value, tuple) else None,
+)
+def test_a_key_is_found_on_its_line(tmp_path: Path, path: tuple[str | int, ...], line: int) -> None:
+    assert document(tmp_path, PLACES).line(path) == line
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n"], ids=["CRLF", "LF"])
+def test_lines_end_as_toml_says_and_nowhere_else(tmp_path: Path, newline: str) -> None:
+    # U+2028 and U+0085 end lines for Python's splitlines, not for TOML nor for editors.
+    text = newline.join(["# a\u2028b", 't = "c\u2028d"', "# e\u0085f", "u = 1"])
+    file = tmp_path / "a.toml"
+    file.write_bytes(text.encode())
+    assert read(file).line(("u",)) == 4
+
+
+@pytest.mark.parametrize(
+    "file", [*drivers().rglob("*.toml"), *examples().glob("*.toml")], ids=lambda file: f"{file.parent.name}-{file.stem}"
+)
+def test_every_table_of_every_shipped_file_has_its_line(file: Path) -> None:
+    lines = ["", *file.read_text(encoding="utf-8").split("\n")]
+    found = read(file)
+    for key, value in found.data.items():
+        assert key in lines[found.line((key,))]
+        for name in value if isinstance(value, dict) else ():
+            assert found.depth((key, name)) >= 1
+            assert name in lines[found.line((key, name))] or lines[found.line((key, name))].startswith(f"{key} = {{")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("a = 1\nb = \nc = 3\n", "a.toml:2: Invalid value", id="no value"),
+        pytest.param("a = 1\n[b\n", "a.toml:2: Expected ']' at the end of a table declaration", id="open header"),
+        pytest.param("a = 1\na = 2\n", "a.toml:2: Cannot overwrite a value", id="twice"),
+        pytest.param("a = 1\nb = [1,\n2", "a.toml:3: Unclosed array", id="end of the file"),
+    ],
+)
+def test_a_syntax_error_has_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(Mistakes) as caught:
+        document(tmp_path, text)
+    assert str(caught.value) == message
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path) -> None:
+    with pytest.raises(Mistakes, match="none.toml: cannot be read: .*No such file"):
+        read(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b'a = "\xe9"')
+    with pytest.raises(Mistakes, match="latin.toml: cannot be read: .*can't decode byte 0xe9"):
+        read(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        pytest.param("", ["a.toml:1: title: is missing"], id="missing"),
+        pytest.param('titel = "x"', ["a.toml:1: titel: unknown key, did you mean \"title\"?", "a.toml:1: title: is missing"], id="unknown, near"),
+        pytest.param('title = "x"\nzzz = 1', ["a.toml:2: zzz: unknown key (known: title, size, words, rows, named, either)"], id="unknown, far"),
+        pytest.param("title = 5", ["a.toml:1: title: input should be a valid string"], id="type"),
+        pytest.param('title = "x"\n\n[[rows]]\nname = "a"\nnumbr = 2', ['a.toml:5: rows.0.numbr: unknown key, did you mean "number"?'], id="in a list"),
+        pytest.param('title = "x"\n[named."a b"]\nname = "a"\nnumber = 0', ['a.toml:4: named."a b".number: input should be greater than or equal to 1'], id="in a table"),
+        pytest.param('title = "x"\nwords = { a = "b", c = 5 }', ["a.toml:2: words.c: input should be a valid string"], id="one of two types, told once"),
+        pytest.param('title = "x"\neither = { a = 1 }', ["a.toml:2: either.a: input should be a valid string"], id="one of two shapes, told where it is"),
+        pytest.param('title = "x"\neither = ["a", 1]', ["a.toml:2: either.1: input should be a valid string"], id="the other shape"),
+        pytest.param('title = "x"\nsize = [1]', ["a.toml:2: size.1: is missing"], id="a short pair"),
+        pytest.param("title = 1\nrows = 2\n", ["a.toml:1: title: input should be a valid string", "a.toml:2: rows: input should be a valid tuple"], id="all at once"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_with_file_line_and_key(tmp_path: Path, text: str, messages: list[str]) -> None:
+    found = document(tmp_path, text)
+    model, mistakes = check(found, _File, found.data)
+    assert model is None
+    assert sorted(map(str, mistakes)) == messages
+
+
+def test_what_fits_is_returned(tmp_path: Path) -> None:
+    found = document(tmp_path, 'title = "x"')
+    assert check(found, _File, found.data) == (_File(title="x"), [])
+
+
+def test_mistakes_are_sorted_by_place_and_told_once() -> None:
+    last, first, whole = Mistake("b", 9, "k", "x"), Mistake("b", 10, "k", "x"), Mistake("a", 0, "", "gone")
+    assert str(Mistakes([first, last, whole, last])) == "a: gone\nb:9: k: x\nb:10: k: x"
+
+
+KEYS = st.lists(st.text(min_size=1, max_size=8).filter(lambda key: key.isprintable() and '"' not in key and "\\" not in key), min_size=1, max_size=6, unique=True)  # fmt: skip
+
+
+@given(keys=KEYS, value=st.text(max_size=20))
+def test_any_key_and_any_string_keep_their_lines(keys: list[str], value: str) -> None:
+    import edgeagent.tomlfile as module
+
+    spelled = (
+        '"'
+        + "".join(
+            f"\\u{ord(c):04x}" if c in '"\\' or not c.isprintable() or ord(c) > 0xFFFF else c
+            for c in value
+            if ord(c) <= 0xFFFF
+        )
+        + '"'
+    )
+    text = "\n".join(
+        f'"{key}" = {spelled}  # {value.splitlines()[0] if value.strip() and value.isprintable() else ""}'
+        for key in keys
+    )
+    tomllib.loads(text)
+    assert module._places(text) == {(key,): number for number, key in enumerate(keys, 1)}
