@@ -6,17 +6,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from typing_extensions import TypedDict
 
 from edgeagent.alarm import LONGEST, Alarm, AlarmState, Change, OperatorState, Silence, Verb
-from edgeagent.catalog import Severity
+from edgeagent.catalog import Severity, Text
 from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
 _EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
+_SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
+    {
+        Verb.CLEARED: Text("CLEARED: ", "已恢复："),
+        Verb.ACKNOWLEDGED: Text("Acknowledged: ", "已确认："),
+        Verb.UNACKNOWLEDGED: Text("Not acknowledged any more: ", "撤销确认："),
+        Verb.RE_ALARMED: Text("STILL THERE: ", "仍未处理："),
+        Verb.SHELVED: Text("Shelved: ", "已搁置："),
+        Verb.UNSHELVED: Text("No longer shelved: ", "取消搁置："),
+        Verb.OUT_OF_SERVICE: Text("Out of service: ", "停用维护："),
+        Verb.IN_SERVICE: Text("In service again: ", "恢复使用："),
+        Verb.RESET: Text("Reset: ", "已复位："),
+        Verb.CLOSED: Text("Closed: ", "已关闭："),
+    }
+)
+"""What stands before the short text of an event, so that a phone never shows a clearance as if it were the fault."""
 _RAISES: Final = frozenset({Verb.RAISED, Verb.SEVERITY_CHANGED, Verb.RE_ALARMED})
 _RETURNS: Final = frozenset({Verb.UNSHELVED, Verb.UNSUPPRESSED, Verb.IN_SERVICE})
 _HUSHED: Final = _RAISES | {Verb.CLEARED, Verb.UNACKNOWLEDGED, Verb.OSCILLATING, Verb.STEADIED, Verb.RELATED}
@@ -258,8 +274,11 @@ def _event_of(change: Change, tree: Tree, language: str, boot: int, seq: int, no
     alarm, before = change.alarm, change.before
     gravest = max(alarm.perceived_severity, (before or alarm).perceived_severity, key=lambda severity: severity.rank)
     mode = mode_of(alarm)
+    texts = _texts(alarm, _SPOKEN.get(change.verb))
     data: Told = {
         **record(alarm, language),
+        "short_text": texts[language]["short_text"],
+        "texts": texts,
         "verb": change.verb,
         "by": change.by,
         "reason": change.reason,
@@ -284,16 +303,16 @@ def _keep(change: Change) -> Keep:
     return Keep.MINOR if alarm.perceived_severity is Severity.MINOR else Keep.RAISE
 
 
-def _texts(alarm: Alarm) -> dict[str, AlarmTexts]:
-    return {code: _marked(alarm, code) for code in ("en", "zh")}
+def _texts(alarm: Alarm, spoken: Text | None = None) -> dict[str, AlarmTexts]:
+    return {code: _marked(alarm, code, "" if spoken is None else getattr(spoken, code)) for code in ("en", "zh")}
 
 
-def _marked(alarm: Alarm, code: str) -> AlarmTexts:
+def _marked(alarm: Alarm, code: str, spoken: str) -> AlarmTexts:
     mark = "" if alarm.origin is None else _EXERCISE[code]
     text, short, action = (
         getattr(both, code) for both in (alarm.alarm_text, alarm.short_text, alarm.recommended_action)
     )
-    short = mark + short
+    short = mark + spoken + short
     return {
         "alarm_text": mark + text,
         "short_text": short if len(short) <= LONGEST else short[: LONGEST - 1] + "…",

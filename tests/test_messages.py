@@ -257,6 +257,22 @@ def test_each_change_goes_where_it_is_waited_for(change: Change, severity: str, 
     assert body(event)["severity"] == change.alarm.perceived_severity
 
 
+@pytest.mark.parametrize(
+    ("verb", "en", "zh"),
+    [
+        pytest.param(Verb.RAISED, "UPS A on battery", "UPS A 电池供电", id="raised"),
+        pytest.param(Verb.CLEARED, "CLEARED: UPS A on battery", "已恢复：UPS A 电池供电", id="cleared"),
+        pytest.param(Verb.ACKNOWLEDGED, "Acknowledged: UPS A on battery", "已确认：UPS A 电池供电", id="acknowledged"),
+    ],
+)
+def test_one_line_on_a_phone_says_what_happened_to_the_fault(verb: Verb, en: str, zh: str) -> None:
+    kept, event = told(Change(verb, ALARM, ALARM, NOW), language="zh")
+    data = body(event)["data"]
+    assert data["short_text"] == data["texts"]["zh"]["short_text"] == zh
+    assert data["texts"]["en"]["short_text"] == en
+    assert body(kept)["short_text"] == "UPS A 电池供电"
+
+
 @pytest.mark.parametrize("verb", [Verb.RAISED, Verb.CLEARED, Verb.SEVERITY_CHANGED, Verb.RE_ALARMED])
 def test_a_shelved_alarm_changes_its_record_and_calls_nobody(verb: Verb) -> None:
     messages = told(Change(verb, altered(suppression=SHELF), ALARM, NOW))
