@@ -194,6 +194,29 @@ def test_the_simulator_is_read_like_pymodbus_server(scheme: str, request: pytest
     go(story())
 
 
+@needs_socat
+def test_an_adapter_that_echoes_is_read_when_the_url_says_so(line: Line) -> None:
+    async def story() -> None:
+        here, there = f"modbus+rtu://{line.here}?unit=1&echo=1", f"modbus+rtu://{line.there}?unit=1"
+        server = ModbusServer({1: dict(FILLED)}, there)
+        async with serving(server), running(here) as link:
+            port = server._serial
+            assert port is not None
+            read = port.read
+
+            def echoing(size: int) -> bytes:
+                data = read(size)
+                port.write(data)
+                return data
+
+            port.read = echoing  # type: ignore[method-assign,assignment]
+            assert await ask(link, target(here)) == IMAGE
+            server.silent.add(1)
+            assert set((await ask(link, target(here))).values()) == {Missing.TIMEOUT}
+
+    go(story())
+
+
 @needs_openssl
 def test_tls_is_spoken_with_a_device_whose_certificate_is_known(tmp_path: Path) -> None:
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
