@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from edgeagent import payloads, sdnotify
+from edgeagent import alarmfeed, messages, payloads, sdnotify
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
 from edgeagent.broker import Broker
@@ -29,7 +29,7 @@ from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
 from edgeagent.inventory import AGENT, rules_of
 from edgeagent.links import Link, open_link
-from edgeagent.messages import Tree
+from edgeagent.messages import Message, Tree
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PASS: Final = 30.0
 """systemd hears READY after this many seconds even if a device has not answered yet."""
+_SEEN: Final = "seen"  # key of the last moment at which we are known to have watched
 _GRAVE: Final = frozenset({Severity.MAJOR, Severity.CRITICAL})
 
 
@@ -53,7 +54,7 @@ class Agent:
         self._clock = Clock()
         self._started = self._clock.now()
         self._store = Store(_file(site), Limits(), self._clock.now)
-        tree = Tree(site.root, site.id, site.agent)
+        self._tree = tree = Tree(site.root, site.id, site.agent)
         self._feed = Feed(
             Settings(tree, site.language, site.rate), self._store, self._connect, self._command,
             clock=self._clock.now, on_trouble=self._trouble, on_announced=self._announced,
@@ -70,6 +71,7 @@ class Agent:
         self._ticks = 0
         self._passed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
 
@@ -81,11 +83,14 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.set_exception_handler(self._in_callback)
         self._restore()
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._begin()
                 await self._stop.wait()
+                if self._bug is not None:
+                    raise self._bug
                 sdnotify.stopping()
                 log.info("stopping")
                 await self._feed.stop()
@@ -97,11 +102,19 @@ class Agent:
             self._store.close()
         return 0
 
+    def _in_callback(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the process for a bug in a callback too: the loop alone would log it and leave the device unpolled."""
+        loop.default_exception_handler(context)
+        if "handle" in context and "exception" in context:
+            self._bug = context["exception"]
+            self._stop.set()
+
     def _restore(self) -> None:
         """Take up where the last process stopped."""
         now = self._clock.now()
         rows = {key.partition("/")[2]: row for key, row in self._store.load_state("alarm/").items()}
-        self._alarms.restore(rows, now)
+        marks = [mark["at"] for mark in (*self._store.load_state(_SEEN).values(), *rows.values())]
+        self._alarms.restore(rows, now, seen=max(marks, default=None))
         self._listed = dict(self._alarms.records())
         self._feed.restore(self._listed.values())
         log.info("boot %d of the store, %d alarms taken up", self._store.boot, len(self._listed))
@@ -171,12 +184,14 @@ class Agent:
         if touched or changes:
             records = self._alarms.records()
             gone = [self._listed.pop(id) for id in touched if id in self._listed and id not in records]
+            told = {change.alarm.alarm_id for change in changes}
+            renewed = [records[id] for id in touched - told if id in records and records[id] != self._listed.get(id)]
             self._listed.update((id, records[id]) for id in touched if id in records)
             self._feed.commit(
                 Batch(
                     {f"alarm/{id}": self._alarms.store(id) for id in touched},
                     [Entry("alarm", change.at, _journal(change)) for change in changes],
-                    [*self._feed.messages(changes, now), *self._feed.gone(gone, now)],
+                    [*self._feed.messages(changes, now), *map(self._renewed, renewed), *self._feed.gone(gone, now)],
                 )
             ).add_done_callback(self._committed)
             self._poller.hasten(self._abnormal())
@@ -184,11 +199,15 @@ class Agent:
             log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
         self._arm()
 
+    def _renewed(self, alarm: Alarm) -> Message:
+        """Say a record again that changed without an event: its value's quality, when it was announced."""
+        topic, record = self._tree.alarm(alarm.alarm_id), alarmfeed.record(alarm, self._site.language)
+        return messages.state(topic, record, self._clock.now(), qos=0)
+
     def _committed(self, done: asyncio.Future[None]) -> None:
         error = done.exception()
         if error is not None and not isinstance(error, StoreError):
             raise error
-        self._own("store", "ok" if error is None else "failing")
 
     def _arm(self) -> None:
         due = self._alarms.next_due()
@@ -237,8 +256,7 @@ class Agent:
             "silent": sum(state.misses > 0 for state in states),
             "alarms": sum(not alarm.is_cleared for alarm in self._listed.values()),
         }
-        trouble = [f"{id}: {reading.value}" for id, reading in self._view[AGENT].items() if _is_trouble(id, reading)]
-        self._voice.health(self._started, self._clock_state(), counts, trouble, self._clock.now())
+        self._voice.health(self._started, self._clock_state(), counts, self._view[AGENT], self._clock.now())
 
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
@@ -272,7 +290,11 @@ class Agent:
                 "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
             )
             self._own("quarantine", depth.quarantined)
+            self._own("store", "ok" if self._store.trouble is None else "failing")
             self._own("broker", self._feed.session)
+            if self._alarms.next_due() is not None and self._store.trouble is None:
+                # What has run of a delay is not to be waited for again after a kill.
+                self._store.commit(Batch({_SEEN: {"at": self._clock.now()}}))
             clock = synced()
             if clock is not None:
                 self._own("clock.synced", clock)
@@ -361,20 +383,6 @@ def _file(site: Site) -> Path:
     with contextlib.suppress(FileExistsError):
         site.state.mkdir(mode=0o700, parents=True)
     return site.state / "edgeagent.db"
-
-
-_HEALTHY: Final[Mapping[str, Value]] = {
-    "broker": "connected",
-    "store": "ok",
-    "clock.synced": True,
-    "config.error": False,
-    "quarantine": 0,
-}
-
-
-def _is_trouble(id: str, reading: Reading) -> bool:
-    healthy = _HEALTHY.get(id)
-    return healthy is not None and reading.value != healthy
 
 
 def _journal(change: Change) -> dict[str, Any]:

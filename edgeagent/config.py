@@ -314,6 +314,8 @@ class _Reader:
         if endpoint is not None and endpoint.protocol != driver.protocol:
             self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
         driver = driver.wired(self._contacts(path, entry, driver))
+        if not driver.gets and not driver.walks:
+            self._say(path, f"nothing to read: say in [devices.{id}.contacts] what the inputs mean")
         alarms = self._alarms(path, entry, driver)
         if endpoint is None:
             return None

@@ -30,6 +30,8 @@ SENTINELS: Final[Mapping[str, Mapping[str, Mapping[Raw, str]]]] = {
 }
 
 _BITS: Final = {"u16": 16, "s16": 16, "u32": 32, "s32": 32, "u64": 64}
+_UNREAD: Final = frozenset[Raw](set(Missing) - {Missing.ABSENT, Missing.NULL})
+"""What says nothing about whether an object is there."""
 _NUMBER: Final = re.compile(rb"\s*([+-]?\d+(?:\.\d+)?)")
 _MOST: Final = 2**64 - 1
 """What no number of a device exceeds (Counter64, u64)."""
@@ -77,13 +79,13 @@ def fits(driver: Driver, answers: Answers) -> bool | None:
         object_id = answers.get(SYS_OBJECT_ID)
         if identify.sys_object_ids:
             if not isinstance(object_id, str) or isinstance(object_id, Missing):
-                return None if isinstance(object_id, Missing) and object_id.silent else False
+                return None if object_id in _UNREAD else False
             if not any(object_id == prefix or object_id.startswith(prefix + ".") for prefix in identify.sys_object_ids):
                 return False
         if identify.sys_descr is not None:
             description = answers.get(SYS_DESCR)
             if not isinstance(description, bytes):
-                return None if isinstance(description, Missing) and description.silent else False
+                return None if description in _UNREAD else False
             if not re.search(identify.sys_descr, text_of(description)):
                 return False
         if not identify.requires:
@@ -91,11 +93,11 @@ def fits(driver: Driver, answers: Answers) -> bool | None:
         asked = [answers.get(address, Missing.TIMEOUT) for address in identify.requires]
         if any(not isinstance(raw, Missing) and raw != b"" for raw in asked):
             return True
-        return None if any(isinstance(raw, Missing) and raw.silent for raw in asked) else False
+        return None if any(raw in _UNREAD for raw in asked) else False
     verdict: bool | None = True if identify.equals else None
     for address, wanted in identify.equals.items():
         raw = answers.get(address, Missing.TIMEOUT)
-        if isinstance(raw, Missing) and (raw.silent or raw is Missing.BUSY):
+        if raw in _UNREAD:
             verdict = None
         elif raw not in wanted:
             return False
@@ -347,10 +349,6 @@ def _drop_phantoms(readings: dict[str, Reading], now: float, origin: str | None)
         if _empty(readings, side, PHASES[1:]):
             for id in _rows_of(readings, side, PHASES[1:]):
                 readings[id] = Reading.bad("not-fitted", now, origin)
-
-
-_UNREAD: Final = frozenset(Missing) - {Missing.ABSENT, Missing.NULL}
-"""Reasons that say nothing about whether a row is there."""
 
 
 def _rows_of(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+TOO_LARGE: Final = 0x95
+NEVER: Final[Mapping[int, str]] = {
+    0x87: "the broker's access rules forbid it",
+    0x90: "the broker does not accept the topic",
+    TOO_LARGE: "too large for the broker",
+    0x99: "the broker does not accept the payload",
+}
+"""Reason codes of a PUBACK (MQTT 5 §3.4.2.1) after which it is no use to try again."""
 _STRIKES: Final = 3
 _LONGEST: Final = 60.0
 

@@ -1,8 +1,9 @@
 """What one device last said, whether it can be read, and whether it is what the site says it is. Pure.
 
-A poll that nothing answered makes every reading bad at once, which freezes its alarms; only after MISSES of them
-is the device unreachable, only after GOODS answers is it reachable again. Nothing is believed before the device
-has shown that it fits its driver; one that does not fit gives `identity = mismatch` and no other value.
+A poll that gave not one value, be it for silence, garbage or refusals, makes every reading bad at once, which
+freezes its alarms; only after MISSES of them is the device unreachable, only after GOODS answers is it reachable
+again. Nothing is believed before the device has shown that it fits its driver; one that does not fit gives
+`identity = mismatch` and no other value.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from edgeagent.catalog import Driver
 from edgeagent.config import Device
 from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity, text_of
-from edgeagent.readings import Answers, Missing, Quality, Reading, silence
+from edgeagent.readings import Answers, Missing, Quality, Reading, fruitless, silence
 
 MISSES: Final = 3
 GOODS: Final = 2
@@ -69,8 +70,9 @@ class DeviceState:
         # A poll that was asked before doubt arose brings no proof; the next one will.
         asked = self._doubtful(now) and all(address in answers for address in self._proof())
         verdict = fits(self.device.driver, answers) if asked and self._proof() else True
-        if verdict is None:
-            return self._missed(Missing.TIMEOUT, now)
+        nothing = fruitless(answers, self.driver.gets)
+        if verdict is None or (verdict and nothing is not None):
+            return self._missed(nothing or Missing.TIMEOUT, now)
         changed = self._answered(now)
         if asked:
             self._checked = now if verdict else None

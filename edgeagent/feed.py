@@ -20,22 +20,15 @@ from edgeagent import messages
 from edgeagent.alarm import Alarm, AlarmState, Change
 from edgeagent.alarmfeed import gone, messages_of, mode_of, record, snapshot_of
 from edgeagent.commands import Commands
-from edgeagent.delivery import Bucket, Patience
+from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
-from edgeagent.mqtt import NOT_AUTHORISED, Connection, Events, MqttError, Received, Will
+from edgeagent.mqtt import Connection, Events, MqttError, Received, Will
 from edgeagent.outbox import Row
 from edgeagent.payloads import status
 from edgeagent.store import Batch, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-_TOO_LARGE: Final = 0x95
-_NEVER: Final[Mapping[int, str]] = {
-    NOT_AUTHORISED: "the broker's access rules forbid it",
-    0x90: "the broker does not accept the topic",
-    _TOO_LARGE: "too large for the broker",
-    0x99: "the broker does not accept the payload",
-}
 _REPLAYED: Final = 60.0
 _FLUSH: Final = 0.1
 _OVERHEAD: Final = 256
@@ -107,16 +100,14 @@ class Feed:
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
         self._line: _Line | None = None
-        self._lost = ""
-        self._births = 0
+        self._lost, self._births = "", 0
         self._more = True
         self._acked: list[int] = []
         self._patience = Patience()
         self._largest = settings.largest
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = time.monotonic()
-        self._stopping = False
-        self._stop = asyncio.Event()
+        self._stopping, self._stop = False, asyncio.Event()
 
     # What the agent says.
 
@@ -143,8 +134,7 @@ class Feed:
                 for message in batch.outbox:
                     if message.retain:
                         self._hold(message)
-                self._more = True
-                self._pump()
+                self._wake()
 
         return self._store.commit(batch, written)
 
@@ -178,9 +168,10 @@ class Feed:
         return [messages.tombstone(topic, now) for topic in self._held if topic.startswith(drill)]
 
     def say_again(self) -> None:
-        """Say everything that is held in memory again, as after a new connection."""
-        self._dirty.update(dict.fromkeys(self._held))
-        self._pump()
+        """Say everything that is held in memory again, as after a new connection, documents first."""
+        held = self._held
+        self._dirty = dict.fromkeys(sorted(held, key=lambda topic: (held[topic].place, -held[topic].qos)))
+        self._wake()
 
     @property
     def session(self) -> Literal["connected", "disconnected", "refused", "taken-over"]:
@@ -208,8 +199,7 @@ class Feed:
         try:
             while not self._stop.is_set() and not running.done():
                 self._ticked = time.monotonic()
-                self._more = True  # the store adds gaps by itself, and what was put off comes due
-                self._pump()
+                self._wake()  # the store adds gaps by itself, and what was put off comes due
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), 1.0)
         finally:
@@ -236,15 +226,10 @@ class Feed:
         """Give birth, then say everything again that may have been forgotten."""
         self._line = _Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
         self._births += 1
-        self._direct.clear()
         birth = self._status(online=True, reason="start" if self._births == 1 else "reconnect")
-        self._direct.append((birth, None, None))
+        self._direct.appendleft((birth, None, None))
         self.connection.subscribe([self._tree.requests], retained=False)
-        self._dirty = dict.fromkeys(
-            sorted(self._held, key=lambda topic: (self._held[topic].place, -self._held[topic].qos))
-        )
-        self._more = True
-        self._pump()
+        self.say_again()
 
     def on_disconnected(self, reason: str, code: int | None) -> None:
         """Take what was not acknowledged for not delivered."""
@@ -253,7 +238,7 @@ class Feed:
         self._on_trouble("disconnected", reason)
         if line is None:
             return
-        if code == _TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
+        if code == TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
             self._largest = max((_size(sent.message) for sent in line.sent.values()), default=self._largest) - 1
             log.error("the broker takes no message as large as ours: from now on at most %d bytes", self._largest)
         rows = {sent.row: sent.message for sent in line.sent.values() if sent.row}
@@ -289,7 +274,7 @@ class Feed:
             self._on_announced(sent.message.subject, self._clock())
 
     def _failed(self, sent: _Sent, code: int) -> None:
-        why = _NEVER.get(code)
+        why = NEVER.get(code)
         if not sent.row:
             log.warning("%s was refused: %s", sent.message.topic, why or f"reason code {code:#04x}")
             self._on_trouble("denied", sent.message.topic)
@@ -307,6 +292,10 @@ class Feed:
         self._on_trouble("quarantine", f"{message.topic}: {why}")
 
     # The pump.
+
+    def _wake(self) -> None:
+        self._more = True
+        self._pump()
 
     def _pump(self) -> None:
         """Send what may be sent: what is urgent, then the outbox, then what is held in memory."""

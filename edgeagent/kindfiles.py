@@ -256,7 +256,7 @@ def compile_condition(
         point = kind.point(id)
         if point is None:
             continue
-        known = [*alarms, *kind.conditions] if point.type is PointType.SET else list(point.values)
+        known = sorted({*alarms, *kind.conditions}) if point.type is PointType.SET else list(point.values)
         if word not in known and not (point.type is PointType.SET and word.rpartition(".")[0] in known):
             mistakes.append(document.mistake(path, f'"{word}" is no value of {id}{nearest(word, known)}'))
     return condition

@@ -87,11 +87,9 @@ class Connection:
     """One client id at one broker, kept connected by `run` with a back-off of 1 to 60 s."""
 
     def __init__(self, broker: Broker, events: Events, will: Will | None = None) -> None:
-        self.broker = broker
+        self.broker, self._events, self._will = broker, events, will
         self.errors = 0
         """How many exceptions callbacks have raised."""
-        self._events = events
-        self._will = will
         self._client: paho.Client | None = None
         self._ended: asyncio.Future[str] | None = None
         self._stop = asyncio.Event()
@@ -308,24 +306,28 @@ class Connection:
             log.info("%s: connected as %s", self.broker, self.broker.client_id)
         self._first, self._reason, self._since = False, "", time.monotonic()
         self._limit = min(IN_FLIGHT, getattr(said, "ReceiveMaximum", 65_535))
-        self._guarded(self._events.on_connected, flags.session_present, getattr(said, "MaximumPacketSize", None))
+        # Not from here: paho now walks through its queue, which whoever hears of the connection will add to.
+        client, largest = self._client, getattr(said, "MaximumPacketSize", None)
+
+        def tell() -> None:
+            if client is self._client and self._since is not None:
+                self._guarded(self._events.on_connected, flags.session_present, largest)
+
+        asyncio.get_running_loop().call_soon(tell)
 
     def _on_disconnect(self, _: object, __: object, flags: paho.DisconnectFlags, code: ReasonCode, ___: object) -> None:
         lived = None if self._since is None else time.monotonic() - self._since
-        if code.value == _TAKEN_OVER or (
-            lived is not None and lived < _SETTLED and not flags.is_disconnect_packet_from_server
-        ):
-            self._kicks.append(time.monotonic())  # mosquitto before 2.1 hangs up without giving the code
-        if flags.is_disconnect_packet_from_server:
+        said = flags.is_disconnect_packet_from_server
+        if said:
             self._code = code.value
-        if code.value == _TAKEN_OVER:
+        if self._code == _TAKEN_OVER or (not said and lived is not None and lived < _SETTLED):
+            self._kicks.append(time.monotonic())  # mosquitto before 2.1 hangs up without giving the code
+        if self._code == _TAKEN_OVER:
             self._end("session taken over: another client came with our client id")
-        elif flags.is_disconnect_packet_from_server:
+        elif said:
             self._end(f"the broker disconnected us: {code}")
         elif lived is None and self.broker.secured:
-            self._end(
-                "the broker hung up before it answered; with TLS 1.3 a missing or refused client certificate shows so"
-            )
+            self._end("the broker hung up at once; with TLS 1.3 a missing or refused client certificate shows so")
         else:
             self._end(f"connection lost: {code}" if lived is not None else f"no answer to our CONNECT: {code}")
 

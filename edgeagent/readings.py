@@ -5,7 +5,7 @@ Owns the value types that every other module passes around. Imports nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -70,6 +70,17 @@ def silence(answers: Answers) -> Missing | None:
             return None
         reason = raw
     return reason or Missing.TIMEOUT
+
+
+def fruitless(answers: Answers, wanted: Iterable[str]) -> Missing | None:
+    """Return why none of the wanted addresses has a value, or None when one has: garbage and refusals are none."""
+    reason: Missing | None = None
+    for address in wanted:
+        raw = answers.get(address, Missing.TIMEOUT)
+        if not isinstance(raw, Missing):
+            return None
+        reason = raw
+    return reason
 
 
 UNKNOWN_ENUM: Final = "unknown-enum"

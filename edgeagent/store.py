@@ -39,7 +39,7 @@ class StoreError(Exception):
     """The disk refused. `reason` says how; `kept` tells that the batch waits in memory and will be written later."""
 
     def __init__(self, reason: str, *, kept: bool) -> None:
-        super().__init__(reason if kept else f"{reason}, and no room to keep it in memory")
+        super().__init__(reason)
         self.reason = reason
         self.kept = kept
 
@@ -148,7 +148,7 @@ class Store:
             rows.append(outbox.Row(self._row, message))
         if self.trouble is not None and len(self._queue) >= self._limits.waiting:
             self._refused += [row.message.seq for row in rows if row.message.seq is not None]
-            future.set_exception(StoreError(self.trouble, kept=False))
+            future.set_exception(StoreError(f"{self.trouble}, and no room to keep it in memory", kept=False))
             return future
         work = _Work(_writes(batch, rows, self._row), future, tuple(rows))
         self._put(work)

@@ -12,7 +12,7 @@ from edgeagent.config import Site
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
 from edgeagent.messages import Tree
-from edgeagent.readings import Missing, Quality, Reading
+from edgeagent.readings import Missing, Quality, Reading, Value
 from edgeagent.store import Store
 
 REFRESH: Final = 60.0
@@ -23,6 +23,8 @@ SCHEMA: Final = "v1"
 """The version of the feed, which is a level of every topic."""
 _NOT_THERE: Final = frozenset({Missing.ABSENT.value, "not-fitted"})
 """Reasons of points that a device does not have: they would only fill the message."""
+_WELL: Final[Mapping[str, Value]] = {"store": "ok", "clock.synced": True, "config.error": False, "quarantine": 0}
+"""The agent's own readings when all is well. The broker is not among them: whoever reads this has reached it."""
 
 
 class Voice:
@@ -89,9 +91,9 @@ class Voice:
         self._feed.say_again()
 
     def health(
-        self, started: float, clock: payloads.Clock, counts: Mapping[str, float], trouble: list[str], now: float
+        self, started: float, clock: payloads.Clock, counts: Mapping[str, float], own: Mapping[str, Reading], now: float
     ) -> None:
-        """Beat: say that the agent lives and how it is."""
+        """Beat: say that the agent lives and how it is; `own` are its readings of itself."""
         depth = self._store.depth()
         health: payloads.Health = {
             "time": messages.stamp(now),
@@ -102,7 +104,7 @@ class Voice:
             "quarantined": depth.quarantined,
             "clock": clock,
             "counts": counts,
-            "trouble": trouble,
+            "trouble": [f"{id}: {own[id].value}" for id, well in _WELL.items() if id in own and own[id].value != well],
         }
         beat = messages.state(self._tree.own("health"), health, now, qos=0)
         self._feed.hold(replace(beat, expires=now + EXPIRY))

@@ -5,6 +5,7 @@ Whatever is started here is ended by its own pid. Waiting is for a condition wit
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,13 +17,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import pytest
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 from tests.broker import Listener, free_port, until
 
@@ -223,11 +227,8 @@ class Ear(Listener):
 
 
 def arrival(message: Mapping[str, Any]) -> float:
-    """Return when mosquitto_sub got a message, epoch s."""
-    stamp = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", str(message["tst"]))
-    from datetime import datetime
-
-    return datetime.fromisoformat(stamp).timestamp()
+    """Return when mosquitto_sub got a message, epoch s. It writes the zone twice: 12:00:00.000000Z+0000."""
+    return datetime.strptime(str(message["tst"]).replace("Z", ""), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
 
 
 class SnmpSim:
@@ -340,6 +341,67 @@ class Wire:
                             self._back[sender] = back = socket.socket(type=socket.SOCK_DGRAM)
                             ready.register(back, selectors.EVENT_READ, sender)
                         self._back[sender].sendto(data, ("127.0.0.1", target))
+
+
+HEALTHY: Final = 0x1111
+NOT_THERE: Final = 0xFFFF
+
+
+def controller(changes: Mapping[int, int]) -> SimDevice:
+    """Make a controller at rest in auto with the mains there, as pymodbus serves it."""
+    page3 = [1, 0x0A12, 0x0012, 0x34, 1, NOT_THERE, 0, 0]
+    page4 = [NOT_THERE] * 64
+    page4[:14] = [0, 38, 0x7FFF, 64, 0, 274, 0, 0, 0, 0, 0, 0, 0, 0]  # kPa, Cel, oil Cel, %, V, 0.1 V, rpm, 0.1 Hz
+    page4[35:42] = [500, 0, 2298, 0, 2301, 0, 2305]  # 1059: mains 0.1 Hz, then L1..L3 in 0.1 V, high word first
+    pages: dict[int, list[int]] = {
+        768: page3,
+        1024: page4,
+        1408: [0],
+        1536: [0, 0],
+        1798: [0x0006, 0xCFC0],  # 446400 s, which a filter of "too large" values would lose
+        1808: [0, 128],
+        2048: [14 * 4, *[HEALTHY] * 14],
+        3328: [0x000C],  # generator loading in bits 8 and 9: off
+        39424: [44, *[HEALTHY] * 11],
+    }
+    for address, value in changes.items():
+        page = max(start for start in pages if start <= address)
+        pages[page][address - page] = value
+    return SimDevice(
+        10, [SimData(start, values=values, datatype=DataType.REGISTERS) for start, values in sorted(pages.items())]
+    )
+
+
+class Controller:
+    """A controller of registers written by hand, served by pymodbus in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._do(self._serve())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._server.shutdown())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def write(self, address: int, *values: int) -> float:
+        """Set holding registers; return the moment, epoch s."""
+        self._do(self._server.async_setValues(10, 16, address, list(values)))
+        return time.time()
+
+    async def _serve(self) -> None:
+        self._server = ModbusTcpServer(controller({}), address=("127.0.0.1", self.port))
+        await self._server.serve_forever(background=True)
+
+    def _do(self, work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
 class Simulated:

@@ -208,3 +208,19 @@ def test_a_late_tick_tells_the_same_as_one_on_time() -> None:
     changes = floor.alarms.step(floor.view, [("ups-1", "load")], now)
     assert told(changes) == ["3 raised unack"]
     assert changes[0].alarm.alarm_text.en == "UPS 1 carries 90 %, limit 80 %"
+
+
+def test_a_critical_alarm_that_was_shelved_as_such_stays_shelved() -> None:
+    story = [(0, {"load": 110}), (1, "shelve", 40, "ups-1.graded"), (2, {"load": 9}), (3, {"load": 110})]
+    assert Floor(TWO).play(story)[2:] == ["2 cleared shelved", "3 raised shelved"]
+
+
+def test_a_new_raise_is_neither_latched_nor_announced() -> None:
+    floor = Floor(LATCHED)
+    floor.play([(0, ON), (1, OFF)])
+    floor.alarms.announced(L, BASE + 1)
+    assert floor.record(L).latched
+    floor.read(2, source="battery")
+    assert not floor.record(L).latched
+    assert floor.record(L).announced is None
+    assert floor.record(L).raise_count == 2

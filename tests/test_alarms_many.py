@@ -10,7 +10,7 @@ from edgeagent.alarms import AlarmState, Rule, Settings, Verb
 from edgeagent.catalog import Level, Severity
 from edgeagent.readings import Reading
 from edgeagent.rules import parse
-from tests.floor import AT_ONCE, BASE, LOAD, NAME, SELF, TWO, VENDOR, Floor, many, told
+from tests.floor import AT_ONCE, BASE, LOAD, NAME, OFF, ON, SELF, TWO, VENDOR, Floor, many, told
 
 
 def test_chatter_is_told_once_and_held_until_it_is_quiet() -> None:
@@ -157,3 +157,24 @@ def test_an_alarm_id_is_fit_for_a_topic(qualifier: str, id: str) -> None:
 def test_two_rules_with_one_id_are_refused() -> None:
     with pytest.raises(ValueError, match="ups-1"):
         Floor(AT_ONCE, AT_ONCE)
+
+
+def test_three_raises_in_more_than_a_minute_are_no_chatter() -> None:
+    floor = Floor(AT_ONCE, settings=Settings())
+    for second, source in [(0, "battery"), (10, "normal"), (30, "battery"), (40, "normal"), (61, "battery")]:
+        floor.read(second, source=source)
+    assert Verb.OSCILLATING not in {change.verb for change in floor.changes}
+
+
+def test_an_alarm_never_follows_itself() -> None:
+    floor = Floor(AT_ONCE)
+    floor.play([(0, ON), (1, OFF), (2, ON)])
+    assert first_outs(floor) == {"ups-1.on-battery": (True, ())}
+
+
+def test_nobody_follows_an_alarm_that_is_no_longer_listed() -> None:
+    floor = Floor(SELF, TWO)
+    floor.play([(0, ON), (1, OFF)], until=100)
+    assert not floor.alarms.records()
+    floor.read(101, since=2, load=90)
+    assert first_outs(floor) == {"ups-1.graded": (True, ())}

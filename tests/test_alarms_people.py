@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgeagent.alarms import AlarmState, Refused, Verb
-from tests.floor import AT_ONCE, BASE, CALM, LOAD, OFF, ON, SELF, B, Floor, S, told
+from tests.floor import AT_ONCE, BASE, CALM, LOAD, OFF, ON, SELF, VENDOR, B, Floor, S, told
 
 REFUSED = {
     "stale ack": ([(0, ON), (1, OFF), (2, ON)], "ack", (1,), "stale-raise-count"),
@@ -132,3 +132,48 @@ def test_causes_are_written_into_the_record() -> None:
     assert [change.verb for change in changes] == [Verb.RELATED]
     assert floor.record().root_cause_resource == ("mains",)
     assert floor.alarms.explain(B, ("mains",), ("rack-1",), "causes", "feeds it", BASE + 2) == []
+
+
+def test_an_acknowledgement_lapses_only_where_people_see_the_alarm() -> None:
+    floor = Floor(AT_ONCE, settings=replace(CALM, ack_lapse=10))
+    floor.read(0, source="battery")
+    floor.ask(1, "shelve", 100)
+    floor.ask(2, "ack", 1)
+    floor.at(50)
+    assert told(floor.changes)[-1] == "2 acknowledged shelved"
+
+
+def test_a_closed_alarm_that_is_suppressed_stays_listed() -> None:
+    floor = Floor(SELF)
+    floor.play([(0, ON), (1, OFF)])
+    floor.ask(2, "suppress", id=S)
+    floor.at(500)
+    assert floor.record(S).state is AlarmState.SUPPRESSED
+
+
+def test_all_members_of_a_set_come_back_with_the_whole() -> None:
+    floor = Floor(VENDOR)
+    floor.read(0, alarms=frozenset({"unknown-1", "unknown-2"}))
+    floor.ask(1, "suppress", id="ups-1.vendor")
+    floor.ask(2, "unsuppress", id="ups-1.vendor")
+    floor.at(10)
+    assert {record.state.value for record in floor.alarms.records().values()} == {"unack", "closed"}
+
+
+def test_no_timer_is_left_of_a_shelf_that_was_ended() -> None:
+    floor = Floor(AT_ONCE)
+    floor.read(0, source="battery")
+    shelved = floor.alarms.shelve("ups-1.on-battery", 60, "Lin", "tests", BASE + 1)
+    assert floor.alarms.next_due() == shelved[0].alarm.suppression.until == BASE + 61
+    floor.alarms.unshelve("ups-1.on-battery", "Lin", "", BASE + 2)
+    assert floor.alarms.next_due() == BASE + 600  # when the raise no longer counts for a flood
+    floor.at(600)
+    assert floor.alarms.next_due() is None
+
+
+def test_the_same_shelf_once_more_changes_nothing_and_another_end_does() -> None:
+    floor = Floor(AT_ONCE)
+    floor.read(0, source="battery")
+    assert len(floor.ask(1, "shelve", 60)) == 1
+    assert floor.ask(1, "shelve", 60) == []
+    assert len(floor.ask(2, "shelve", 60)) == 1

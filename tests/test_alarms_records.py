@@ -61,3 +61,12 @@ def test_a_drill_s_id_is_carried_by_what_it_raises_and_by_what_it_clears() -> No
     assert floor.record().origin is None
     changes = floor.read(3, source="normal", origin="drill-8")
     assert changes[0].alarm.origin == "drill-8"
+
+
+def test_the_quality_is_bad_while_the_condition_cannot_be_judged() -> None:
+    floor = Floor(replace(LOAD, levels=(Level(Severity.MINOR, parse("load > limit and source = battery"), 80),)))
+    floor.read(0, load=90, source="battery")
+    floor.read(1, source=None)
+    value = floor.record("ups-1.load-high").value
+    assert value is not None
+    assert (value.point, value.quality) == ("load", Quality.BAD)

@@ -109,6 +109,7 @@ def test_a_step_of_the_wall_clock_moves_what_runs_and_leaves_an_agreed_end() -> 
     floor.alarms.shift(1000)
     floor.at(1100)
     assert told(floor.changes[4:]) == ["1003 raised unack", "1010 unshelved unack", "1050 in-service unack"]
+    assert floor.record("ups-1.load-high").onset == BASE + 1000
 
 
 def test_a_step_looks_only_at_rules_that_name_what_changed() -> None:
@@ -151,3 +152,22 @@ def test_the_order_does_not_hang_on_the_hash_seed() -> None:
     }  # fmt: skip
     assert len(outputs) == 1
     assert "ups-1.vendor.a" in outputs.pop()
+
+
+def test_a_reload_with_another_limit_is_judged_at_once() -> None:
+    floor = Floor(TWO)
+    floor.read(0, load=50)
+    lower = replace(TWO, levels=(replace(TWO.levels[0], limit=40),))
+    floor.alarms.replace([Rule("ups-1", NAME, lower)], BASE + 1)
+    floor.at(2)
+    assert told(floor.changes) == ["1 raised unack"]
+
+
+def test_a_reload_moves_set_members_between_their_own_alarm_and_the_rest() -> None:
+    floor = Floor(VENDOR)
+    floor.read(0, alarms=frozenset({"overload", "unknown-1"}))
+    changes = floor.alarms.replace([Rule("ups-1", NAME, VENDOR, known=frozenset({"unknown-1"}))], BASE + 1)
+    assert [(c.verb, c.alarm.alarm_id) for c in changes] == [(Verb.CLOSED, "ups-1.vendor.unknown-1")]
+    floor.at(2)
+    assert told(floor.changes)[1:] == ["1 raised unack"]
+    assert set(floor.alarms.records()) == {"ups-1.vendor.overload"}

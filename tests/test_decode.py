@@ -514,6 +514,7 @@ REGISTERS = identified(protocol="modbus", equals={"h1": frozenset({7}), "h2": fr
         pytest.param(REGISTERS, {"h1": Missing.ABSENT, "h2": Missing.TIMEOUT}, False, id="absent and silent is wrong"),
         pytest.param(REGISTERS, {"h1": Missing.TIMEOUT, "h2": Missing.ABSENT}, False, id="in either order"),
         pytest.param(REGISTERS, {"h1": Missing.BUSY, "h2": 8}, None, id="busy says nothing"),
+        pytest.param(REGISTERS, {"h1": Missing.MALFORMED, "h2": Missing.ERROR}, None, id="nor does garbage"),
     ],
 )  # fmt: skip
 def test_a_device_fits_or_not_or_does_not_tell(device: Driver, answers: Answers, verdict: bool | None) -> None:

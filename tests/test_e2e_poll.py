@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import pytest
 from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from tests.broker import free_port, until
-from tests.rig import Simulated, device, edgeagent, write_site
+from tests.rig import NOT_THERE, Simulated, controller, device, edgeagent, write_site
 
 DSE: Final = "generator/dse-gencomm"
 RUNNING: Final = (
@@ -70,35 +69,7 @@ def test_a_controller_reads_the_same_over_tcp_rtu_over_tcp_and_a_serial_line(tmp
     assert found["modbus"]["alarms"] == ["generator.fuel-low", "generator.mains-lost"]
 
 
-# Registers by hand, from the GenComm standard: nothing below knows the driver file.
-
-HEALTHY: Final = 0x1111
-NOT_THERE: Final = 0xFFFF
-
-
-def controller(changes: Mapping[int, int]) -> SimDevice:
-    """Make a controller at rest in auto with the mains there, as pymodbus serves it."""
-    page3 = [1, 0x0A12, 0x0012, 0x34, 1, NOT_THERE, 0, 0]
-    page4 = [NOT_THERE] * 64
-    page4[:14] = [0, 38, 0x7FFF, 64, 0, 274, 0, 0, 0, 0, 0, 0, 0, 0]  # kPa, Cel, oil Cel, %, V, 0.1 V, rpm, 0.1 Hz
-    page4[35:42] = [500, 0, 2298, 0, 2301, 0, 2305]  # 1059: mains 0.1 Hz, then L1..L3 in 0.1 V, high word first
-    pages: dict[int, list[int]] = {
-        768: page3,
-        1024: page4,
-        1408: [0],
-        1536: [0, 0],
-        1798: [0x0006, 0xCFC0],  # 446400 s, which a filter of "too large" values would lose
-        1808: [0, 128],
-        2048: [14 * 4, *[HEALTHY] * 14],
-        3328: [0x000C],  # generator loading in bits 8 and 9: off
-        39424: [44, *[HEALTHY] * 11],
-    }
-    for address, value in changes.items():
-        page = max(start for start in pages if start <= address)
-        pages[page][address - page] = value
-    return SimDevice(
-        10, [SimData(start, values=values, datatype=DataType.REGISTERS) for start, values in sorted(pages.items())]
-    )
+# Registers written by hand and served by pymodbus: what follows knows the standard, not the driver file.
 
 
 def polled(folder: Path, changes: Mapping[int, int]) -> dict[str, Any]:
