@@ -65,10 +65,6 @@ class _Line:
     heard: bool = False
 
 
-def _size(message: Message) -> int:
-    return len(message.body) + len(message.topic)
-
-
 def _unheard(*_: object) -> None:
     """Stand in where nobody listens."""
 
@@ -239,11 +235,11 @@ class Feed:
         if line is None:
             return
         if code == TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
-            self._largest = max((_size(sent.message) for sent in line.sent.values()), default=self._largest) - 1
+            self._largest = max((sent.message.size for sent in line.sent.values()), default=self._largest) - 1
             log.error("the broker takes no message as large as ours: from now on at most %d bytes", self._largest)
         rows = {sent.row: sent.message for sent in line.sent.values() if sent.row}
         self._store.tried(rows)
-        given_up = self._patience.broken({row: _size(rows[row]) for row in rows}) if line.heard else None
+        given_up = self._patience.broken({row: rows[row].size for row in rows}) if line.heard else None
         if given_up is not None:
             self._set_aside(given_up, rows[given_up], "the broker hangs up whenever it is sent")
 
@@ -347,14 +343,14 @@ class Feed:
         if message.place is Place.EVENT and message.born < line.since - _REPLAYED:
             message = messages.as_replayed(message)
         self._dirty.pop(message.topic, None)
-        if _size(message) > line.largest:
+        if message.size > line.largest:
             self._set_aside(row.id, message, f"{len(message.body)} bytes are too large")
         else:
             self._publish(line, _Sent(row.id, message))
 
     def _publish(self, line: _Line, sent: _Sent, correlation: bytes | None = None) -> None:
         message = sent.message
-        if _size(message) > line.largest:
+        if message.size > line.largest:
             log.error("%s was not sent: %d bytes are too large", message.topic, len(message.body))
             self._on_trouble("oversize", message.topic)
             return

@@ -74,6 +74,11 @@ class Message:
     subject: str = ""
     clears: bool = False
 
+    @property
+    def size(self) -> int:
+        """Bytes that topic and body take in a packet."""
+        return len(self.topic) + len(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:

@@ -195,7 +195,7 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
         known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         return f'"{error["input"]}" is not known{nearest(str(error["input"]), known)}'
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return message[0].lower() + message[1:] if message.startswith("Input") else message
+    return message[0].lower() + message[1:]
 
 
 def _fields(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

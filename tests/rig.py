@@ -298,6 +298,8 @@ class Wire:
         self._front = socket.socket(type=socket.SOCK_DGRAM)
         self._front.bind(("127.0.0.1", 0))
         self.port: int = self._front.getsockname()[1]
+        self.asked: list[float] = []
+        """When questions came, by the monotonic clock."""
         self._back: dict[tuple[str, int], socket.socket] = {}
         self._target: int | None = None
         self._end = threading.Event()
@@ -332,6 +334,8 @@ class Wire:
                     with suppress(ConnectionError):
                         data, sender = end.recvfrom(65_535)
                         target = self._target
+                        if end is self._front:
+                            self.asked.append(time.monotonic())
                         if target is None:
                             continue
                         if end is not self._front:
