@@ -20,7 +20,6 @@ from typing import Any, Final
 from edgeagent import alarmfeed, messages, payloads, sdnotify
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
-from edgeagent.broker import Broker
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
@@ -145,15 +144,8 @@ class Agent:
         return known[0]
 
     def _connect(self, events: Events, will: Will) -> Connection:
-        broker, site = self._site.broker, self._site
-        return Connection(
-            Broker(
-                broker.host, broker.port, f"edge-{site.id}-{site.agent}", broker.username, broker.password,
-                broker.tls, broker.ca, broker.cert, broker.key,
-            ),
-            events,
-            will,
-        )  # fmt: skip
+        site = self._site
+        return Connection(replace(site.broker, client_id=f"edge-{site.id}-{site.agent}"), events, will)
 
     # The pass.
 

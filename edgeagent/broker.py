@@ -1,9 +1,7 @@
-"""Where the broker is, how it knows us, and what its refusals mean. Reads certificate files, opens no connection."""
+"""Where the broker is, how it knows us, and what its refusals mean. Data only."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,34 +45,5 @@ class Broker:
         """Tell whether the connection is TLS."""
         return self.tls or bool(self.ca or self.cert)
 
-    def context(self) -> ssl.SSLContext:
-        """Read the certificate files. They are read anew for each connection, so renewed ones count.
-
-        Raises:
-            OSError: when a file is missing or is not what it should be.
-        """
-        context = ssl.create_default_context(cafile=self.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.cert is not None:
-            context.load_cert_chain(self.cert, self.key)
-        return context
-
     def __str__(self) -> str:
         return f"{'mqtts' if self.secured else 'mqtt'}://{self.host}:{self.port}"
-
-
-def failure(error: Exception, broker: Broker) -> str:
-    """Say in plain words why a connection did not come about, most telling cause first."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: the broker's certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}; is a client certificate missing, or is this no TLS port?"
-    if isinstance(error, socket.gaierror):
-        return f"the name {broker.host} cannot be resolved: {error.strerror}"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused: nothing listens there"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {broker.connect_timeout:.0f} s"
-    if isinstance(error, FileNotFoundError):
-        return f"TLS: a certificate file is missing: {error.filename or broker.cert or broker.ca}"
-    return str(error)

@@ -51,8 +51,10 @@ def main() -> None:
 
 
 @app.callback()
-def _start(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False) -> None:
-    log.setup("debug" if verbose else "info")
+def _start(
+    context: typer.Context, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False
+) -> None:
+    log.setup("debug" if verbose else "info" if context.invoked_subcommand == "run" else "warning")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from edgeagent import driverfiles
+from edgeagent.broker import Broker
 from edgeagent.catalog import AlarmType, Catalog, Driver, PointType, Severity, Text
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
 from edgeagent.kindfiles import ID, TextEntry, text_of
@@ -26,20 +27,6 @@ from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check
 STATE: Final = Path("/var/lib/edgeagent")
 _ID: Final = r"^[a-z0-9-]{1,40}$"
 _BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the feed goes. Paths are files; `password` is None for none."""
-
-    host: str
-    port: int
-    tls: bool = False
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +256,10 @@ class _Reader:
         if parts.scheme == "mqtt" and any(files.values()):
             self._say(("feed", "broker"), "certificates need mqtts://")
         port = port or _BROKER_PORTS.get(parts.scheme, 1883)
-        return Broker(host, port, parts.scheme == "mqtts", feed.username, password, **files)
+        return Broker(
+            host, port, username=feed.username, password=password, tls=parts.scheme == "mqtts",
+            ca=files["ca"], cert=files["cert"], key=files["key"],
+        )  # fmt: skip
 
     def _path(self, name: str, path: Path | None) -> Path | None:
         """Find a certificate file: a systemd credential of that name, else relative to the folder."""

@@ -7,6 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -101,7 +102,10 @@ def table(found: Mapping[str, Any]) -> Table:
     """Lay the open alarms out for a terminal."""
     counts = ", ".join(f"{count} {severity}" for severity, count in found["counts"].items() if count)
     title = f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged"
-    rows = Table("severity", "state", "since", "alarm", "", box=None, title=title, title_justify="left")
+    rows = Table(box=None, title=title, title_justify="left")
+    for name in ("severity", "state", "since", "alarm"):
+        rows.add_column(name, no_wrap=True)
+    rows.add_column()
     for alarm in found["open"]:
         since = alarm["last_raised"] or ""
         texts = alarm["texts"]
@@ -120,9 +124,4 @@ def reason(answer: Mapping[str, Any]) -> str:
 
 
 def _broker(site: Site) -> Broker:
-    broker = site.broker
-    client = f"desk-{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    return Broker(
-        broker.host, broker.port, client, broker.username, broker.password, broker.tls, broker.ca, broker.cert,
-        broker.key,
-    )  # fmt: skip
+    return replace(site.broker, client_id=f"desk-{socket.gethostname()}-{uuid.uuid4().hex[:8]}")

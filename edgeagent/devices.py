@@ -65,10 +65,11 @@ class DeviceState:
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
-        if answers == self._last:
-            return self._answered(now)
         # A poll that was asked before doubt arose brings no proof; the next one will.
         asked = self._doubtful(now) and all(address in answers for address in self._proof())
+        if answers == self._last:
+            self._checked = now if asked else self._checked
+            return self._answered(now)
         verdict = fits(self.device.driver, answers) if asked and self._proof() else True
         nothing = fruitless(answers, self.driver.gets)
         if verdict is None or (verdict and nothing is not None):

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
-from edgeagent.broker import REFUSALS, Broker, failure
+from edgeagent.broker import REFUSALS, Broker
+from edgeagent.tls import context, failure
 
 if TYPE_CHECKING:
     from paho.mqtt import client as paho
@@ -204,7 +205,7 @@ class Connection:
         def dial() -> None:
             try:
                 if self.broker.secured:
-                    client.tls_set_context(self.broker.context())
+                    client.tls_set_context(context(self.broker))
                 client.reconnect()
             except (OSError, ValueError) as error:
                 _close_left(error)

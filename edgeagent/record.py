@@ -72,7 +72,9 @@ def _row(oid: str, tag: int, raw: Raw, hidden: list[bytes]) -> str:
 
 def _registers(answers: Answers) -> str:
     ordered = sorted(answers.items(), key=lambda item: (item[0][:1], len(item[0]), item[0]))
-    return "".join(f"{address}|{_kind(raw)}|{raw.hex() if isinstance(raw, bytes) else raw}\n" for address, raw in ordered)
+    return "".join(
+        f"{address}|{_kind(raw)}|{raw.hex() if isinstance(raw, bytes) else raw}\n" for address, raw in ordered
+    )
 
 
 def _kind(raw: Raw) -> str:

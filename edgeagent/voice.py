@@ -13,7 +13,7 @@ from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
 from edgeagent.messages import Tree
 from edgeagent.readings import Missing, Quality, Reading, Value
-from edgeagent.store import Store
+from edgeagent.store import Batch, Store
 
 REFRESH: Final = 60.0
 """A device's readings and the heartbeat are said again after this many seconds, changed or not."""
@@ -82,8 +82,9 @@ class Voice:
         """Take devices that are no longer there off the broker."""
         for id in ids:
             self._said.pop(id, None)
-            for topic in (self._tree.state(id), self._tree.availability(id)):
-                self._feed.hold(messages.tombstone(topic, now))
+        topics = [topic for id in sorted(ids) for topic in (self._tree.state(id), self._tree.availability(id))]
+        if topics:
+            self._feed.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in topics]))
 
     def again(self) -> None:
         """Say everything again at the next occasion."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edgeagent import driverfiles
+from edgeagent.broker import Broker
 from edgeagent.catalog import Severity
-from edgeagent.config import STATE, Broker, Site, load
+from edgeagent.config import STATE, Site, load
 from edgeagent.resources import drivers, examples
 from edgeagent.tomlfile import Mistakes
 
@@ -263,7 +264,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         # the site
         pytest.param("", ["FOLDER: feed: is missing", "FOLDER: site: is missing"], id="nothing"),
         pytest.param(changed('id = "hq"', 'id = "HQ 1"'), [r"site.toml:2: site.id: string should match pattern '^[a-z0-9-]{1,40}$'"], id="site id"),
-        pytest.param(changed('id = "hq"', 'idd = "hq"'), ['site.toml:1: site.id: is missing', 'site.toml:2: site.idd: unknown key, did you mean "id"?'], id="key of the site"),
+        pytest.param(changed('id = "hq"', 'idd = "hq"'), ["site.toml:1: site.id: is missing", 'site.toml:2: site.idd: unknown key, did you mean "id"?'], id="key of the site"),
         pytest.param(changed('zh = "总部"', 'zh = ""'), ["site.toml:3: site.name.zh: string should have at least 1 character"], id="a language left empty"),
         pytest.param(SITE + "[device.x]\n", ['site.toml:24: device: unknown key, did you mean "devices"?'], id="table"),
         pytest.param(changed("[areas.hall]", '[areas."the hall"]').replace('area = "hall"\n', ""), ['site.toml:8: areas."the hall": an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics'], id="area id"),
@@ -273,7 +274,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(changed("mqtt://", "mqqt://"), ['site.toml:6: feed.broker: unknown scheme "mqqt", did you mean "mqtt"?'], id="broker scheme"),
         pytest.param(changed("mqtt://127.0.0.1", "mqtt://"), ["site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883"], id="no broker"),
         pytest.param(changed("127.0.0.1", "b:port"), ["site.toml:6: feed.broker: Port could not be cast to integer value as 'port'"], id="broker port"),
-        pytest.param(changed("127.0.0.1", "[::1"), ["site.toml:6: feed.broker: Invalid IPv6 URL", 'site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883', 'site.toml:6: feed.broker: unknown scheme "" (known: mqtt, mqtts)'], id="broker bracket"),
+        pytest.param(changed("127.0.0.1", "[::1"), ["site.toml:6: feed.broker: Invalid IPv6 URL", "site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883", 'site.toml:6: feed.broker: unknown scheme "" (known: mqtt, mqtts)'], id="broker bracket"),
         pytest.param(changed("127.0.0.1", "user:pw@b"), ["site.toml:6: feed.broker: user and password do not stand in the URL; use username and password_secret"], id="password in the URL"),
         pytest.param(changed('127.0.0.1"', '127.0.0.1"\npassword_secret = "mqtt"'), ['site.toml:7: feed.password_secret: secret "mqtt" is missing: no systemd credential, no secrets/mqtt'], id="no secret"),
         pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "secrets"\nrate = 0'), ["site.toml:8: feed.rate: input should be greater than 0"], id="rate"),
@@ -296,7 +297,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(ups("[devices.ups-a.alarms.load-high]", "limits = { major = 3 }"), ["site.toml:16: devices.ups-a.alarms.load-high: has no limit for major (it has: critical, minor)"], id="limit of another severity"),
         pytest.param(ups("[devices.ups-a.alarms.fan-fault]", "limit = 3"), ["site.toml:16: devices.ups-a.alarms.fan-fault: has no limit for major (it has: none)"], id="limit where there is none"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", 'severity = "minor"'), ["site.toml:17: devices.ups-a.alarms.load-high.severity: has several severities of its own"], id="one severity of several"),
-        pytest.param(ups("[devices.ups-a.alarms.load-high]", 'limits = { majr = 3 }'), ['site.toml:17: devices.ups-a.alarms.load-high.limits.majr: "majr" is not known, did you mean "major"?'], id="severity"),
+        pytest.param(ups("[devices.ups-a.alarms.load-high]", "limits = { majr = 3 }"), ['site.toml:17: devices.ups-a.alarms.load-high.limits.majr: "majr" is not known, did you mean "major"?'], id="severity"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", "on_delay = -1"), ["site.toml:17: devices.ups-a.alarms.load-high.on_delay: input should be greater than or equal to 0"], id="delay"),
         # contacts
         pytest.param(changed("16 = {", "17 = {"), ["site.toml:23: devices.contacts.contacts.17: environment/moxa-iologik-e1212 has the inputs 1 to 16"], id="contact number"),

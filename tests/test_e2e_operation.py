@@ -19,8 +19,13 @@ from typing import Any, Final, Self
 
 import pytest
 
+from edgeagent.agent import Agent
 from edgeagent.broker import Broker
+from edgeagent.config import load
 from edgeagent.consumer import request
+from edgeagent.devices import DeviceState
+from edgeagent.readings import Answers
+from edgeagent.resources import drivers
 from tests.broker import Mosquitto, needs_mosquitto, until
 from tests.rig import TOPICS, Daemon, Ear, Simulated, Wire, device, edgeagent, write_site
 
@@ -79,7 +84,7 @@ def test_operators_acknowledge_shelve_and_reset_at_the_command_line(
         def done(*words: str, code: int = 0) -> str:
             result = edgeagent(*words, "--config", site)
             assert result.returncode == code, result.stdout + result.stderr
-            return result.stdout + result.stderr
+            return result.stdout if code == 0 else result.stderr
 
         ups.tell("set source=battery")
         genset.tell("set alarms=fail-to-start.shutdown")
@@ -313,3 +318,20 @@ def test_a_disk_that_refuses_is_told_and_silences_no_alarm(
         events = ear.events()
         assert written == [(event["data"]["verb"], event["subject"]) for event in events]
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+def test_a_bug_in_the_pass_ends_the_process_so_that_systemd_starts_it_again(
+    tmp_path: Path, ups: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(state: DeviceState, answers: Answers, now: float) -> frozenset[str]:
+        raise ZeroDivisionError(state.device.id)
+
+    monkeypatch.setattr(DeviceState, "take", spoilt)
+    folder = write_site(tmp_path / "site", 1, ups_at(ups.port))
+
+    async def run() -> int:
+        async with asyncio.timeout(10):
+            return await Agent(load(folder, drivers()), lambda: load(folder, drivers())).run()
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        asyncio.run(run())

@@ -24,7 +24,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One device on a link: its name for the log, where it answers, how it wants to be asked, the deadline of a poll in s."""
+    """One device on a link: its name for the log, where it answers, how it wants to be asked, a poll's time in s."""
 
     name: str
     endpoint: Endpoint
