@@ -14,7 +14,6 @@ import logging
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from edgeagent import alarmfeed, messages, payloads, sdnotify
@@ -33,7 +32,8 @@ from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
 from edgeagent.requests import carry_out
-from edgeagent.store import Batch, Entry, Limits, Store, StoreError
+from edgeagent.statefolder import StateFolder
+from edgeagent.store import Batch, Entry, Limits, StoreError
 from edgeagent.tomlfile import Mistakes
 from edgeagent.voice import REFRESH, Voice
 
@@ -52,7 +52,8 @@ class Agent:
         self._site, self._load = site, load
         self._clock = Clock()
         self._started = self._clock.now()
-        self._store = Store(_file(site), Limits(), self._clock.now)
+        self._folder = StateFolder(site.state, self._clock.now)
+        self._store = self._folder.store
         self._tree = tree = Tree(site.root, site.id, site.agent)
         self._feed = Feed(
             Settings(tree, site.language, site.rate), self._store, self._connect, self._command,
@@ -98,7 +99,7 @@ class Agent:
                 for _, task in self._links.values():
                     task.cancel()
         finally:
-            self._store.close()
+            self._folder.close()
         return 0
 
     def _in_callback(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -282,7 +283,7 @@ class Agent:
                 "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
             )
             self._own("quarantine", depth.quarantined)
-            self._own("store", "ok" if self._store.trouble is None else "failing")
+            self._own("store", "ok" if self._store.trouble is None and self._folder.makeshift is None else "failing")
             self._own("broker", self._feed.session)
             if self._alarms.next_due() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
@@ -369,12 +370,6 @@ class Agent:
 
 
 _FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
-
-
-def _file(site: Site) -> Path:
-    with contextlib.suppress(FileExistsError):
-        site.state.mkdir(mode=0o700, parents=True)
-    return site.state / "edgeagent.db"
 
 
 def _journal(change: Change) -> dict[str, Any]:

@@ -80,9 +80,14 @@ def check(config: ConfigDir) -> None:
 def run(config: ConfigDir) -> None:
     """Run the agent in the foreground, as systemd does."""
     from edgeagent.agent import Agent
+    from edgeagent.statefolder import Occupied
 
     site = _site(config)
-    raise typer.Exit(_run(Agent(site, lambda: _load(config)).run()))
+    try:
+        agent = Agent(site, lambda: _load(config))
+    except Occupied as error:
+        _fail(str(error), 1)
+    raise typer.Exit(_run(agent.run()))
 
 
 @app.command()
