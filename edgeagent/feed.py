@@ -65,10 +65,6 @@ class _Line:
     heard: bool = False
 
 
-def _unheard(*_: object) -> None:
-    """Stand in where nobody listens."""
-
-
 class Feed:
     """Everything between the agent and its broker.
 
@@ -84,7 +80,7 @@ class Feed:
         on_announced: Callable[[str, float], None] | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._store, self._clock = settings, store, clock
-        self._on_trouble, self._on_announced = on_trouble or _unheard, on_announced or _unheard
+        self._on_trouble, self._on_announced = on_trouble or (lambda *_: None), on_announced or (lambda *_: None)
         self._tree = settings.tree
         will = dump(status(online=False, reason="lost", boot=store.boot, since=None))
         self.connection = connect(self, Will(self._tree.own("status"), will))
@@ -205,7 +201,10 @@ class Feed:
             running.result()
 
     async def stop(self, reason: str = "stop") -> None:
-        """Say that we are gone, wait up to 3 s for the broker to have heard it, and disconnect."""
+        """Send what waits for 2 s at most, say that we are gone, wait up to 3 s for that to be heard, disconnect."""
+        patience = time.monotonic() + 2.0
+        while (line := self._line) and (self._more or line.sent) and time.monotonic() < patience:  # noqa: ASYNC110 - bounded
+            await asyncio.sleep(0.02)
         self._stopping = True
         if self._line is not None:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
