@@ -122,11 +122,18 @@ class Kind:
     conditions: frozenset[str] = frozenset()
     interval: float = 10.0
     power: bool = False
+    units: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    members: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find once what every rule of every device of the kind shares: units by point id, known alarm members."""
+        units = {id: point.unit for id, point in self.points.items() if point.unit is not None}
+        object.__setattr__(self, "units", units)
+        object.__setattr__(self, "members", frozenset(self.alarms) | self.conditions)
 
     def owns(self, member: str) -> bool:
         """Tell whether a member of the alarm set, its grade aside, has an alarm type or is a mere condition."""
-        known = self.alarms.keys() | self.conditions
-        return member in known or member.rpartition(".")[0] in known
+        return member in self.members or member.rpartition(".")[0] in self.members
 
     def point(self, id: str) -> Point | None:
         """Find the vocabulary entry for a point id, its phase or instance suffix aside."""

@@ -108,7 +108,8 @@ def poll(device: str, config: ConfigDir, json: Json = False) -> None:
     found = site.devices.get(device)
     if found is None:
         _fail(f'no device "{device}"{nearest(device, list(site.devices))}', USAGE)
-    _show(prober.probe(site.catalog, found.endpoint, found.driver, found.timeout, time.time()), json)
+    reading = prober.probe(site.catalog, found.endpoint, found.driver, found.timeout, time.time(), found.alarms)
+    _show(reading, json)
 
 
 @app.command()

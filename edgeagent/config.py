@@ -342,7 +342,9 @@ class _Reader:
                 wired[channel, int(number)] = (contact.point, contact.active == "open")
         return wired
 
-    def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> dict[str, AlarmType]:
+    def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> Mapping[str, AlarmType]:
+        if not entry.alarms:
+            return driver.kind.alarms
         alarms = dict(driver.kind.alarms)
         for id, override in entry.alarms.items():
             where: Path_ = (*path, "alarms", id)

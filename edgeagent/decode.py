@@ -298,7 +298,7 @@ def _gencomm_alarms(item: Item, answers: Answers) -> Value:
         if isinstance(raw, Missing):
             _none_if_absent(raw)
             continue
-        if not isinstance(raw, int) or raw == 0xFFFF:
+        if not isinstance(raw, int):
             continue
         for nibble, name in enumerate(item.names[place]):
             grade = _GRADES.get(raw >> 12 - 4 * nibble & 15)

@@ -53,6 +53,9 @@ class Flood(Live):
     def see(self, readings: Mapping[str, Reading], now: float, onset: float) -> None:
         """Look at no reading."""
 
+    def _dismiss(self, readings: Mapping[str, Reading], at: float) -> None:
+        """End nothing after a suppression: only the count ends a flood."""
+
     def freeze(self, now: float) -> None:
         """Leave the timers alone: they count people's time, not what is known about a device."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from edgeagent.alarm import Rule
-from edgeagent.catalog import AlarmType, Kind, Text
+from edgeagent.catalog import AlarmType, Driver, Kind, Text
 from edgeagent.config import Device, Site
 from edgeagent.devices import IDENTITY, REACHABLE
 
@@ -17,7 +17,15 @@ AGENT: Final = "agent"
 
 def rules_of(site: Site) -> list[Rule]:
     """Return the alarm inventory: all rules of all devices and of the agent itself."""
-    rules = [rule for device in site.devices.values() for rule in device_rules(device)]
+    # What a driver can decide is found once for all devices that share it and its alarm types.
+    found: dict[tuple[int, int], list[tuple[AlarmType, str]]] = {}
+    rules: list[Rule] = []
+    for device in site.devices.values():
+        key = (id(device.driver), id(device.alarms))
+        if key not in found:
+            found[key] = list(_decidable(device.driver, device.alarms))
+        kind = device.driver.kind
+        rules += [_rule(device.id, device.name, kind, type, qualifier) for type, qualifier in found[key]]
     own = site.catalog.kinds.get(AGENT)
     if own is not None:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
@@ -27,21 +35,31 @@ def rules_of(site: Site) -> list[Rule]:
 
 def device_rules(device: Device) -> Iterator[Rule]:
     """Yield the rules that the readings of this device's driver can ever decide."""
-    given = device.driver.points | {REACHABLE, IDENTITY}
-    kind = device.driver.kind
-    for type in device.alarms.values():
-        rule = _rule(device.id, device.name, kind, type)
-        if rule.points & given:
-            yield rule
-        for instance in sorted({_instance(kind, id) for id in given} - {""}):
+    return driver_rules(device.id, device.name, device.driver, device.alarms)
+
+
+def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:
+    """Yield the rules of these alarm types that a driver's readings can ever decide."""
+    for type, qualifier in _decidable(driver, alarms):
+        yield _rule(resource, name, driver.kind, type, qualifier)
+
+
+def _decidable(driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[tuple[AlarmType, str]]:
+    """Yield alarm types and their qualifiers: the plain one, and one for each instance of a `many` point."""
+    given = driver.points | {REACHABLE, IDENTITY}
+    kind = driver.kind
+    instances = sorted({_instance(kind, id) for id in given} - {""})
+    for type in alarms.values():
+        if _rule("", kind.text, kind, type).points & given:
+            yield type, ""
+        for instance in instances:
             own = _for_instance(kind, type, instance, given)
             if own is not None:
-                yield replace(_rule(device.id, device.name, kind, own), qualifier=instance)
+                yield own, instance
 
 
-def _rule(resource: str, name: Text, kind: Kind, type: AlarmType) -> Rule:
-    units = {id: point.unit for id, point in kind.points.items() if point.unit is not None}
-    return Rule(resource, name, type, known=frozenset(kind.alarms) | kind.conditions, units=units)
+def _rule(resource: str, name: Text, kind: Kind, type: AlarmType, qualifier: str = "") -> Rule:
+    return Rule(resource, name, type, qualifier, known=kind.members, units=kind.units)
 
 
 def _instance(kind: Kind, id: str) -> str:

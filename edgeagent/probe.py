@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeagent.catalog import Catalog, Driver, Quirks
+from edgeagent.catalog import AlarmType, Catalog, Driver, Quirks
 from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits
 from edgeagent.devices import known
 from edgeagent.endpoint import Endpoint
+from edgeagent.inventory import driver_rules
 from edgeagent.links import Link, Plan, Target, open_link
 from edgeagent.readings import Answers, Missing, Reading, silence
 
@@ -26,26 +27,26 @@ class NoDriver(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device that was read once. `alarms` are ids `<kind>.<type>` whose condition holds, delays aside."""
+    """A device that was read once. `types` are its alarm types where the site changed them."""
 
     driver: Driver
     identity: Mapping[str, str | None]
     readings: Mapping[str, Reading]
+    types: Mapping[str, AlarmType] | None = None
 
     @property
     def alarms(self) -> list[str]:
-        """List the alarms that the readings would raise if they lasted."""
-        kind = self.driver.kind
+        """List the alarms `<kind>.<type>[.<qualifier>]` that the readings would raise if they lasted."""
+        kind, readings = self.driver.kind, self.readings
         found = []
-        for type in kind.alarms.values():
-            if type.each is None:
-                if any(level.when.holds(self.readings, level.limit) for level in type.levels):
-                    found.append(f"{kind.id}.{type.id}")
+        for rule in driver_rules(kind.id, kind.text, self.driver, kind.alarms if self.types is None else self.types):
+            if rule.type.each is None:
+                if any(level.when.holds(readings, level.limit) for level in rule.type.levels):
+                    found.append(rule.id)
                 continue
-            members = self.readings.get(type.each)
+            members = readings.get(rule.type.each)
             if members is not None and isinstance(members.value, frozenset):
-                unknown = sorted(member for member in members.value if not kind.owns(member))
-                found += [f"{kind.id}.{type.id}.{member}" for member in unknown]
+                found += [rule.member(member).id for member in members.value if rule.own(member)]
         return sorted(found)
 
     def as_json(self) -> dict[str, Any]:
@@ -72,7 +73,10 @@ def spelled(driver: Driver, id: str, reading: Reading) -> dict[str, Any]:
     return fields
 
 
-async def probe(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, within: float, now: float) -> Found:
+async def probe(
+    catalog: Catalog, endpoint: Endpoint, driver: Driver | None, within: float, now: float,
+    types: Mapping[str, AlarmType] | None = None,
+) -> Found:  # fmt: skip
     """Identify what answers at `endpoint` within so many s and read it; `driver` overrides the identification.
 
     Raises:
@@ -92,7 +96,7 @@ async def probe(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, wit
     object_id = answers.get(SYS_OBJECT_ID)
     if isinstance(object_id, str) and not isinstance(object_id, Missing):
         driver = driver.on(object_id)
-    return Found(driver, known(driver, answers, now), decode(driver, answers, now))
+    return Found(driver, known(driver, answers, now), decode(driver, answers, now), types)
 
 
 async def ask(link: Link, target: Target, plan: Plan) -> Answers:

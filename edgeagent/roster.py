@@ -180,11 +180,11 @@ class Roster:
 
 
 def _precedence(chunk: list[Change]) -> tuple[int, float, int, str]:
-    """Order what happened to the alarms of one step: the end of a flood, what rises, what falls."""
+    """Order what happened to the alarms of one step: the flood alarm, what rises, what falls."""
     alarm, before = chunk[0].alarm, chunk[0].before
     falls = chunk[0].verb in _FALLING or (
         before is not None and alarm.perceived_severity.rank < before.perceived_severity.rank
     )
-    turn = -1 if chunk[0].verb is Verb.FLOOD_END else int(falls)
+    turn = -1 if alarm.alarm_id == FLOOD.id else int(falls)  # it counts the raises that follow
     onset = chunk[0].at if alarm.onset is None else alarm.onset
     return turn, onset, -alarm.perceived_severity.rank, alarm.alarm_id

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edgeagent.catalog import Driver, Point, PointType
-from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode
+from edgeagent.catalog import Driver, PointType
+from edgeagent.decode import PHASES, SYS_DESCR, SYS_OBJECT_ID, decode
 from edgeagent.encode import EncodeError, encode
 from edgeagent.endpoint import Endpoint, nearest
 from edgeagent.readings import Missing, Raw, Reading, Value
@@ -55,8 +55,8 @@ class SimulatedDevice:
         self._changed: Callable[[], None] | None = None
         self._introduce()
         for id in sorted(driver.points):
-            point = driver.kind.point(id)
-            if point is not None and (sample := _sample(point)) is not None:
+            sample = _sample(driver, id)
+            if sample is not None:
                 self._try(id, sample)
         for id, value in (values or {}).items():
             self.set(id, value)
@@ -294,8 +294,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _sample(point: Point) -> Value | None:
-    return frozenset() if point.type is PointType.SET else point.sample
+def _sample(driver: Driver, id: str) -> Value | None:
+    """Return what a healthy device shows at a point; the phases of a sum share it."""
+    point = driver.kind.point(id)
+    if point is None or point.type is PointType.SET:
+        return None if point is None else frozenset()
+    if point.aggregate == "sum" and id != point.id and isinstance(point.sample, (int, float)):
+        return point.sample / sum(f"{point.id}.{phase}" in driver.points for phase in PHASES)
+    return point.sample
 
 
 def _tagged(raw: Raw) -> tuple[int, int | bytes | str]:

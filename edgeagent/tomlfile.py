@@ -111,16 +111,13 @@ def _places(text: str) -> dict[Path_, int]:
     """Find the line of every key. Values that span lines belong to the line their key stands on."""
     places: dict[Path_, int] = {}
     counts: dict[Path_, int] = {}
-    # Strings and comments keep their length but lose what could look like structure.
-    bare = _STRING.sub(
-        lambda m: re.sub(r"[\[\]{}#]", "_", m.group()) if not m.group().startswith("#") else " " * len(m.group()), text
-    )
+    bare = _STRING.sub(lambda match: _hidden(match.group()), text)
     table: Path_ = ()
     depth = 0
     multiline = False
     for number, (line, raw) in enumerate(zip(bare.split("\n"), text.split("\n"), strict=True), 1):
         if multiline:
-            multiline = (raw.count('"""') + raw.count("'''")) % 2 == 0
+            multiline = (line.count('"""') + line.count("'''")) % 2 == 0
             continue
         if depth == 0:
             header = _HEADER.match(line)
@@ -150,8 +147,16 @@ def _places(text: str) -> dict[Path_, int]:
         else:
             value = line
         depth += value.count("[") + value.count("{") - value.count("]") - value.count("}")
-        multiline = (raw.count('"""') + raw.count("'''")) % 2 == 1
+        multiline = (line.count('"""') + line.count("'''")) % 2 == 1
     return places
+
+
+def _hidden(text: str) -> str:
+    """Take from a string or a comment what could look like structure; its length and its own quotes stay."""
+    if text.startswith("#"):
+        return " " * len(text)
+    quotes = 3 if text[:3] in ('"""', "'''") else 1
+    return text[:quotes] + re.sub(r"[\[\]{}#\"']", "_", text[quotes:-quotes]) + text[-quotes:]
 
 
 def _parts(text: str) -> Path_:

@@ -178,3 +178,26 @@ def test_nobody_follows_an_alarm_that_is_no_longer_listed() -> None:
     assert not floor.alarms.records()
     floor.read(101, since=2, load=90)
     assert first_outs(floor) == {"ups-1.graded": (True, ())}
+
+
+def test_a_flood_that_was_suppressed_comes_back_until_the_count_ends_it() -> None:
+    floor = Floor(rules=many(20), settings=Settings(linger=10_000))
+    for number in range(11):
+        floor.read(number, f"pc-{number:02}", source="battery")
+    floor.changes.clear()
+    floor.ask(20, "suppress", id="agent.alarm-flood")
+    floor.ask(21, "unsuppress", id="agent.alarm-flood")
+    floor.at(1000)
+    assert told(floor.changes) == [
+        "20 suppressed suppressed", "26 unsuppressed unack", "606 flood-end rtn-unack", "606 closed closed",
+    ]  # fmt: skip
+
+
+def test_what_a_step_s_timers_do_to_the_flood_alarm_is_told_before_the_raises_it_counts() -> None:
+    floor = Floor(LOAD, rules=many(20), settings=Settings(linger=10_000))
+    for number in range(10):
+        floor.read(number, f"pc-{number:02}", source="battery")
+    floor.ask(10, "out_of_service", BASE + 15, id="agent.alarm-flood")
+    floor.read(12, load=90)
+    floor.at(15)
+    assert told(floor.changes[-3:]) == ["15 in-service closed", "15 raised unack", "15 flood-begin unack"]

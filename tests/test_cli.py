@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from edgeagent.cli import app
-from tests.rig import ROOT, Controller, device, edgeagent, write_site
+from tests.field import Controller
+from tests.rig import ROOT, device, edgeagent, write_site
+from tests.rig import invoke as run
 
 HOST: Final = device("this-host", "workstation/host", "host://")
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def mistakes(result: Result) -> dict[str, str]:
@@ -189,4 +186,4 @@ def test_a_device_is_added_with_one_file_of_the_sites_own(tmp_path: Path) -> Non
         found = json.loads(done.stdout)
     assert found["readings"]["temperature.boiler"] == {"value": 61, "unit": "Cel", "quality": "good"}
     assert found["readings"]["water"]["value"] is False
-    assert "environment.temperature-high" in found["alarms"]
+    assert found["alarms"] == ["environment.temperature-high.boiler"]

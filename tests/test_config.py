@@ -1,5 +1,7 @@
 """The site's folder: a model when it is right, every mistake with its place when it is not."""
 
+# ruff: noqa: E501 - a table has one row a line
+
 from __future__ import annotations
 
 import os

@@ -1,12 +1,13 @@
 """Raw answers to readings: one table a rule of the wire, and nothing that a device says raises."""
 
+# ruff: noqa: E501 - a table has one row a line
+
 from __future__ import annotations
 
 import math
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,12 +31,10 @@ TEXT = Text("x", "x")
 UPS = "1.3.6.1.2.1.33.1"
 
 
-def kind(**points: Point) -> Kind:
-    return Kind("test", TEXT, points, {})
-
-
-def number(id: str = "x", **fields: Any) -> Point:
-    return Point(id, PointType.NUMBER, TEXT, "V", **fields)
+def number(
+    id: str = "x", *, between: tuple[float, float] | None = None, aggregate: str | None = None, phases: bool = False
+) -> Point:
+    return Point(id, PointType.NUMBER, TEXT, "V", between, aggregate=aggregate, phases=phases)
 
 
 def flag(id: str) -> Point:
@@ -43,12 +42,12 @@ def flag(id: str) -> Point:
 
 
 def driver(*items: Item, protocol: str = "modbus", **points: Point) -> Driver:
-    return Driver("test/one", kind(**points), protocol, TEXT, "made up", Identify(), items)
+    return Driver("test/one", Kind("test", TEXT, points, {}), protocol, TEXT, "made up", Identify(), items)
 
 
 def read(item: Item, answers: Answers, point: Point | None = None) -> Reading:
     """Read one item by a driver that has nothing else."""
-    return decode(driver(item, **{item.point: point or number(item.point)}), answers, NOW)[item.point]
+    return decode(driver(item, x=point or number(item.point)), answers, NOW)["x"]
 
 
 def good(value: Value) -> Reading:
@@ -165,7 +164,7 @@ def test_half_of_a_long_number_may_look_like_a_sentinel() -> None:
     ],
 )
 def test_what_cannot_be_true_is_out_of_range(raw: int, expected: Reading) -> None:
-    assert read(Item("x", "number", ("o",)), {"o": raw}, number(range=(0, 250))) == expected
+    assert read(Item("x", "number", ("o",)), {"o": raw}, number(between=(0, 250))) == expected
 
 
 WORDS = Item("x", "enum", ("o",), enum={1: "off", 2: "on", "IDLE": "off"})
@@ -275,7 +274,7 @@ def test_the_origin_of_replaced_answers_goes_along() -> None:
 )
 def test_of_alternatives_the_first_with_a_value_counts(first: Raw, second: Raw, expected: Reading) -> None:
     fine = Item("x", "number", ("a",), scale=0.1, sentinels={-1: "not-fitted"})
-    device = driver(fine, Item("x", "number", ("b",)), x=number(range=(0, 100)))
+    device = driver(fine, Item("x", "number", ("b",)), x=number(between=(0, 100)))
     assert decode(device, {"a": first, "b": second}, NOW)["x"] == expected
 
 
@@ -447,7 +446,7 @@ def test_what_devices_make_up_is_doubted(values: Mapping[str, Value], point: str
         pytest.param(Missing.TIMEOUT, 0x1111, bad("unknown"), id="the voltage was not read"),
     ],
 )
-def test_a_derived_flag_has_three_values(mains: Raw, alarms: Raw, expected: Reading) -> None:
+def test_a_derived_flag_has_three_values(mains: int | Missing, alarms: Raw, expected: Reading) -> None:
     answers = dict(SimulatedDevice(DSE).answers)
     for first in (1060, 1062, 1064):
         answers |= (
@@ -484,13 +483,10 @@ def test_a_card_that_scales_otherwise_is_told_by_its_object_id() -> None:
 # What a device is.
 
 
-def identified(**fields: Any) -> Driver:
-    return replace(driver(protocol=fields.pop("protocol", "snmp")), identify=Identify(**fields))
-
-
-ASKED = identified(sys_object_ids=("1.3.6.1.4.1.318",), requires=("a", "b"))
-DESCRIBED = identified(sys_descr="^APC ")
-REGISTERS = identified(protocol="modbus", equals={"h1": frozenset({7}), "h2": frozenset({8, 9})})
+SNMP, MODBUS = driver(protocol="snmp"), driver(protocol="modbus")
+ASKED = replace(SNMP, identify=Identify(sys_object_ids=("1.3.6.1.4.1.318",), requires=("a", "b")))
+DESCRIBED = replace(SNMP, identify=Identify(sys_descr="^APC "))
+REGISTERS = replace(MODBUS, identify=Identify(equals={"h1": frozenset({7}), "h2": frozenset({8, 9})}))
 
 
 @pytest.mark.parametrize(

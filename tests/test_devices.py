@@ -177,7 +177,10 @@ def test_a_device_that_does_not_fit_gives_mismatch_and_nothing_else() -> None:
     assert story.value("identity") == "mismatch"
     assert story.value("reachable") is True
     assert story.reasons() == {"profile-mismatch"}
-    assert {id for id, reading in story.state.readings.items() if reading.value is not None} == {"identity", "reachable"}
+    assert {id for id, reading in story.state.readings.items() if reading.value is not None} == {
+        "identity",
+        "reachable",
+    }
     assert story.poll(102.0, {"h768": 2}) == frozenset()
     assert story.state.observed == 102.0
 
@@ -276,10 +279,15 @@ def test_a_card_that_was_exchanged_scales_as_its_own() -> None:
 
 def test_the_facts_are_those_of_the_device() -> None:
     story = Story(UPS)
-    story.poll(100.0, {SYS_DESCR: b"NMC \xb5\xe7\xd4\xb4", "1.3.6.1.2.1.33.1.1.2.0": Missing.ABSENT, "1.3.6.1.2.1.33.1.1.2": b"X1"})  # fmt: skip
+    ups = "1.3.6.1.2.1.33.1"
+    story.poll(100.0, {SYS_DESCR: b"NMC \xb5\xe7\xd4\xb4", f"{ups}.1.2.0": Missing.ABSENT, f"{ups}.1.2": b"X1"})
     assert story.state.facts == {
-        "vendor": "Simulated", "model": "X1", "firmware": "1.0", "sysObjectID": "1.3.6.1.4.1.8072.3.2.10", "sysDescr": "NMC 电源",
-    }  # fmt: skip
+        "vendor": "Simulated",
+        "model": "X1",
+        "firmware": "1.0",
+        "sysObjectID": "1.3.6.1.4.1.8072.3.2.10",
+        "sysDescr": "NMC 电源",
+    }
 
 
 # When it is asked again.

@@ -8,27 +8,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.broker import Listener, Mosquitto, needs_mosquitto, until
-from tests.rig import (
-    CAPTURES,
-    ON_BATTERY,
-    TOPICS,
-    Controller,
-    Daemon,
-    Ear,
-    SnmpSim,
-    Wire,
-    device,
-    needs_captures,
-    needs_snmpsim,
-    varied,
-    write_site,
-)
+from tests.field import CAPTURES, ON_BATTERY, Controller, SnmpSim, Wire, needs_captures, needs_snmpsim, varied
+from tests.rig import TOPICS, Daemon, Ear, device, write_site
 
 pytestmark = [needs_mosquitto, needs_captures, needs_snmpsim, pytest.mark.slow]
 
@@ -88,9 +76,7 @@ def ups(wire: Wire, driver: str = "ups/rfc1628") -> str:
 
 def flat(payload: dict[str, Any]) -> bool:
     """Tell whether a state's readings are plain values, as other people's tools want them."""
-    return all(
-        not isinstance(value, dict) or name in ("units", "quality") for name, value in payload.items()
-    )
+    return all(not isinstance(value, dict) or name in ("units", "quality") for name, value in payload.items())
 
 
 def test_a_mains_failure_is_on_the_feed_within_one_interval_and_the_delay(
@@ -159,14 +145,26 @@ def late_comer_reads(port: int) -> None:
         assert until(lambda: late.newest(f"{TOPICS}/agent/edge-1/status"))["state"] == "online"
         assert until(lambda: late.newest(f"{TOPICS}/agent/edge-1/health"))["trouble"] == []
         for id in ("ups", "genset"):
-            assert until(lambda id=id: late.newest(f"{TOPICS}/device/{id}/availability"))["state"] == "online"
-            assert flat(until(lambda id=id: late.newest(f"{TOPICS}/device/{id}/state")))
+            assert until(partial(late.newest, f"{TOPICS}/device/{id}/availability"))["state"] == "online"
+            assert flat(until(partial(late.newest, f"{TOPICS}/device/{id}/state")))
         assert not [message for message in late.messages if "/event/" in message["topic"]], "events are not retained"
 
 
 def the_event_is_as_the_standard_says(event: dict[str, Any]) -> None:
     """See that an event has the fields of CloudEvents 1.0 and of RFC 8632."""
-    envelope = {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data", "seq", "boot", "mode"}
+    envelope = {
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "datacontenttype",
+        "data",
+        "seq",
+        "boot",
+        "mode",
+    }
     assert envelope <= event.keys()
     assert event["specversion"] == "1.0"
     assert event["id"] == f"{event['boot']}-{event['seq']}"
@@ -195,9 +193,7 @@ def everything_is_json(ear: Ear) -> None:
             assert isinstance(json.loads(message["payload"]), dict), message["topic"]
 
 
-def test_silence_neither_raises_nor_clears_a_fault(
-    tmp_path: Path, broker: Mosquitto, wire: Wire, cards: Cards
-) -> None:
+def test_silence_neither_raises_nor_clears_a_fault(tmp_path: Path, broker: Mosquitto, wire: Wire, cards: Cards) -> None:
     wire.plug(cards.mains)
     with Ear(broker.port) as ear, Daemon(write_site(tmp_path / "site", broker.port, ups(wire))):
         until(lambda: (ear.state("ups") or {}).get("source") == "normal")

@@ -19,13 +19,14 @@ import orjson
 import pytest
 
 from tests.broker import Mosquitto, needs_mosquitto, until
-from tests.rig import Daemon, Ear, Simulated, device, edgeagent, write_site
+from tests.field import Simulated
+from tests.rig import Daemon, Ear, device, edgeagent, write_site
 
 pytestmark = [needs_mosquitto, pytest.mark.slow]
 
 KILLS: Final = 20
 URL: Final = "snmp://127.0.0.1:{port}?version=2c&community=kept"
-AT_ONCE: Final = {"on_delay": 0, "off_delay": 0}
+AT_ONCE: Final[dict[str, object]] = {"on_delay": 0, "off_delay": 0}
 TURNS: Final = (
     "battery-replace", "battery-low", "over-temperature", "output-bad", "bypass-unavailable", "charger-fault",
     "output-off", "fan-fault", "internal-fault", "test-failed", "ups-comms-lost", "shutdown-imminent",
@@ -167,9 +168,7 @@ def troubled(ear: Ear) -> list[str]:
     return [record["alarm_id"] for record in found if record and not record["is_cleared"]]
 
 
-def test_an_on_delay_goes_on_over_a_kill(
-    tmp_path: Path, broker: Mosquitto, two: tuple[Simulated, Simulated]
-) -> None:
+def test_an_on_delay_goes_on_over_a_kill(tmp_path: Path, broker: Mosquitto, two: tuple[Simulated, Simulated]) -> None:
     delay, before = 9.0, 6.0
     site = site_of(tmp_path, broker, two[0], load_high=delay)
     with Ear(broker.port) as ear, Daemon(site) as daemon:

@@ -27,7 +27,8 @@ from edgeagent.devices import DeviceState
 from edgeagent.readings import Answers
 from edgeagent.resources import drivers
 from tests.broker import Mosquitto, needs_mosquitto, until
-from tests.rig import TOPICS, Daemon, Ear, Simulated, Wire, device, edgeagent, write_site
+from tests.field import Simulated, Wire
+from tests.rig import TOPICS, Daemon, Ear, device, edgeagent, write_site
 
 pytestmark = [needs_mosquitto, pytest.mark.slow]
 
@@ -204,8 +205,8 @@ def test_a_wrong_configuration_is_refused_and_a_right_one_leaves_the_others_alon
         assert until(lambda: ear.state("ups-c"))["source"] == "normal"
         closed = ear.until_cleared("ups-b.on-battery", times=2)
         assert closed["data"]["reason"] == "no longer configured"
-        for topic in ("device/ups-b/state", "device/ups-b/availability"):
-            until(lambda topic=topic: ear.on(f"{TOPICS}/{topic}")[-1]["payload"] is None)
+        gone = [f"{TOPICS}/device/ups-b/{name}" for name in ("state", "availability")]
+        until(lambda: all(ear.on(topic)[-1]["payload"] is None for topic in gone))
         assert ear.newest(f"{TOPICS}/inventory")["devices"].keys() == {"ups-a", "ups-c"}
         c.tell("set source=battery")
         ear.until_raised("ups-c.on-battery")
@@ -268,7 +269,9 @@ def test_systemd_hears_ready_status_watchdog_reloading_and_stopping(
             until(lambda: len(systemd.heard_of("READY")) == 2)
             assert daemon.stop() == 0
             assert systemd.heard_of("STOPPING") == ["1"]
-            status = until(lambda: (found := ear.newest(f"{TOPICS}/agent/edge-1/status"))["state"] == "offline" and found)
+            status = until(
+                lambda: (found := ear.newest(f"{TOPICS}/agent/edge-1/status"))["state"] == "offline" and found
+            )
             assert status["reason"] == "stop"
             ends = [message for message in ear.messages if message["topic"].endswith("/status")]
             assert len(ends) == 2, "birth and end, no will"
@@ -284,9 +287,7 @@ def test_a_killed_agent_is_told_by_its_will(tmp_path: Path, broker: Mosquitto, u
         assert status["reason"] == "lost"
 
 
-def test_a_disk_that_refuses_is_told_and_silences_no_alarm(
-    tmp_path: Path, broker: Mosquitto, ups: Simulated
-) -> None:
+def test_a_disk_that_refuses_is_told_and_silences_no_alarm(tmp_path: Path, broker: Mosquitto, ups: Simulated) -> None:
     with Ear(broker.port) as ear:
         site = write_site(tmp_path / "site", broker.port, ups_at(ups.port))
         with Daemon(site) as daemon:

@@ -15,7 +15,8 @@ import pytest
 from pymodbus.server import ModbusTcpServer
 
 from tests.broker import free_port, until
-from tests.rig import NOT_THERE, Simulated, controller, device, edgeagent, write_site
+from tests.field import NOT_THERE, Simulated, controller
+from tests.rig import device, edgeagent, write_site
 
 DSE: Final = "generator/dse-gencomm"
 RUNNING: Final = (
@@ -60,7 +61,9 @@ def test_a_controller_reads_the_same_over_tcp_rtu_over_tcp_and_a_serial_line(tmp
             found["modbus+rtu"] = poll(tmp_path / "site", f"modbus+rtu://{ours}{options}")
     assert found["modbus"] == found["modbus+rtuovertcp"] == found["modbus+rtu"]
     readings = found["modbus"]["readings"]
-    shown = {point: readings[point]["value"] for point in ("state", "running", "on-load", "speed", "fuel", "output.power")}
+    shown = {
+        point: readings[point]["value"] for point in ("state", "running", "on-load", "speed", "fuel", "output.power")
+    }
     assert shown == {
         "state": "running", "running": True, "on-load": True, "speed": 1500, "fuel": 64, "output.power": 42000,
     }  # fmt: skip
@@ -82,7 +85,7 @@ def polled(folder: Path, changes: Mapping[int, int]) -> dict[str, Any]:
         try:
             return await asyncio.to_thread(poll, folder, f"modbus://127.0.0.1:{port}?unit=10")
         finally:
-            await server.shutdown()
+            await server.shutdown()  # type: ignore[no-untyped-call]
 
     return asyncio.run(serve_and_poll())
 
@@ -95,10 +98,19 @@ def test_registers_at_rest_are_a_healthy_set(tmp_path: Path) -> None:
     found = polled(tmp_path / "site", {})
     assert found["driver"] == DSE
     assert found["identity"]["vendor"] == "Deep Sea Electronics"
-    points = ("state", "mode", "running", "on-load", "mains.frequency", "mains.voltage", "mains.voltage.l3", "mains.healthy")
+    points = (
+        "state",
+        "mode",
+        "running",
+        "on-load",
+        "mains.frequency",
+        "mains.voltage",
+        "mains.voltage.l3",
+        "mains.healthy",
+    )
     assert [value(found, point) for point in points] == ["stopped", "auto", False, False, 50, 229.8, 230.5, True]
-    points = ("fuel", "coolant.temperature", "starter.voltage", "runtime", "starts", "alarms")
-    assert [value(found, point) for point in points] == [64, 38, 27.4, 446400, 128, []]
+    others = ("fuel", "coolant.temperature", "starter.voltage", "runtime", "starts", "alarms")
+    assert [value(found, point) for point in others] == [64, 38, 27.4, 446400, 128, []]
     assert found["alarms"] == []
 
 
@@ -138,9 +150,7 @@ def test_a_set_that_fails_to_start_is_told_whatever_page_says_so(tmp_path: Path)
     ],
     ids=lambda each: "" if isinstance(each, dict) else str(each),
 )
-def test_a_sentinel_is_no_value_and_says_why(
-    tmp_path: Path, changes: dict[int, int], point: str, reason: str
-) -> None:
+def test_a_sentinel_is_no_value_and_says_why(tmp_path: Path, changes: dict[int, int], point: str, reason: str) -> None:
     found = polled(tmp_path / "site", changes)
     reading = found["readings"][point]
     assert (reading["value"], reading["quality"], reading["reason"]) == (None, "bad", reason)

@@ -9,15 +9,14 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from edgeagent.cli import app
 from tests.broker import until
-from tests.rig import CAPTURES, UPS_MIB, SnmpSim, edgeagent, needs_captures, needs_snmpsim
+from tests.field import CAPTURES, UPS_MIB, SnmpSim, needs_captures, needs_snmpsim
+from tests.rig import edgeagent, invoke
 
 APC: Final = "1.3.6.1.4.1.318.1.1.1"
 TRUTH: Final[dict[str, dict[str, Any]]] = (
@@ -60,7 +59,7 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnmpSim]:
 
 
 def probe(url: str, *args: str) -> Result:
-    return CliRunner().invoke(app, ["probe", url, *args])
+    return invoke("probe", url, *args)
 
 
 def close(value: object, truth: float, digit: float) -> bool:
@@ -208,7 +207,18 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             env=environ, stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        asked = ["snmpget", "-v2c", "-c", "floor-read", "-t", "0.2", "-r", "0", f"127.0.0.1:{port}", "1.3.6.1.2.1.1.2.0"]
+        asked = [
+            "snmpget",
+            "-v2c",
+            "-c",
+            "floor-read",
+            "-t",
+            "0.2",
+            "-r",
+            "0",
+            f"127.0.0.1:{port}",
+            "1.3.6.1.2.1.1.2.0",
+        ]
         until(lambda: subprocess.run(asked, capture_output=True, check=False, env=environ).returncode == 0)
         yield port
     finally:
@@ -249,9 +259,7 @@ def test_a_host_that_is_no_ups_answers_and_no_driver_fits(
 @pytest.mark.parametrize(
     ("auth", "priv"), [("not that secret", PRIV), (AUTH, "not that one")], ids=["authentication", "privacy"]
 )
-def test_a_wrong_v3_secret_is_no_answer(
-    snmpd: int, secrets: Callable[[str, str], None], auth: str, priv: str
-) -> None:
+def test_a_wrong_v3_secret_is_no_answer(snmpd: int, secrets: Callable[[str, str], None], auth: str, priv: str) -> None:
     secrets(auth, priv)
     result = probe(V3.format(port=snmpd), "--timeout", "1.5")
     assert result.exit_code == 3, (result.stdout, result.stderr)

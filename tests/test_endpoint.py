@@ -1,5 +1,7 @@
 """Device URLs: what an operator writes, what comes of it, and secrets that never show."""
 
+# ruff: noqa: E501 - a table has one row a line
+
 from __future__ import annotations
 
 from pathlib import Path

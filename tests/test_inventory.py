@@ -1,0 +1,109 @@
+"""The alarm inventory: which alarms can exist for a device, once for each place the site names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from edgeagent.alarm import Rule
+from edgeagent.catalog import Driver, Item, Text
+from edgeagent.config import Device
+from edgeagent.config import load as load_site
+from edgeagent.driverfiles import load
+from edgeagent.endpoint import parse
+from edgeagent.inventory import AGENT, device_rules, rules_of
+from edgeagent.readings import Reading, Value
+from edgeagent.resources import drivers, examples
+
+DRIVERS = load([drivers()]).drivers
+CONTACTS = DRIVERS["environment/moxa-iologik-e1212"]
+
+
+def rules(driver: Driver, *without: str) -> dict[str, Rule]:
+    url = {"snmp": "snmp://h", "modbus": "modbus://h?unit=1", "host": "host://"}[driver.protocol]
+    types = {id: type for id, type in driver.kind.alarms.items() if id not in without}
+    device = Device("d", Text("D", "D"), driver, parse(url), None, 2.0, 1.0, 2.0, types)
+    return {rule.id: rule for rule in device_rules(device)}
+
+
+def wired(*points: str) -> Driver:
+    return CONTACTS.wired({("contact", number): (point, False) for number, point in enumerate(points, 1)})
+
+
+def view(**values: Value) -> Mapping[str, Reading]:
+    return {id.replace("__", "."): Reading(value, 0.0) for id, value in values.items()}
+
+
+OWN = {"d.unreachable", "d.profile-mismatch"}
+
+
+@pytest.mark.parametrize(
+    ("driver", "ids"),
+    [
+        pytest.param(wired("smoke"), {"d.smoke"}, id="a point of the vocabulary"),
+        pytest.param(wired("door.front"), {"d.door.front"}, id="a named one"),
+        pytest.param(
+            wired("door.front", "door.back", "door"), {"d.door", "d.door.front", "d.door.back"}, id="all three"
+        ),
+        pytest.param(wired("smoke.hall", "water.hall"), {"d.smoke.hall", "d.water.hall"}, id="two things in one place"),
+        pytest.param(wired("mains-present"), {"d.mains-lost"}, id="an alarm of another name"),
+        pytest.param(
+            DRIVERS["environment/xy-md02"],
+            {"d.temperature-high", "d.humidity-abnormal", "d.sensor-fault"},
+            id="numbers",
+        ),
+    ],
+)
+def test_a_device_has_the_alarms_that_its_points_can_decide(driver: Driver, ids: set[str]) -> None:
+    assert rules(driver).keys() == ids | OWN
+
+
+def test_the_rule_of_an_instance_looks_at_that_instance_alone() -> None:
+    found = rules(wired("door.front", "door.back"))
+    (level,) = found["d.door.front"].type.levels
+    assert found["d.door.front"].points == {"door.front"}
+    assert level.when.holds(view(door__front=True, door__back=False)) is True
+    assert level.when.holds(view(door__front=False, door__back=True)) is False
+
+
+def test_a_rule_of_several_points_is_renamed_where_the_instance_has_them() -> None:
+    items = (Item("temperature.hall", "number", ("i1",)), Item("humidity", "number", ("i2",)))
+    found = rules(replace(CONTACTS, items=items))
+    assert found["d.sensor-fault"].points == {"temperature", "humidity"}
+    assert found["d.sensor-fault.hall"].points == {"temperature.hall", "humidity"}
+    assert "d.humidity-abnormal.hall" not in found
+
+
+def test_phases_are_not_instances() -> None:
+    found = rules(DRIVERS["ups/rfc1628"])
+    assert not [id for id in found if id.endswith(("l1", "l2", "l3"))]
+    assert {"d.phase-loss", "d.load-high", "d.vendor-alarm"} <= found.keys()
+
+
+def test_what_the_site_left_out_is_not_there() -> None:
+    assert "d.fan-fault" in rules(DRIVERS["ups/rfc1628"])
+    assert "d.fan-fault" not in rules(DRIVERS["ups/rfc1628"], "fan-fault")
+
+
+def test_a_device_without_an_alarm_set_has_no_alarms_of_its_vendor() -> None:
+    assert "d.vendor-alarm" in rules(DRIVERS["ups/apc-powernet"])
+    assert "d.vendor-alarm" not in rules(DRIVERS["environment/xy-md02"])
+
+
+def test_rules_carry_what_their_texts_need() -> None:
+    rule = rules(DRIVERS["ups/rfc1628"])["d.load-high"]
+    assert rule.units["output.load"] == "%"
+    assert rule.name == Text("D", "D")
+    assert {"battery-low", "testing"} <= rule.known
+
+
+def test_the_site_has_the_rules_of_all_its_devices_and_of_the_agent() -> None:
+    site = load_site(examples(), drivers())
+    ids = [rule.id for rule in rules_of(site)]
+    assert len(ids) == len(set(ids))
+    assert {id.partition(".")[0] for id in ids} == {*site.devices, AGENT}
+    assert {"ups-a.on-battery", "contacts.smoke", "contacts.door.front", "agent.clock-unsynced"} <= set(ids)
+    load_high = next(rule for rule in rules_of(site) if rule.id == "ups-b.load-high")
+    assert [level.limit for level in load_high.type.levels] == [70, 95]
