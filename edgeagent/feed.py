@@ -341,10 +341,13 @@ class Feed:
             message = messages.told_gap(self._tree, message, row.id, self._store.boot)
         if message.place is Place.EVENT and message.born < line.since - _REPLAYED:
             message = messages.as_replayed(message)
-        self._dirty.pop(message.topic, None)
-        if message.size > line.largest:
+        if not message.body and message.topic in self._held:  # wanted again since, and said from memory
+            self._store.delete([row.id])
+            self._store.note_retained([message.topic])
+        elif message.size > line.largest:
             self._set_aside(row.id, message, f"{len(message.body)} bytes are too large")
         else:
+            self._dirty.pop(message.topic, None)
             self._publish(line, _Sent(row.id, message))
 
     def _publish(self, line: _Line, sent: _Sent, correlation: bytes | None = None) -> None:

@@ -225,6 +225,32 @@ def test_a_wrong_configuration_is_refused_and_a_right_one_leaves_the_others_alon
         assert ear.verbs("ups-a.on-battery") == ["raised", "cleared"]
 
 
+def test_a_device_that_went_and_came_back_while_the_broker_was_away_is_there(
+    tmp_path: Path, broker: Mosquitto, ups: Simulated
+) -> None:
+    with ExitStack() as stack:
+        other = stack.enter_context(Simulated("ups/rfc1628", UPS.format(port=0)))
+        ear = stack.enter_context(Ear(broker.port))
+        both = ups_at(ups.port), ups_at(other.port, "other")
+        site = write_site(tmp_path / "site", broker.port, *both)
+        daemon = stack.enter_context(Daemon(site))
+        until(lambda: ear.state("other"))
+        broker.stop()
+        write_site(site, broker.port, both[0])
+        daemon.reload()
+        daemon.until_says("0 devices new or changed, 1 gone")
+        write_site(site, broker.port, *both)
+        daemon.reload()
+        daemon.until_says("1 devices new or changed, 0 gone")
+        other.tell("set battery.charge=77")
+        broker.start()
+        until(lambda: (ear.state("other") or {}).get("battery.charge") == 77, 30)
+        assert ear.newest(f"{TOPICS}/device/other/availability")["state"] == "online"
+        assert daemon.stop() == 0
+        assert ear.newest(f"{TOPICS}/device/other/availability")["state"] == "online"
+        assert ear.state("other")["battery.charge"] == 77
+
+
 class Systemd:
     """The other end of $NOTIFY_SOCKET."""
 
@@ -319,6 +345,19 @@ def test_a_disk_that_refuses_is_told_and_silences_no_alarm(tmp_path: Path, broke
         events = ear.events()
         assert written == [(event["data"]["verb"], event["subject"]) for event in events]
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+def test_a_state_folder_that_cannot_be_used_is_told_and_the_watching_goes_on(
+    tmp_path: Path, broker: Mosquitto, ups: Simulated
+) -> None:
+    site = write_site(tmp_path / "site", broker.port, ups_at(ups.port))
+    (site / "state").write_text("a file where the folder should be")
+    with Ear(broker.port) as ear, Daemon(site, TMPDIR=str(tmp_path)) as daemon:
+        ear.until_raised("agent.store-failing")
+        ups.tell("set source=battery")
+        ear.until_raised(ON)
+        assert f"{site / 'state'} cannot be used" in daemon.now
+        assert daemon.stop() == 0
 
 
 def test_a_bug_in_the_pass_ends_the_process_so_that_systemd_starts_it_again(
