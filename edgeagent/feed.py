@@ -120,12 +120,16 @@ class Feed:
 
         When the disk refuses, the messages are sent from memory; the future tells of it (see `Store.commit`).
         """
+        for message in batch.outbox:
+            if message.retain and not message.body:  # not when it is written: by then the topic may be wanted again
+                self._held.pop(message.topic, None)
+                self._dirty.pop(message.topic, None)
 
         def written(error: StoreError | None) -> None:
             if error is None or error.kept:
                 for message in batch.outbox:
-                    if message.retain:
-                        self._hold(message)
+                    if message.retain and message.body:
+                        self._held[message.topic] = message
                 self._wake()
 
         return self._store.commit(batch, written)
@@ -140,7 +144,7 @@ class Feed:
             return
         if held is None:
             self._store.note_retained([message.topic])
-        self._hold(message)
+        self._held[message.topic] = message
         self._dirty[message.topic] = None
         self._pump()
 
@@ -376,13 +380,6 @@ class Feed:
     def _answer(self, message: Message, correlation: bytes | None) -> None:
         self._direct.append((message, correlation, None))
         self._pump()
-
-    def _hold(self, message: Message) -> None:
-        if message.body:
-            self._held[message.topic] = message
-        else:
-            self._held.pop(message.topic, None)
-            self._dirty.pop(message.topic, None)
 
     def _list(self, alarm: Alarm) -> None:
         listed = self._open[mode_of(alarm)]

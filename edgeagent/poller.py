@@ -25,7 +25,9 @@ from edgeagent.readings import Answers
 SLOT: Final = 0.05
 """Polls that are due within this many seconds are asked together."""
 FIRST_ROUND: Final = 1.0
-"""The first polls are spread over this many seconds at most."""
+"""The first polls, and so all later ones, are spread over this many seconds at most."""
+APART: Final = 0.02
+"""Seconds between the first polls of two devices while they are few."""
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Poller:
         """Begin with these devices, spread over the first second."""
         start = asyncio.get_running_loop().time()
         fresh = list(states)
-        spread = min(FIRST_ROUND, SLOT * (len(fresh) - 1) / 20)
+        spread = min(FIRST_ROUND, APART * (len(fresh) - 1))
         for state in fresh:
             device = state.device
             target = Target(device.id, device.endpoint, device.driver.quirks, device.timeout)
