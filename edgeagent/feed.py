@@ -86,17 +86,16 @@ class Feed:
         self.connection = connect(self, Will(self._tree.own("status"), will))
         self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
         self._held: dict[str, Message] = {}
+        self._newest: dict[str, Message] = {}
         self._dirty: dict[str, None] = {}
         self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
         self._line: _Line | None = None
-        self._lost, self._births = "", 0
-        self._more = True
+        self._lost, self._births, self._more = "", 0, True
         self._acked: list[int] = []
-        self._patience = Patience()
-        self._largest = settings.largest
+        self._patience, self._largest = Patience(), settings.largest
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = time.monotonic()
         self._stopping, self._stop = False, asyncio.Event()
@@ -120,16 +119,14 @@ class Feed:
 
         When the disk refuses, the messages are sent from memory; the future tells of it (see `Store.commit`).
         """
-        for message in batch.outbox:
-            if message.retain and not message.body:  # not when it is written: by then the topic may be wanted again
-                self._held.pop(message.topic, None)
-                self._dirty.pop(message.topic, None)
+        retained = [message for message in batch.outbox if message.retain]
+        self._newest.update((message.topic, message) for message in retained)
 
         def written(error: StoreError | None) -> None:
             if error is None or error.kept:
-                for message in batch.outbox:
-                    if message.retain and message.body:
-                        self._held[message.topic] = message
+                for message in retained:
+                    if self._newest[message.topic] is message:
+                        self._hold(message)
                 self._wake()
 
         return self._store.commit(batch, written)
@@ -139,12 +136,12 @@ class Feed:
 
         A body that was said before is said again only if it expires.
         """
-        held = self._held.get(message.topic)
-        if held is not None and held.body == message.body and message.expires is None:
+        last = self._newest.get(message.topic)
+        if last is not None and last.body == message.body and message.expires is None:
             return
-        if held is None:
+        if last is None or not last.body:
             self._store.note_retained([message.topic])
-        self._held[message.topic] = message
+        self._held[message.topic] = self._newest[message.topic] = message
         self._dirty[message.topic] = None
         self._pump()
 
@@ -188,8 +185,7 @@ class Feed:
             self.restore(())
         unwanted = self._store.retained() - self._held.keys() - {self._tree.own("status")}
         if unwanted:
-            now = self._clock()
-            self._store.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in sorted(unwanted)]))
+            self._store.commit(Batch(outbox=[messages.tombstone(topic, self._clock()) for topic in sorted(unwanted)]))
         self._store.note_retained([self._tree.own("status")])
         running = asyncio.create_task(self.connection.run(), name="mqtt")
         try:
@@ -345,7 +341,7 @@ class Feed:
             message = messages.told_gap(self._tree, message, row.id, self._store.boot)
         if message.place is Place.EVENT and message.born < line.since - _REPLAYED:
             message = messages.as_replayed(message)
-        if not message.body and message.topic in self._held:  # wanted again since, and said from memory
+        if not message.body and self._newest.get(message.topic, message).body:  # wanted again since
             self._store.delete([row.id])
             self._store.note_retained([message.topic])
         elif message.size > line.largest:
@@ -380,6 +376,12 @@ class Feed:
     def _answer(self, message: Message, correlation: bytes | None) -> None:
         self._direct.append((message, correlation, None))
         self._pump()
+
+    def _hold(self, message: Message) -> None:
+        self._held[message.topic] = message
+        if not message.body:
+            del self._held[message.topic]
+            self._dirty.pop(message.topic, None)
 
     def _list(self, alarm: Alarm) -> None:
         listed = self._open[mode_of(alarm)]
