@@ -6,6 +6,7 @@ here but the files themselves and the secrets they name.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import re
@@ -15,14 +16,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from edgeagent import driverfiles
 from edgeagent.broker import Broker
 from edgeagent.catalog import AlarmType, Catalog, Driver, PointType, Severity, Text
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
 from edgeagent.kindfiles import ID, TextEntry, text_of
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, read
+from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
 
 STATE: Final = Path("/var/lib/edgeagent")
 _ID: Final = r"^[a-z0-9-]{1,40}$"
@@ -125,6 +126,11 @@ class _File(Strict):
     devices: dict[str, _Device] = Field(default_factory=dict)
 
 
+_STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
+    "site": {"id": "site", "name": {"en": "-", "zh": "-"}},
+    "feed": {"broker": "mqtt://localhost"},
+}
+_ROUNDS: Final = 5
 FAST: Final = 1.0
 """Interval of power devices while power is abnormal, s."""
 
@@ -136,10 +142,11 @@ def load(folder: Path, shipped: Path) -> Site:
         Mistakes: everything that is wrong in the site's files and in all drivers.
     """
     mistakes: list[Mistake] = []
-    document = _merged(folder, mistakes)
-    found, wrong = check(document, _File, document.data)
+    document = joined(folder, mistakes)
+    checked, wrong = check(document, _File, document.data)
     mistakes += wrong
-    own = tuple(folder / path for path in found.agent.drivers) if isinstance(found, _File) else ()
+    found = checked if isinstance(checked, _File) else _readable(document.data)
+    own = tuple(folder / path for path in found.agent.drivers) if found is not None else ()
     for path in own:
         if not path.is_dir():
             mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
@@ -148,7 +155,7 @@ def load(folder: Path, shipped: Path) -> Site:
         catalog = driverfiles.load([shipped, *own])
     except Mistakes as error:
         mistakes += error.found
-    if not isinstance(found, _File):
+    if found is None:
         raise Mistakes(mistakes)
     reader = _Reader(document, found, catalog, folder)
     site = reader.site()
@@ -157,45 +164,30 @@ def load(folder: Path, shipped: Path) -> Site:
     return site
 
 
-def _merged(folder: Path, mistakes: list[Mistake]) -> Document:
-    """Join all files of the folder; the same key in two of them is a mistake."""
-    files: list[Document] = []
-    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else []
-    if not paths:
-        mistakes.append(
-            Mistake(str(folder), 0, "", "no *.toml in this folder" if folder.is_dir() else "no such folder")
-        )
-    for path in paths:
+def _readable(data: dict[str, Any]) -> _File | None:
+    """Read what is left when everything of a wrong shape is taken out, so that the rest can be checked as well."""
+    data = copy.deepcopy(data)
+    for _ in range(_ROUNDS):
         try:
-            files.append(read(path))
-        except Mistakes as error:
-            mistakes += error.found
-    data: dict[str, Any] = {}
-    owners: dict[Path_, Document] = {}
-    for document in files:
-        for key, value in document.data.items():
-            if isinstance(value, dict) and isinstance(data.get(key, {}), dict):
-                for name, entry in value.items():
-                    if (key, name) in owners:
-                        mistakes.append(document.mistake((key, name), f"stands in {owners[key, name].file} already"))
-                    data.setdefault(key, {})[name] = entry
-                    owners[key, name] = document
-            else:
-                data[key] = value
-            owners.setdefault((key,), document)
-    return _Joined(str(folder), data, {}, owners)
+            return _File.model_validate(data)
+        except ValidationError as error:
+            wrong = [(each["loc"], each["type"] == "missing") for each in error.errors()]
+        for path, missing in wrong:
+            _take_out(data, path[:2] if missing else path)
+    return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Joined(Document):
-    """A document whose keys stand in several files."""
-
-    owners: Mapping[Path_, Document]
-
-    def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
-        """Say what is wrong in the file in which the key stands."""
-        owner = self.owners.get(tuple(path[:2])) or self.owners.get(tuple(path[:1]))
-        return owner.mistake(path, text) if owner else Mistake(self.file, 0, ".".join(map(str, path)), text)
+def _take_out(data: dict[str, Any], path: Sequence[str | int]) -> None:
+    """Remove the entry at a path; a table that the site cannot do without becomes a stand-in."""
+    table: Any = data
+    for part in path[:-1]:
+        table = table.get(part) if isinstance(table, dict) else None
+    if path[0] in _STAND_INS and (len(path) == 1 or not isinstance(table, dict) or path[-1] not in table):
+        data[str(path[0])] = copy.deepcopy(_STAND_INS[str(path[0])])
+    elif isinstance(table, dict) and path[-1] in table:
+        del table[path[-1]]
+    elif len(path) > 2:  # a part of a value: the value goes
+        _take_out(data, path[:-1])
 
 
 def _digest(folder: Path) -> str:
@@ -218,7 +210,7 @@ class _Reader:
     def site(self) -> Site:
         file = self._file
         devices = {id: device for id, entry in file.devices.items() if (device := self._device(id, entry))}
-        if not file.devices:
+        if not self._document.data.get("devices"):
             self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
         for area in file.areas:
             self._id(("areas", area), area)

@@ -87,7 +87,7 @@ _SPELLINGS: Final = {"SHA": "SHA-1", "AES": "AES-128"}
 def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
     """Return ', did you mean "x"?' or the list of what is known."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f', did you mean "{close[0]}"?' if close else f" (known: {', '.join(known)})"
+    return f', did you mean "{close[0]}"?' if close else f" (known: {', '.join(known) or 'none'})"
 
 
 def secret(name: str, folder: Path | None = None) -> str | None:

@@ -97,6 +97,46 @@ def read(path: Path, name: str | None = None) -> Document:
     return Document(file, data, _places(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Joined(Document):
+    """A document whose keys stand in several files."""
+
+    owners: Mapping[Path_, Document]
+
+    def mistake(self, path: Sequence[str | int], text: str) -> Mistake:
+        """Say what is wrong in the file in which the key stands."""
+        owner = self.owners.get(tuple(path[:2])) or self.owners.get(tuple(path[:1]))
+        return owner.mistake(path, text) if owner else Mistake(self.file, 0, ".".join(map(str, path)), text)
+
+
+def joined(folder: Path, mistakes: list[Mistake]) -> Document:
+    """Read all *.toml of a folder as one document; the same key in two of them is a mistake."""
+    files: list[Document] = []
+    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    if not paths:
+        why = "no *.toml in this folder" if folder.is_dir() else "no such folder"
+        mistakes.append(Mistake(str(folder), 0, "", why))
+    for path in paths:
+        try:
+            files.append(read(path))
+        except Mistakes as error:
+            mistakes += error.found
+    data: dict[str, Any] = {}
+    owners: dict[Path_, Document] = {}
+    for document in files:
+        for key, value in document.data.items():
+            if isinstance(value, dict) and isinstance(data.get(key, {}), dict):
+                for name, entry in value.items():
+                    if (key, name) in owners:
+                        mistakes.append(document.mistake((key, name), f"stands in {owners[key, name].file} already"))
+                    data.setdefault(key, {})[name] = entry
+                    owners[key, name] = document
+            else:
+                data[key] = value
+            owners.setdefault((key,), document)
+    return _Joined(str(folder), data, {}, owners)
+
+
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY: Final = re.compile(
     r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+))*)\s*=(.*)$"""

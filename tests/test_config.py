@@ -264,7 +264,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
     ("text", "told"),
     [
         # the site
-        pytest.param("", ["FOLDER: feed: is missing", "FOLDER: site: is missing"], id="nothing"),
+        pytest.param("", ["FOLDER: devices: no device stands here; add [devices.<id>] with url, driver and name", "FOLDER: feed: is missing", "FOLDER: site: is missing"], id="nothing"),
         pytest.param(changed('id = "hq"', 'id = "HQ 1"'), [r"site.toml:2: site.id: string should match pattern '^[a-z0-9-]{1,40}$'"], id="site id"),
         pytest.param(changed('id = "hq"', 'idd = "hq"'), ["site.toml:1: site.id: is missing", 'site.toml:2: site.idd: unknown key, did you mean "id"?'], id="key of the site"),
         pytest.param(changed('zh = "总部"', 'zh = ""'), ["site.toml:3: site.name.zh: string should have at least 1 character"], id="a language left empty"),
@@ -279,7 +279,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(changed("127.0.0.1", "[::1"), ["site.toml:6: feed.broker: Invalid IPv6 URL", "site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883", 'site.toml:6: feed.broker: unknown scheme "" (known: mqtt, mqtts)'], id="broker bracket"),
         pytest.param(changed("127.0.0.1", "user:pw@b"), ["site.toml:6: feed.broker: user and password do not stand in the URL; use username and password_secret"], id="password in the URL"),
         pytest.param(changed('127.0.0.1"', '127.0.0.1"\npassword_secret = "mqtt"'), ['site.toml:7: feed.password_secret: secret "mqtt" is missing: no systemd credential, no secrets/mqtt'], id="no secret"),
-        pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "secrets"\nrate = 0'), ["site.toml:8: feed.rate: input should be greater than 0"], id="rate"),
+        pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "secrets"\nrate = 0'), ["site.toml:7: feed.cert: cert and key stand together or not at all", "site.toml:7: feed.cert: secrets is no file", "site.toml:8: feed.rate: input should be greater than 0"], id="rate, and what else is wrong"),
         pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\nca = "none.crt"'), ["site.toml:7: feed.ca: none.crt is no file"], id="no certificate"),
         pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "site.toml"'), ["site.toml:7: feed.cert: cert and key stand together or not at all"], id="cert without key"),
         pytest.param(changed('127.0.0.1"', '127.0.0.1"\nca = "site.toml"'), ["site.toml:6: feed.broker: certificates need mqtts://"], id="certificate without TLS"),
@@ -317,6 +317,43 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_mistake_is_told_where_it_stands(tmp_path: Path, text: str, told: list[str]) -> None:
     assert mistakes(tmp_path, text) == told
+
+
+def test_mistakes_of_shape_and_of_sense_are_told_in_one_run(tmp_path: Path) -> None:
+    text = """[site]
+idd = "hq"
+name = { en = "X", zh = "Y" }
+[feed]
+broker = "mqqt://x"
+ratee = 3
+[devices.a]
+name = { en = "A", zh = "A" }
+driver = "ups/rfc1268"
+intervall = 3
+url = "snmp://h?version=4"
+[devices.b]
+name = { en = "B", zh = "B" }
+driver = "ups/rfc1628"
+url = "snmp://h"
+area = "hal"
+timeout = "x"
+[devices.c]
+name = { en = "C" }
+driver = "ups/rfc1628"
+url = "snmp://h"
+"""
+    assert mistakes(tmp_path, text) == [
+        "site.toml:1: site.id: is missing",
+        'site.toml:2: site.idd: unknown key, did you mean "id"?',
+        'site.toml:5: feed.broker: unknown scheme "mqqt", did you mean "mqtt"?',
+        'site.toml:6: feed.ratee: unknown key, did you mean "rate"?',
+        'site.toml:9: devices.a.driver: unknown driver "ups/rfc1268", did you mean "ups/rfc1628"?',
+        'site.toml:10: devices.a.intervall: unknown key, did you mean "interval"?',
+        'site.toml:11: devices.a.url: unknown SNMP version "4" (known: 1, 2c, 3)',
+        'site.toml:16: devices.b.area: unknown area "hal" (known: none)',
+        "site.toml:17: devices.b.timeout: input should be a valid number, unable to parse string as a number",
+        "site.toml:19: devices.c.name.zh: is missing",
+    ]
 
 
 def test_a_device_stands_in_one_file(tmp_path: Path) -> None:
