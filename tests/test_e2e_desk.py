@@ -1,0 +1,80 @@
+"""What a person at a terminal sees: the line that follows a change, the capture of a device, the demo."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.broker import Mosquitto, needs_mosquitto, until
+from tests.field import Simulated
+from tests.rig import Daemon, device, edgeagent, environment, write_site
+
+pytestmark = [needs_mosquitto, pytest.mark.slow]
+
+UPS: Final = "snmp://127.0.0.1:{port}?version=2c&community=operated"
+AT_ONCE: Final = {"on_delay": 0, "off_delay": 0}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    (tmp_path / "broker").mkdir()
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+def test_watch_says_each_change_in_one_line_of_the_sites_language(tmp_path: Path, broker: Mosquitto) -> None:
+    with Simulated("ups/rfc1628", UPS.format(port=0)) as ups:
+        entry = device("ups", "ups/rfc1628", UPS.format(port=ups.port), {"on-battery": AT_ONCE}, interval=0.2)
+        site = write_site(tmp_path / "site", broker.port, entry, language="zh")
+        seen = tmp_path / "seen"
+        with Daemon(site), seen.open("wb") as out:
+            command = (sys.executable, "-m", "edgeagent", "watch", "--config", str(site))
+            watching = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment())
+            try:
+                # It shows nothing of the past, so the fault comes and goes until it has connected.
+                def turned() -> bool:
+                    ups.tell("set source=battery")
+                    ups.tell("set source=normal")
+                    return "cleared" in seen.read_text(encoding="utf-8")
+
+                until(turned, within=30.0)
+            finally:
+                watching.terminate()
+                watching.wait(10)
+        lines = seen.read_text(encoding="utf-8").splitlines()
+    raised = next(line for line in lines if "  raised  " in line)
+    assert "critical  ups.on-battery" in raised
+    assert raised.endswith("已转为电池供电")
+    assert any("  cleared  " in line and "已恢复：" in line for line in lines)
+
+
+def test_a_record_of_a_device_holds_what_it_said_and_no_secret(tmp_path: Path) -> None:
+    with Simulated("ups/apc-powernet", UPS.format(port=0)) as ups:
+        file = tmp_path / "capture.snmprec"
+        done = edgeagent("record", UPS.format(port=ups.port), "--out", file)
+    assert done.returncode == 0, done.stderr
+    text = file.read_text(encoding="utf-8")
+    assert "1.3.6.1.4.1.318.1.1.1.4.1.1.0|2|2\n" in text
+    assert "operated" not in text + done.stdout + done.stderr
+    oids = [[int(part) for part in line.split("|")[0].split(".")] for line in text.splitlines()]
+    assert oids == sorted(oids)
+
+
+def test_a_record_of_nothing_is_no_answer(free_port: object) -> None:
+    assert callable(free_port)
+    done = edgeagent("record", UPS.format(port=free_port()), "--timeout", "1")
+    assert done.returncode == 3, done.stderr
+
+
+def test_the_demo_shows_each_fault_raised_and_cleared(tmp_path: Path) -> None:
+    done = edgeagent("demo", "--for", "45s", within=90.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for alarm in ("ups-a.on-battery", "ups-b.on-battery", "genset.mains-lost", "ats.mains-lost"):
+        assert f"raised       critical  {alarm}" in done.stdout
+        assert f"cleared      critical  {alarm}" in done.stdout
+    assert "still raised" not in done.stdout
