@@ -1,4 +1,4 @@
-"""The command line (DESIGN: a contract). Thin: each command reads its words, calls one module and prints.
+"""The command line, which other people's scripts rely on. Thin: each command reads its words, calls one module, prints.
 
 Results go to stdout, the log to stderr. Exit codes: 0 done, 1 refused or not reached, 2 wrong usage, 3 nothing
 answered, 4 answered but no driver fits, 78 configuration (EX_CONFIG of sysexits.h).
