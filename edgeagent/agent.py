@@ -22,7 +22,7 @@ from edgeagent.alarms import Alarms
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
-from edgeagent.devices import REACHABLE, DeviceState
+from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
 from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
 from edgeagent.inventory import AGENT, rules_of
@@ -160,6 +160,8 @@ class Agent:
             changed += ((id, point) for point in points)
             if REACHABLE in points:
                 self._voice.availability(state, now)
+            if IDENTITY in points and state.readings[IDENTITY].value == "mismatch":
+                log.warning("%s at %s is no %s, it shows %s", id, state.device.endpoint, state.driver.id, state.facts)
             if points or self._voice.due(id, now):
                 self._voice.readings(state, now)
             self._waiting.discard(id)

@@ -22,6 +22,9 @@ LONGEST: Final = 160
 _UNITS: Final[Mapping[str, str]] = MappingProxyType({})
 _SHOWN: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 """How people write UCUM codes that are not written as they are spelled."""
+_SHOWN_ZH: Final = {**_SHOWN, "s": "秒", "min": "分钟", "h": "小时", "d": "天"}
+_LONG: Final = 120.0
+"""Seconds from which on people are told minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,21 +280,34 @@ _REFUSALS: Final = {
 
 def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
     """Fill alarm text, short text and recommended action of a rule with what was measured."""
-    unit = measured.unit or "" if measured else ""
-    limit = number(measured.limit) if measured and measured.limit is not None else ""
+    shown = _in_minutes(measured)
+    unit = shown.unit or "" if shown else ""
+    limit = number(shown.limit) if shown and shown.limit is not None else ""
 
-    def fill(template: str, name: str, words: tuple[str, str]) -> str:
-        value = "" if measured is None else spoken(measured.value, words)
+    def fill(template: str, name: str, units: Mapping[str, str], words: tuple[str, str]) -> str:
+        value = "" if shown is None else spoken(shown.value, words)
         filled = template.format(
-            name=name, value=value, unit=_SHOWN.get(unit, unit), limit=limit, qualifier=rule.qualifier
+            name=name, value=value, unit=units.get(unit, unit), limit=limit, qualifier=rule.qualifier
         )
         return " ".join(filled.split())
 
     def both(text: Text) -> Text:
-        return Text(fill(text.en, rule.name.en, ("yes", "no")), fill(text.zh, rule.name.zh, ("是", "否")))
+        return Text(
+            fill(text.en, rule.name.en, _SHOWN, ("yes", "no")), fill(text.zh, rule.name.zh, _SHOWN_ZH, ("是", "否"))
+        )
 
     text = both(rule.type.text)
     return text, Text(_short(text.en), _short(text.zh)), both(rule.type.advice)
+
+
+def _in_minutes(measured: Measured | None) -> Measured | None:
+    """Turn long times from seconds into minutes: nobody divides by sixty at 2 a.m."""
+    if measured is None or measured.unit != "s" or isinstance(measured.value, bool):
+        return measured
+    value, limit = measured.value, measured.limit
+    if not isinstance(value, (int, float)) or max(abs(value), abs(limit or 0.0)) < _LONG:
+        return measured
+    return replace(measured, value=value / 60, unit="min", limit=None if limit is None else limit / 60)
 
 
 def spoken(value: Value | None, words: tuple[str, str]) -> str:

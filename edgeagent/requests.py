@@ -11,6 +11,7 @@ from edgeagent.alarm import Change
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import Text
 from edgeagent.commands import Rejected
+from edgeagent.messages import Mode
 
 
 class _Request(BaseModel):
@@ -34,6 +35,9 @@ _JUDGEMENTS: Final[Mapping[str, Callable[[Alarms, str, int | None, str, str, flo
     "reset": Alarms.reset,
 }
 """Verbs that are about one raise of an alarm."""
+_NO_DRILL: Final = Text(
+    "no drill is running; ask on the live lane for the real thing", "当前没有演练；真实告警请在 live 主题下操作"
+)
 VERBS: Final = (*_JUDGEMENTS, "shelve", "unshelve")
 
 
@@ -41,11 +45,14 @@ def carry_out(alarms: Alarms, verb: str, request: Mapping[str, Any], by: str, no
     """Do one command on the alarm list; return the alarm's id and what changed.
 
     Raises:
-        Rejected: for an unknown verb or a request of the wrong shape.
+        Rejected: for an unknown verb, a request of the wrong shape, or one that came on the drill lane: whoever
+            may only ask there does nothing to the real thing.
         Refused: for what the state of the alarm does not allow.
     """
     if verb not in VERBS:
         raise Rejected("unknown-verb")
+    if request.get("mode") != Mode.LIVE:
+        raise Rejected("no-drill", _NO_DRILL)
     try:
         asked = (_Shelve if verb == "shelve" else _Request).model_validate(request)
     except ValidationError as error:

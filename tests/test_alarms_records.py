@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgeagent.catalog import Level, Severity, Text
+from edgeagent.alarm import Measured, Rule, texts
+from edgeagent.catalog import AlarmType, Level, Severity, Text
 from edgeagent.readings import Quality
 from edgeagent.rules import parse
 from tests.floor import AT_ONCE, LOAD, NONE, Floor
@@ -70,3 +71,18 @@ def test_the_quality_is_bad_while_the_condition_cannot_be_judged() -> None:
     value = floor.record("ups-1.load-high").value
     assert value is not None
     assert (value.point, value.quality) == ("load", Quality.BAD)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "en", "zh"),
+    [
+        pytest.param(540.0, 600.0, "9 min (limit 10)", "9 分钟（限值 10）", id="long times in minutes"),
+        pytest.param(45.0, 600.0, "0.75 min (limit 10)", "0.75 分钟（限值 10）", id="one unit for both"),
+        pytest.param(45.0, 60.0, "45 s (limit 60)", "45 秒（限值 60）", id="short times in seconds"),
+    ],
+)
+def test_times_are_told_as_people_say_them(value: float, limit: float, en: str, zh: str) -> None:
+    shown = Text("{value} {unit} (limit {limit})", "{value} {unit}（限值 {limit}）")
+    low = AlarmType("low", shown, Text("a", "b"), (), "equipment", "lowBatteryThreshold")
+    text, _, _ = texts(Rule("ups", Text("UPS", "UPS"), low), Measured("battery.runtime", value, "s", limit))
+    assert (text.en, text.zh) == (en, zh)

@@ -159,6 +159,22 @@ def test_a_request_that_cannot_be_done_is_answered_with_the_reason_in_both_langu
         assert ear.verbs() == ["raised", "acknowledged"]
 
 
+def test_a_command_on_the_drill_lane_does_nothing_to_the_real_thing(
+    tmp_path: Path, broker: Mosquitto, ups: Simulated
+) -> None:
+    site = write_site(tmp_path / "site", broker.port, ups_at(ups.port))
+    with Ear(broker.port) as ear, Daemon(site):
+        ups.tell("set source=battery")
+        ear.until_raised(ON)
+        drill = TOPICS.replace("/live", "/drill")
+        target = Broker("127.0.0.1", broker.port, "trainee")
+        asked = json.dumps({"alarm_id": ON, "by": "trainee"}).encode()
+        said = json.loads(asyncio.run(request(target, f"{drill}/req/ack", asked, f"{drill}/res/ack")))
+        assert (said["ok"], said["reason"]) == (False, "no-drill")
+        assert said["texts"]["zh"].startswith("当前没有演练")
+        assert ear.record(ON)["state"] == "unack"
+
+
 def test_commands_say_why_when_nobody_is_there(tmp_path: Path, broker: Mosquitto) -> None:
     site = write_site(tmp_path / "site", broker.port, ups_at(1))
     done = edgeagent("ack", ON, "--config", site)
