@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from edgeagent.catalog import Driver, Item, Kind, Point
-from edgeagent.readings import UNKNOWN_ENUM, Answers, Missing, Quality, Raw, Reading, Value
+from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, Answers, Missing, Quality, Raw, Reading, Value
 
 SYS_OBJECT_ID: Final = "1.3.6.1.2.1.1.2.0"
 SYS_DESCR: Final = "1.3.6.1.2.1.1.1.0"
@@ -138,13 +138,19 @@ def _reading(item: Item, point: Point | None, answers: Answers, now: float, orig
 
 def _better(known: Reading, other: Reading) -> Reading:
     """Join two sources of one point: sets unite, otherwise the earlier value stands."""
-    if isinstance(known.value, frozenset) and isinstance(other.value, frozenset):
-        return Reading(known.value | other.value, known.time, origin=known.origin)
-    if isinstance(known.value, frozenset):
-        return other  # a part of the set could not be read: what it does not show proves nothing
+    if isinstance(known.value, frozenset) or isinstance(other.value, frozenset):
+        return _united(known, other)
     if known.value is None and (other.value is not None or known.reason == Missing.ABSENT):
-        return known if isinstance(other.value, frozenset) else other
+        return other
     return known
+
+
+def _united(*sources: Reading) -> Reading:
+    """Unite the sources of a set. Where one could not be read, the alarms of the others are alarms all the same."""
+    members = frozenset[str]().union(*(source.value for source in sources if isinstance(source.value, frozenset)))
+    whole = all(source.quality is Quality.GOOD for source in sources)
+    quality, reason = (Quality.GOOD, None) if whole else (Quality.UNCERTAIN, PARTIAL)
+    return Reading(members, sources[0].time, quality, reason, sources[0].origin)
 
 
 def _raw(item: Item, answers: Answers, address: str | None = None) -> Raw:

@@ -19,7 +19,7 @@ from edgeagent.alarm import Measured, OperatorState, Rule, Silence, Verb, spelle
 from edgeagent.catalog import Severity
 from edgeagent.detector import Detector, Phase, Timer, judge, judge_member
 from edgeagent.entry import Entry
-from edgeagent.readings import Quality, Reading
+from edgeagent.readings import PARTIAL, Quality, Reading
 
 
 class Live(Entry):
@@ -110,9 +110,11 @@ class Live(Entry):
             return [judge(kind, level, readings, active=d.active) for d, level in pairs]
         reading = readings.get(kind.each)
         members = reading.value if reading is not None else None
-        present = None
+        present: bool | None = None
         if isinstance(members, frozenset):
             present = any(spelled(member) == spelled(state.member) for member in members)
+            if not present and reading is not None and reading.reason == PARTIAL:
+                present = None
         return [judge_member(present=present, active=d.active) for d, _ in pairs]
 
     def _measure(self, readings: Mapping[str, Reading]) -> None:

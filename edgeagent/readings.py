@@ -87,6 +87,10 @@ UNKNOWN_ENUM: Final = "unknown-enum"
 """Reason of an uncertain reading whose raw number the driver has no word for. It neither raises nor clears."""
 
 
+PARTIAL: Final = "partial"
+"""Reason of an uncertain set of which a source could not be read: what it shows is so, what it lacks is unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One decoded value with what it is worth.

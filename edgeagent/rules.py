@@ -10,7 +10,7 @@ An `and` with an absent side is absent, because what it demands cannot be shown.
 
 A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round.
 `bad(x)` is true when the device itself says that x is broken, never for silence. `absent(x)` is true when the
-device has no x. `unknown(x)` is true whenever x has no value, for whatever reason, so that a witness that
+device has no x. `unknown(x)` is true whenever x has no (whole) value, for whatever reason, so that a witness that
 cannot be read need not silence another one. On the right of = and != a name is an enum word; on the right of
 an order it is a point.
 """
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from edgeagent.readings import UNKNOWN_ENUM, Missing, Quality, Reading
+from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, Missing, Quality, Reading
 
 _ABSENT: Final = "absent"
 Truth: TypeAlias = bool | str | None
@@ -113,7 +113,9 @@ class _Has:
         if not isinstance(members, frozenset):
             return None
         grade = self.member + "."
-        return self.member in members or any(member.startswith(grade) for member in members)
+        if self.member in members or any(member.startswith(grade) for member in members):
+            return True
+        return None if reading is not None and reading.reason == PARTIAL else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class _Asks:
         if reading is None:
             return self.word != "bad"
         if self.word == "unknown":
-            return _gap(reading) is not True
+            return _gap(reading) is not True or reading.reason == PARTIAL
         if reading.quality is not Quality.BAD:
             return False
         if reading.reason in _SILENT:

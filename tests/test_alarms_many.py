@@ -8,7 +8,7 @@ import pytest
 
 from edgeagent.alarms import AlarmState, Rule, Settings, Verb
 from edgeagent.catalog import Level, Severity
-from edgeagent.readings import Reading
+from edgeagent.readings import PARTIAL, Quality, Reading
 from edgeagent.rules import parse
 from tests.floor import AT_ONCE, BASE, LOAD, NAME, OFF, ON, SELF, TWO, VENDOR, Floor, many, told
 
@@ -125,6 +125,18 @@ def test_each_member_of_a_set_is_an_alarm_of_its_own() -> None:
     record = floor.record("ups-1.vendor.fan-fail")
     assert record.alarm_type_qualifier == "Fan Fail"
     assert record.alarm_text.zh == "一号 UPS：Fan Fail"
+
+
+def test_a_set_that_was_read_in_part_raises_what_it_shows_and_clears_nothing() -> None:
+    floor = Floor(VENDOR)
+    floor.read(0, alarms=frozenset({"unknown-1"}))
+    part = Reading(frozenset({"unknown-2"}), BASE + 1, Quality.UNCERTAIN, PARTIAL)
+    floor.view["ups-1"] = {"alarms": part}
+    floor.changes += floor.alarms.step(floor.view, [("ups-1", "alarms")], BASE + 1)
+    floor.read(2, alarms=frozenset())
+    assert [f"{c.at - BASE:g} {c.verb} {c.alarm.alarm_type_qualifier}" for c in floor.changes] == [
+        "0 raised unknown-1", "1 raised unknown-2", "2 cleared unknown-1", "2 cleared unknown-2",
+    ]  # fmt: skip
 
 
 def test_members_are_out_of_service_with_the_whole_even_if_they_come_later() -> None:

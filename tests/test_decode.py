@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edgeagent.catalog import Catalog, Driver, Identify, Item, Kind, Point, PointType, Text
 from edgeagent.decode import SENTINELS, SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity, text_of
 from edgeagent.driverfiles import load
-from edgeagent.readings import Answers, Missing, Quality, Raw, Reading, Value
+from edgeagent.readings import PARTIAL, Answers, Missing, Quality, Raw, Reading, Value
 from edgeagent.resources import drivers
 from edgeagent.rules import parse
 from edgeagent.simulator import SimulatedDevice
@@ -281,14 +281,20 @@ def test_of_alternatives_the_first_with_a_value_counts(first: Raw, second: Raw, 
 ALARMS = Point("alarms", PointType.SET, TEXT)
 
 
+def partial(*members: str) -> Reading:
+    return Reading(frozenset(members), NOW, Quality.UNCERTAIN, PARTIAL)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
         pytest.param(1, 2, good(frozenset({"fan", "door"})), id="united"),
         pytest.param(0, 0, good(frozenset()), id="none"),
         pytest.param(1, Missing.ABSENT, good(frozenset({"fan"})), id="one is not there"),
-        pytest.param(1, Missing.TIMEOUT, bad("timeout"), id="the second is silent"),
-        pytest.param(Missing.TIMEOUT, 2, bad("timeout"), id="the first is silent"),
+        pytest.param(1, Missing.TIMEOUT, partial("fan"), id="the second is silent"),
+        pytest.param(Missing.TIMEOUT, 2, partial("door"), id="the first is silent"),
+        pytest.param(0, Missing.ERROR, partial(), id="the second is broken and the first has nothing"),
+        pytest.param(Missing.TIMEOUT, Missing.TIMEOUT, bad("timeout"), id="both are silent"),
         pytest.param(9, 0, good(frozenset({"unknown-9"})), id="a number without a name"),
         pytest.param(3, 0, good(frozenset()), id="a number that is no alarm"),
         pytest.param(8, 2, good(frozenset({"door"})), id="a sentinel"),

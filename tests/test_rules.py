@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent.readings import Missing, Quality, Reading, Value
+from edgeagent.readings import PARTIAL, Missing, Quality, Reading, Value
 from edgeagent.rules import RuleError, parse
 
 
@@ -72,6 +72,14 @@ VIEW = {
 )
 def test_truth_has_three_values(text: str, truth: bool | None) -> None:
     assert parse(text).holds(VIEW) is truth
+
+
+def test_a_set_of_which_a_source_is_missing_shows_what_it_has_and_denies_nothing() -> None:
+    view = {"alarms": Reading(frozenset({"overload"}), 0.0, Quality.UNCERTAIN, PARTIAL)}
+    assert parse("alarms has overload").holds(view) is True
+    assert parse("alarms has fan").holds(view) is None
+    assert parse("not alarms has fan").holds(view) is None
+    assert parse("unknown(alarms)").holds(view) is True
 
 
 def test_a_limit_is_filled_in_and_slack_relaxes_it_both_ways() -> None:
