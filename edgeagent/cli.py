@@ -30,7 +30,7 @@ UNKNOWN: Final = 4
 CONFIG: Final = 78
 
 app = typer.Typer(
-    help="Watch the power, cooling, sensors and seats of a call centre and publish faults as one MQTT feed.",
+    help="Watch the power, cooling, sensors and hosts of a call centre and publish faults as one MQTT feed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -369,6 +370,9 @@ class _Reader:
             )
             for level in type.levels
         )
+        before, after = ([level.limit for level in each if level.limit is not None] for each in (type.levels, levels))
+        if [a <= b for a, b in pairwise(before)] != [a <= b for a, b in pairwise(after)]:
+            self._say(path, f"its limits cross, from the lowest severity to the highest: {', '.join(map(str, after))}")
         return replace(
             type,
             levels=levels,

@@ -297,6 +297,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(ups("[devices.ups-a.alarms.load-hi]"), ['site.toml:16: devices.ups-a.alarms.load-hi: ups has no such alarm, did you mean "load-high"?'], id="alarm"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", "limit = 3"), ["site.toml:17: devices.ups-a.alarms.load-high.limit: has several severities; write limits = { minor = … }"], id="one limit of several"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", "limits = { major = 3 }"), ["site.toml:16: devices.ups-a.alarms.load-high: has no limit for major (it has: critical, minor)"], id="limit of another severity"),
+        pytest.param(ups("[devices.ups-a.alarms.load-high]", "limits = { minor = 110 }"), ["site.toml:16: devices.ups-a.alarms.load-high: its limits cross, from the lowest severity to the highest: 110.0, 100.0"], id="limits that cross"),
         pytest.param(ups("[devices.ups-a.alarms.fan-fault]", "limit = 3"), ["site.toml:16: devices.ups-a.alarms.fan-fault: has no limit for major (it has: none)"], id="limit where there is none"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", 'severity = "minor"'), ["site.toml:17: devices.ups-a.alarms.load-high.severity: has several severities of its own"], id="one severity of several"),
         pytest.param(ups("[devices.ups-a.alarms.load-high]", "limits = { majr = 3 }"), ['site.toml:17: devices.ups-a.alarms.load-high.limits.majr: "majr" is not known, did you mean "major"?'], id="severity"),
