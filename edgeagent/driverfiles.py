@@ -131,7 +131,12 @@ def load(folders: Sequence[Path]) -> Catalog:
             if document is None or kind is None:
                 broken.add(path.parent.name)
                 continue
+            if path.parent.name in kinds:
+                where = origin[path.parent.name]
+                mistakes.append(document.mistake(("kind",), f'"{kind.id}" stands in {where} already'))
+                continue
             kinds[path.parent.name] = kind
+            origin[path.parent.name] = document.file
             if kind.id != path.parent.name:
                 mistakes.append(document.mistake(("kind",), f"the folder is {path.parent.name}; make both the same"))
     for folder in folders:

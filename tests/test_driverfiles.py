@@ -241,3 +241,11 @@ def test_a_kind_is_added_by_one_folder(tmp_path: Path) -> None:
     (tmp_path / "pump/one.toml").write_text(DRIVER, encoding="utf-8")
     catalog: Catalog = load([drivers(), tmp_path])
     assert catalog.drivers["pump/one"].kind.alarms["profile-mismatch"].levels  # what every device has
+
+
+def test_a_kind_of_the_catalogue_is_not_replaced_in_passing(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "pump").mkdir(parents=True)
+    (own / "pump" / "kind.toml").write_text(FILES["pump/kind.toml"], encoding="utf-8")
+    told = mistakes(folder(tmp_path), own)
+    assert told == ['own/pump/kind.toml:1: kind: "pump" stands in drivers/pump/kind.toml already']
