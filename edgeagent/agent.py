@@ -33,7 +33,7 @@ from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
-from edgeagent.store import Batch, Entry, Limits, StoreError
+from edgeagent.store import Batch, Entry, StoreError
 from edgeagent.tomlfile import Mistakes
 from edgeagent.voice import REFRESH, Voice
 
@@ -218,8 +218,8 @@ class Agent:
     def _abnormal(self) -> frozenset[str]:
         """Return the devices to poll faster: all of the power tree while something grave is up in it."""
         grave = any(
-            not alarm.is_cleared and alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
-            for alarm in self._listed.values()
+            alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
+            for alarm in self._standing()
             if alarm.resource in self._power
         )
         return self._power if grave else frozenset()
@@ -245,13 +245,18 @@ class Agent:
         return {"synced": synced is None or synced.value is not False, "offset_ms": None}
 
     def _beat(self) -> None:
-        states = self._poller.states.values()
         counts = {
-            "devices": len(states),
-            "silent": sum(state.misses > 0 for state in states),
-            "alarms": sum(not alarm.is_cleared for alarm in self._listed.values()),
+            "devices": len(self._site.devices),
+            "silent": self._silent(),
+            "alarms": len(self._standing()),
         }
         self._voice.health(self._started, self._clock_state(), counts, self._view[AGENT], self._clock.now())
+
+    def _silent(self) -> int:
+        return sum(state.misses > 0 for state in self._poller.states.values())
+
+    def _standing(self) -> list[Alarm]:
+        return [alarm for alarm in self._listed.values() if not alarm.is_cleared]
 
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
@@ -280,7 +285,7 @@ class Agent:
                 log.warning("the system's clock was stepped by %.1f s", step)
                 self._alarms.shift(step)
                 self._arm()
-            depth, limits = self._store.depth(), Limits()
+            depth, limits = self._store.depth(), self._store.limits
             self._own(
                 "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
             )
@@ -318,12 +323,10 @@ class Agent:
             sdnotify.status(self._status())
 
     def _status(self) -> str:
-        states = self._poller.states.values()
-        silent = sum(state.misses > 0 for state in states)
-        up = [alarm for alarm in self._listed.values() if not alarm.is_cleared]
+        up = self._standing()
         critical = sum(alarm.perceived_severity is Severity.CRITICAL for alarm in up)
         return (
-            f"{len(states)} devices, {silent} silent; {len(up)} alarms, {critical} critical; "
+            f"{len(self._site.devices)} devices, {self._silent()} silent; {len(up)} alarms, {critical} critical; "
             f"broker {self._feed.session}; {self._store.depth().events} events waiting"
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from edgeagent.readings import Raw
 from edgeagent.rules import Condition
@@ -144,6 +145,10 @@ class Kind:
         if point is None:
             return None
         return point if point.many or (point.phases and suffix in ("l1", "l2", "l3")) else None
+
+
+REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
+"""How many 16-bit registers a value of each type takes."""
 
 
 @dataclass(frozen=True, slots=True)

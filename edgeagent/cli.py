@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -362,8 +363,6 @@ async def _serve(device: Any, endpoint: Endpoint, seconds: float | None) -> None
     def read() -> None:
         for line in sys.stdin:
             loop.call_soon_threadsafe(take, line)
-
-    import threading
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     with contextlib.suppress(TimeoutError):

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from edgeagent.catalog import Driver, Item, Kind, Point
+from edgeagent.catalog import REGISTERS, Driver, Item, Kind, Point
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, Answers, Missing, Quality, Raw, Reading, Value
 
 SYS_OBJECT_ID: Final = "1.3.6.1.2.1.1.2.0"
@@ -29,7 +29,6 @@ SENTINELS: Final[Mapping[str, Mapping[str, Mapping[Raw, str]]]] = {
     }
 }
 
-_BITS: Final = {"u16": 16, "s16": 16, "u32": 32, "s32": 32, "u64": 64}
 _UNREAD: Final = frozenset[Raw](set(Missing) - {Missing.ABSENT, Missing.NULL})
 """What says nothing about whether an object is there."""
 _NUMBER: Final = re.compile(rb"\s*([+-]?\d+(?:\.\d+)?)")
@@ -203,8 +202,9 @@ def _integer(item: Item, answers: Answers) -> int | float:
         if not math.isfinite(number):
             raise _NoValue("not-available")
         return float(f"{number:.7g}")  # what single precision holds: 231.3, not 231.3000030517578
-    if item.type.startswith("s") and item.type in _BITS and raw >> _BITS[item.type] - 1:
-        raw -= 1 << _BITS[item.type]
+    bits = 16 * REGISTERS.get(item.type, 0)
+    if item.type.startswith("s") and bits and raw >> bits - 1:
+        raw -= 1 << bits
     if item.bits is not None:
         low, high = item.bits
         raw = raw >> low & (1 << high - low + 1) - 1

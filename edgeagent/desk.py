@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import socket
@@ -48,8 +49,6 @@ async def snapshot(site: Site) -> dict[str, Any]:
     Raises:
         DeskError.
     """
-    import asyncio
-
     tree = Tree(site.root, site.id, site.agent)
     status, alarms = tree.own("status"), tree.alarms()
     found: dict[str, Any] = {}

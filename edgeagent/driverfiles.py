@@ -14,7 +14,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from edgeagent.catalog import Catalog, Channel, Driver, Identify, Item, Kind, Point, PointType, Quirks, Text, Variant
+from edgeagent.catalog import (
+    REGISTERS,
+    Catalog,
+    Channel,
+    Driver,
+    Identify,
+    Item,
+    Kind,
+    Point,
+    PointType,
+    Quirks,
+    Text,
+    Variant,
+)  # fmt: skip
 from edgeagent.decode import NAMED, SENTINELS
 from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import DeviceFile, TextEntry, compile_condition, compile_kind, text_of
@@ -22,7 +35,6 @@ from edgeagent.readings import Raw
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, read
 
 _OID: Final = re.compile(r"\d+(?:\.\d+)*")
-_WIDTH: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 _ADDRESS: Final = re.compile(r"[hicd]\d{1,5}")
 _TABLES: Final = {"holding": "h", "input": "i", "coil": "c", "discrete": "d"}
 
@@ -191,7 +203,6 @@ class _DriverReader:
     def __init__(self, document: Document, file: _DriverFile, kind: Kind) -> None:
         self._document, self._file, self._kind = document, file, kind
         self.mistakes: list[Mistake] = []
-        self._members = frozenset(kind.alarms) | kind.conditions
 
     def _say(self, path: Path_, text: str) -> None:
         self.mistakes.append(self._document.mistake(path, text))
@@ -311,8 +322,8 @@ class _DriverReader:
         return {PointType.FLAG: "flag", PointType.TEXT: "text"}.get(point.type, "number")
 
     def _member(self, path: Path_, member: str) -> None:
-        if member and member not in self._members and member.rpartition(".")[0] not in self._members:
-            close = nearest(member, sorted(self._members))
+        if member and not self._kind.owns(member):
+            close = nearest(member, sorted(self._kind.members))
             self._say(path, f'"{member}" is neither an alarm nor a condition of {self._kind.id}{close}')
 
     def _enum(self, path: Path_, point: Point, entry: _Entry, code: str) -> dict[int | str, str | bool]:
@@ -367,7 +378,7 @@ class _DriverReader:
             if len(item.names) != entry.count or any(len(row) != 4 for row in item.names):  # nibbles
                 self._say(path, f"count = {entry.count} registers need as many rows of four names")
             return [tuple(f"{letter}{first + step}" for step in range(len(item.names)))]
-        width = entry.count if item.type == "text" else 1 if letter in "cd" else _WIDTH.get(item.type, 1)
+        width = entry.count if item.type == "text" else 1 if letter in "cd" else REGISTERS.get(item.type, 1)
         return [tuple(f"{letter}{first + step}" for step in range(width))]
 
 

@@ -9,12 +9,11 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from edgeagent.catalog import Driver, Item, PointType
+from edgeagent.catalog import REGISTERS, Driver, Item, PointType
 from edgeagent.decode import PHASES
 from edgeagent.readings import Answers, Missing, Raw, Value
 
 _WORD: Final = 0xFFFF
-_WIDTH: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 _NIBBLES: Final = {"warning": 2, "shutdown": 3, "trip": 4}
 _HEALTHY: Final = 1
 _MOST: Final = 1e30
@@ -72,7 +71,7 @@ def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
         return {address: padded[place] for place, address in enumerate(item.addresses)}
     if not isinstance(raw, int):
         return {item.addresses[0]: raw}
-    words = _WIDTH.get(item.type)
+    words = REGISTERS.get(item.type)
     if words is not None and item.bits is None:
         signed = item.type.startswith("s")
         if not 0 <= raw + (1 << 16 * words - 1) * signed < 1 << 16 * words:

@@ -8,7 +8,7 @@ from typing import Final
 
 from edgeagent.alarm import Rule
 from edgeagent.catalog import AlarmType, Driver, Kind, Text
-from edgeagent.config import Device, Site
+from edgeagent.config import Site
 from edgeagent.devices import IDENTITY, REACHABLE
 
 AGENT: Final = "agent"
@@ -31,11 +31,6 @@ def rules_of(site: Site) -> list[Rule]:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
         rules += [_rule(AGENT, name, own, type) for type in own.alarms.values()]
     return rules
-
-
-def device_rules(device: Device) -> Iterator[Rule]:
-    """Yield the rules that the readings of this device's driver can ever decide."""
-    return driver_rules(device.id, device.name, device.driver, device.alarms)
 
 
 def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:

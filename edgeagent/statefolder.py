@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeagent.store import Limits, Store, StoreError
+from edgeagent.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ class StateFolder:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _locked(folder / "lock")
-            self.store = Store(folder / "edgeagent.db", Limits(), clock)
+            self.store = Store(folder / "edgeagent.db", clock=clock)
         except (OSError, StoreError) as error:
             self.makeshift = str(error)
             spare = Path(tempfile.mkdtemp(prefix="edgeagent-", dir=os.environ.get("RUNTIME_DIRECTORY")))
             log.critical("%s cannot be used: %s; what happens now is kept in %s only", folder, error, spare)
-            self.store = Store(spare / "edgeagent.db", Limits(), clock)
+            self.store = Store(spare / "edgeagent.db", clock=clock)
 
     def close(self) -> None:
         """Write what waits, close the store, let the next agent in."""

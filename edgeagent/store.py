@@ -95,7 +95,7 @@ class Store:
     """
 
     def __init__(self, path: Path, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._clock = clock
         try:
             self._db = database.opened(path, clock())
@@ -146,7 +146,7 @@ class Store:
         for message in batch.outbox:
             self._row += 1
             rows.append(outbox.Row(self._row, message))
-        if self.trouble is not None and len(self._queue) >= self._limits.waiting:
+        if self.trouble is not None and len(self._queue) >= self.limits.waiting:
             self._refused += [row.message.seq for row in rows if row.message.seq is not None]
             future.set_exception(StoreError(f"{self.trouble}, and no room to keep it in memory", kept=False))
             return future
@@ -163,7 +163,7 @@ class Store:
 
     def quarantine(self, id: int, reason: str) -> None:
         """Move a row aside that the broker will never take; a gap event stands in for a numbered one."""
-        at, keep = self._clock(), self._limits.quarantine
+        at, keep = self._clock(), self.limits.quarantine
         self._remove((id,), lambda db: outbox.quarantine(db, id, reason, at, keep))
 
     def _remove(self, gone: tuple[int, ...], write: Callable[[sqlite3.Connection], None]) -> None:
@@ -308,13 +308,13 @@ class Store:
         try:
             for work in works:
                 work.write(db)
-            outbox.bound(db, now, self._limits.events, self._limits.event_bytes, self._limits.event_age)
+            outbox.bound(db, now, self.limits.events, self.limits.event_bytes, self.limits.event_age)
             if not 0 <= now - self._checked < _CHECKS:
                 self._checked = now
                 outbox.expire(db, now)
                 db.execute(
                     "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time < ?",
-                    (self._limits.journal, now - self._limits.journal_age),
+                    (self.limits.journal, now - self.limits.journal_age),
                 )
             db.execute("COMMIT")
         except sqlite3.Error:

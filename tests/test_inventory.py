@@ -13,7 +13,7 @@ from edgeagent.config import Device
 from edgeagent.config import load as load_site
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
-from edgeagent.inventory import AGENT, device_rules, rules_of
+from edgeagent.inventory import AGENT, driver_rules, rules_of
 from edgeagent.readings import Reading, Value
 from edgeagent.resources import drivers, examples
 
@@ -25,7 +25,7 @@ def rules(driver: Driver, *without: str) -> dict[str, Rule]:
     url = {"snmp": "snmp://h", "modbus": "modbus://h?unit=1", "host": "host://"}[driver.protocol]
     types = {id: type for id, type in driver.kind.alarms.items() if id not in without}
     device = Device("d", Text("D", "D"), driver, parse(url), None, 2.0, 1.0, 2.0, types)
-    return {rule.id: rule for rule in device_rules(device)}
+    return {rule.id: rule for rule in driver_rules(device.id, device.name, device.driver, device.alarms)}
 
 
 def wired(*points: str) -> Driver:
