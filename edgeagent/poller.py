@@ -67,7 +67,6 @@ class Poller:
         self._inbox: list[tuple[_Watch, Answers]] = []
         self._hastened: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
-        self._bug: Exception | None = None
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -117,15 +116,16 @@ class Poller:
         """Serve the timer until cancelled; a bug in what takes the answers ends it."""
         loop = asyncio.get_running_loop()
         while True:
-            if self._bug is not None:
-                raise self._bug
             self.turns += 1
             self._wake.clear()
+            if self._inbox:
+                self._flush()
             pause = self._heap[0][0] - loop.time() if self._heap else 1.0
             if pause > 0:
-                # Woken early only by an earlier due time; at least once a second for the watchdog.
+                # Woken early by answers or an earlier due time; at least once a second for the watchdog.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(pause, 1.0))
+                    async with asyncio.timeout(min(pause, 1.0)):
+                        await self._wake.wait()
                 continue
             self._ask_due(loop.time() + SLOT)
             await asyncio.sleep(0)
@@ -148,18 +148,12 @@ class Poller:
     def _done(self, watch: _Watch, answers: Answers) -> None:
         if watch.gone:
             return
-        if not self._inbox:
-            asyncio.get_running_loop().call_soon(self._flush)
         self._inbox.append((watch, answers))
+        self._wake.set()
 
     def _flush(self) -> None:
         inbox, self._inbox = self._inbox, []
-        try:
-            self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
-        except Exception as bug:  # noqa: BLE001 - the loop would log it and go on without these devices
-            self._bug = bug
-            self._wake.set()
-            return
+        self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
         now = asyncio.get_running_loop().time()
         for watch, _ in inbox:
             # Counted from when it was due, so that polls do not drift; one that fell behind starts anew.
