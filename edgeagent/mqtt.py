@@ -321,8 +321,9 @@ class Connection:
         said = flags.is_disconnect_packet_from_server
         if said:
             self._code = code.value
-        if self._code == _TAKEN_OVER or (not said and lived is not None and lived < _SETTLED):
-            self._kicks.append(time.monotonic())  # mosquitto before 2.1 hangs up without giving the code
+        # mosquitto before 2.1 hangs up without giving the code; amid messages, it may be one of them that it disliked.
+        if self._code == _TAKEN_OVER or not (said or lived is None or lived > _SETTLED or self._unacked):
+            self._kicks.append(time.monotonic())
         if self._code == _TAKEN_OVER:
             self._end("session taken over: another client came with our client id")
         elif said:
