@@ -5,12 +5,12 @@ Owns the frozen model. `driverfiles.py` reads the TOML into it. Nothing here tou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
-from edgeagent.readings import Raw
+from edgeagent.readings import Answers, Raw
 from edgeagent.rules import Condition
 
 
@@ -147,6 +147,10 @@ class Kind:
         return point if point.many or (point.phases and suffix in ("l1", "l2", "l3")) else None
 
 
+EVIDENCE: Final = ("capture", "second-tool", "manual", "third-party")
+"""What a driver rests on, the best first: a real device's record, a tool that reads such devices, the maker's
+manual or MIB, one other source."""
+
 REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 """How many 16-bit registers a value of each type takes."""
 
@@ -157,7 +161,9 @@ class Item:
 
     `addresses` are all needed for the value (two registers make a u32); alternatives are items of their own.
     `walk` is an SNMP subtree that is walked instead. `code` names the decoder. `enum` maps raw numbers to
-    words, flags or alarm ids; `sentinels` raw numbers to reasons. `bits` are the lowest and highest bit.
+    words, flags or alarm ids; `sentinels` raw numbers to reasons, and outside `valid` there is no raw number.
+    `bits` are the lowest and highest bit. `driver` is whose file it stands in: a driver may fall back on
+    another one's. What is `unverified` no good source confirms.
     """
 
     point: str
@@ -177,15 +183,23 @@ class Item:
     alarm: str = ""
     equals: frozenset[int] | None = None
     names: tuple[tuple[str, ...], ...] = ()
+    valid: tuple[int, int] | None = None
+    unverified: bool = False
+    driver: str = ""
+
+
+Ranges: TypeAlias = tuple[tuple[float, float], ...]
+"""Raw numbers, each from its lowest to its highest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """How a device shows which driver fits it.
+    """One way in which a device shows that a driver fits it: all that is given must hold.
 
-    SNMP: `sys_object_ids` are prefixes (empty: any), `sys_descr` a regular expression, and one of `requires`
-    must answer with a value. Modbus: each address of `equals` must hold one of the raw values named for it.
-    Among several that fit, the highest `rank` wins.
+    `sys_object_ids` are prefixes, one of which must be there; `sys_descr` and those of `texts` are regular
+    expressions; one of `requires` must answer with a value, each of `equals` and `between` hold one of its raw
+    numbers, none of `absent` answer. A text over several registers has the key (address, …) of all of them.
+    Among several drivers that fit, the highest `rank` wins.
     """
 
     rank: int = 0
@@ -193,11 +207,20 @@ class Identify:
     sys_descr: str | None = None
     requires: tuple[str, ...] = ()
     equals: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    texts: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    between: Mapping[str, Ranges] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """All that must be asked to decide."""
-        return (*self.requires, *self.equals)
+        """All that must be asked to decide, the system group of SNMP aside."""
+        spread = (address for addresses in self.texts for address in addresses)
+        return (*self.requires, *self.equals, *spread, *self.between, *self.absent)
+
+    @property
+    def strong(self) -> bool:
+        """Tell whether the device names itself; else it only has the shape of one."""
+        return bool(self.sys_object_ids or self.sys_descr or self.equals or self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,37 +257,79 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Cards of a family that scale some points differently, told by sysObjectID prefixes."""
+    """Cards or firmware of a family that give some points in another scale, or make them up (`omit`).
 
-    sys_object_ids: tuple[str, ...]
-    scales: Mapping[str, float]
+    All that is given must hold: one of the sysObjectID prefixes, each regular expression of `texts`, and one
+    raw number of `between` within its ranges. Only sources that stand in the file of `driver` are touched.
+    """
+
+    driver: str
+    sys_object_ids: tuple[str, ...] = ()
+    texts: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    between: Mapping[str, Ranges] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    omit: frozenset[str] = frozenset()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What must be asked, once, to know the card; the system group aside."""
+        return tuple(address for addresses in self.texts for address in addresses)
+
+    def of(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """Return the items as such a card needs them."""
+        return tuple(
+            replace(item, scale=item.scale * scale) if scale != 1 else item
+            for item in items
+            if not (item.driver == self.driver and among(self.omit, item.point))
+            for scale in [_scale(self.scales, item.point) if item.driver == self.driver else 1.0]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """One device model family: how it is recognised, asked and decoded."""
+    """One device model family: how it is recognised, asked and decoded.
+
+    `evidence` is the best that the addresses rest on, `models` names of devices that people look for.
+    """
 
     id: str
     kind: Kind
     protocol: str
     text: Text
     source: str
-    identify: Identify
+    identify: tuple[Identify, ...]
     items: tuple[Item, ...]
     identity: tuple[Item, ...] = ()
     quirks: Quirks = Quirks()
     channels: Mapping[str, Channel] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+    evidence: str = EVIDENCE[-1]
+    models: tuple[str, ...] = ()
+    _suited: dict[tuple[int, ...], tuple[Item, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     @property
     def gets(self) -> tuple[str, ...]:
         """All addresses of one poll, each once, in the order of the file."""
-        return tuple(dict.fromkeys(address for item in self.items for address in item.addresses))
+        own = (address for item in self.items for address in item.addresses)
+        return tuple(dict.fromkeys((*own, *(address for variant in self.variants for address in variant.between))))
 
     @property
     def walks(self) -> tuple[str, ...]:
         """All subtrees of one poll."""
         return tuple(dict.fromkeys(item.walk for item in self.items if item.walk))
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """What must be asked to know whether the driver fits and which variant it is, the system group aside."""
+        ways = (address for identify in self.identify for address in identify.addresses)
+        return tuple(dict.fromkeys((*ways, *(address for variant in self.variants for address in variant.addresses))))
+
+    @property
+    def named(self) -> bool:
+        """Tell whether devices of this family say what they are; else the site must name the driver."""
+        return any(way.strong or (self.protocol == "snmp" and way.requires) for way in self.identify)
 
     @property
     def points(self) -> frozenset[str]:
@@ -273,15 +338,17 @@ class Driver:
         given |= {id for id, point in self.kind.points.items() if point.aggregate and f"{id}.l1" in given}
         return frozenset(given)
 
-    def on(self, sys_object_id: str) -> Driver:
-        """Return the driver as this card needs it."""
-        for variant in self.variants:
-            if any(sys_object_id == own or sys_object_id.startswith(own + ".") for own in variant.sys_object_ids):
-                items = tuple(
-                    replace(item, scale=item.scale * _scale(variant.scales, item.point)) for item in self.items
-                )
-                return replace(self, items=items, variants=())
-        return self
+    def suited(self, answers: Answers) -> tuple[Item, ...]:
+        """Return the items as these answers ask for: variants that the numbers of each poll give away."""
+        if not self.variants:
+            return self.items
+        shown = tuple(place for place, variant in enumerate(self.variants) if shows(variant.between, answers))
+        if shown not in self._suited:
+            items = self.items
+            for place in shown:
+                items = self.variants[place].of(items)
+            self._suited[shown] = items
+        return self._suited[shown]
 
     def wired(self, contacts: Mapping[tuple[str, int], tuple[str, bool]]) -> Driver:
         """Return the driver with a meaning for its inputs: (channel, number) -> (point id, inverted)."""
@@ -290,6 +357,20 @@ class Driver:
             for (channel, number), (point, inverted) in contacts.items()
         )
         return replace(self, items=self.items + extra) if extra else self
+
+
+def shows(between: Mapping[str, Ranges], answers: Answers) -> bool:
+    """Tell whether any of these addresses holds a raw number within its ranges."""
+    for address, ranges in between.items():
+        raw = answers.get(address)
+        if isinstance(raw, (int, float)) and any(low <= raw <= high for low, high in ranges):
+            return True
+    return False
+
+
+def among(ids: Collection[str], point: str) -> bool:
+    """Tell whether a point, or the point whose phase or instance it is, is among these."""
+    return point in ids or point.rpartition(".")[0] in ids
 
 
 def _scale(scales: Mapping[str, float], point: str) -> float:

@@ -12,8 +12,10 @@ from typing import Final
 
 from edgeagent.catalog import Driver
 from edgeagent.config import Device
-from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity, text_of
+from edgeagent.decode import decode, identity
+from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.readings import Answers, Missing, Quality, Reading, fruitless, silence
+from edgeagent.values import text_of
 
 MISSES: Final = 3
 GOODS: Final = 2
@@ -86,16 +88,16 @@ class DeviceState:
 
     def _proof(self) -> tuple[str, ...]:
         """Return the addresses without which nothing can be said about what the device is."""
-        own = self.device.driver.identify.addresses
-        return (SYS_OBJECT_ID, SYS_DESCR, *own) if self.device.driver.protocol == "snmp" else own
+        driver = self.device.driver
+        if not driver.named:
+            return ()  # what only has the shape of a device may not be refused for losing a register
+        return (*SYSTEM, *driver.proofs) if driver.protocol == "snmp" else driver.proofs
 
     def _doubtful(self, now: float) -> bool:
         return self._checked is None or now - self._checked >= RECHECK
 
     def _know(self, answers: Answers, now: float) -> None:
-        object_id = answers.get(SYS_OBJECT_ID)
-        if isinstance(object_id, str) and not isinstance(object_id, Missing):
-            self.driver = self.device.driver.on(object_id)
+        self.driver = suited(self.device.driver, answers)
         self.facts = known(self.driver, answers, now)
 
     def _answered(self, now: float) -> frozenset[str]:

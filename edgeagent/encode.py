@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from edgeagent.alarmsets import OTHER
 from edgeagent.catalog import REGISTERS, Driver, Item, PointType
-from edgeagent.decode import PHASES
+from edgeagent.phases import PHASES
 from edgeagent.readings import Answers, Missing, Raw, Value
 
 _WORD: Final = 0xFFFF
@@ -134,7 +135,7 @@ def _members(item: Item) -> set[str]:
         return {f"{name}.{grade}" for row in item.names for name in row if name for grade in _NIBBLES}
     if item.code == "alarm":
         return {item.alarm}
-    return {str(name) for name in item.enum.values()} - {""}
+    return {str(name) for key, name in item.enum.items() if key != OTHER} - {""}
 
 
 def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
@@ -142,7 +143,9 @@ def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     changes: dict[str, Raw] = {address: Missing.ABSENT for address in image if address.startswith(root + ".")}
     keys = {name: key for key, name in reversed(list(item.enum.items()))}
     for number, member in enumerate(sorted(members), 1):
-        changes[f"{root}.{number}"] = f"{item.below}.{keys[member]}"
+        key = keys[member]
+        raw = f"{item.below}.{key}" if item.below else key if isinstance(key, int) else key.encode()
+        changes[f"{root}.{number}"] = raw
     changes[root] = len(members)
     return changes
 
@@ -152,6 +155,21 @@ def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
         if (name in members) if members else name == "":
             return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
     return {item.addresses[0]: 0}
+
+
+def _number_list(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    keys = {name: key for key, name in reversed(list(item.enum.items()))}
+    return {item.addresses[0]: ",".join(str(keys[member]) for member in sorted(members)).encode()}
+
+
+def _bitmap(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+    """Set one bit for each member, the first that stands for it."""
+    keys = {name: key for key, name in reversed(list(item.enum.items()))}
+    number = sum(1 << int(keys[member]) for member in members)
+    words = len(item.addresses)
+    parts = [number >> 16 * place & _WORD for place in range(words)] if words > 1 else [number]
+    ordered = parts if item.word_order == "little" else parts[::-1]
+    return dict(zip(item.addresses, ordered, strict=True))
 
 
 def _flag_string(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
@@ -197,4 +215,6 @@ _SETS: Final[Mapping[str, Callable[[Item, set[str], Answers], dict[str, Raw]]]] 
     "flag-string": _flag_string,
     "gencomm-alarms": _gencomm,
     "alarm": _alarm,
+    "number-list": _number_list,
+    "bitmap": _bitmap,
 }

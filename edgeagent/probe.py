@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from edgeagent.catalog import AlarmType, Catalog, Driver, Quirks
-from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits
+from edgeagent.decode import decode
 from edgeagent.devices import known
 from edgeagent.endpoint import Endpoint
+from edgeagent.fit import SYSTEM, Sure, best, suited
 from edgeagent.inventory import driver_rules
 from edgeagent.links import Link, Plan, Target, open_link
-from edgeagent.readings import Answers, Missing, Reading, silence
+from edgeagent.readings import Answers, Missing, Raw, Reading, silence
+
+_QUIET: Final = 2
 
 
 class NoAnswer(Exception):
@@ -27,12 +30,18 @@ class NoDriver(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device that was read once. `types` are its alarm types where the site changed them."""
+    """A device that was read once. `types` are its alarm types where the site changed them.
+
+    `sure` says how sure it is that the driver is the right one, None when it was named by a person; `others` are
+    the drivers that fit as well, the likelier first.
+    """
 
     driver: Driver
     identity: Mapping[str, str | None]
     readings: Mapping[str, Reading]
     types: Mapping[str, AlarmType] | None = None
+    sure: Sure | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def alarms(self) -> list[str]:
@@ -54,6 +63,8 @@ class Found:
         return {
             "driver": self.driver.id,
             "kind": self.driver.kind.id,
+            "confidence": "given" if self.sure is None else self.sure.value,
+            "others": list(self.others),
             "identity": dict(self.identity),
             "readings": {id: spelled(self.driver, id, reading) for id, reading in sorted(self.readings.items())},
             "alarms": self.alarms,
@@ -83,20 +94,30 @@ async def probe(
         NoAnswer, NoDriver.
     """
     async with opened(endpoint) as link:
+        fitting: list[tuple[Driver, Sure]] = []
         if driver is None:
-            driver = await identify(catalog, link, endpoint, within)
-        target = Target("probe", endpoint, driver.quirks, within)
-        asked = (SYS_OBJECT_ID, SYS_DESCR) if driver.protocol == "snmp" else ()
-        own = (address for item in driver.identity for address in item.addresses)
-        gets = tuple(dict.fromkeys((*asked, *own, *driver.gets)))
-        answers = await ask(link, target, Plan(gets, driver.walks))
+            fitting = await identify(catalog, link, endpoint, within)
+        chosen = driver or fitting[0][0]
+        answers = await ask(link, Target("probe", endpoint, chosen.quirks, within), plan_of(chosen))
     missing = silence(answers)
     if missing is not None:
         raise NoAnswer(missing.value)
-    object_id = answers.get(SYS_OBJECT_ID)
-    if isinstance(object_id, str) and not isinstance(object_id, Missing):
-        driver = driver.on(object_id)
-    return Found(driver, known(driver, answers, now), decode(driver, answers, now), types)
+    found = read(chosen, answers, now)
+    others = tuple(other.id for other, _ in fitting[1:])
+    return replace(found, types=types, sure=fitting[0][1] if fitting else None, others=others)
+
+
+def plan_of(driver: Driver) -> Plan:
+    """Return all that is worth asking a device once: who it is, which variant, and its points."""
+    asked = SYSTEM if driver.protocol == "snmp" else ()
+    own = (address for item in driver.identity for address in item.addresses)
+    return Plan(tuple(dict.fromkeys((*asked, *driver.proofs, *own, *driver.gets))), driver.walks)
+
+
+def read(driver: Driver, answers: Answers, now: float) -> Found:
+    """Decode the answers to `plan_of(driver)`."""
+    driver = suited(driver, answers)
+    return Found(driver, known(driver, answers, now), decode(driver, answers, now))
 
 
 async def ask(link: Link, target: Target, plan: Plan) -> Answers:
@@ -118,46 +139,57 @@ async def opened(endpoint: Endpoint) -> AsyncIterator[Link]:
         await asyncio.wait([running])
 
 
-async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, within: float) -> Driver:
-    """Find the driver of the highest rank that fits what answers.
+async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, within: float) -> list[tuple[Driver, Sure]]:
+    """Find the drivers that fit what answers, the best first; at least one.
 
     Raises:
         NoAnswer, NoDriver.
     """
     drivers = [driver for driver in catalog.drivers.values() if driver.protocol == endpoint.protocol]
-    if endpoint.protocol == "snmp":
-        return await _identify_snmp(drivers, link, endpoint, within)
-    if len(drivers) == 1 and not drivers[0].identify.addresses:
-        return drivers[0]
-    answered: Answers = {}
-    fitting: list[Driver] = []
-    for driver in drivers:
-        if not driver.identify.addresses:
-            continue
-        target = Target("probe", endpoint, driver.quirks, within)
-        answers = await ask(link, target, Plan(driver.identify.addresses))
-        if silence(answers) is not None:
-            # One that does not answer one question at all does not answer the next one either.
-            raise NoAnswer(str(silence(answers)))
-        answered = {**answered, **answers}
-        if fits(driver, answers):
-            fitting.append(driver)
-    return _best(fitting, answered)
-
-
-async def _identify_snmp(drivers: list[Driver], link: Link, endpoint: Endpoint, within: float) -> Driver:
-    target = Target("probe", endpoint, Quirks(), within)
-    system = dict(await ask(link, target, Plan((SYS_OBJECT_ID, SYS_DESCR))))
-    missing = silence(system)
+    if len(drivers) == 1 and not drivers[0].proofs:
+        return [(drivers[0], Sure.CERTAIN)]  # this host
+    wanted = tuple(dict.fromkeys(address for driver in drivers for address in driver.proofs))
+    asking = _ask_snmp if endpoint.protocol == "snmp" else _ask_each
+    answers = await asking(drivers, link, endpoint, within, wanted)
+    missing = silence(answers)
     if missing is not None:
         raise NoAnswer(missing.value)
-    wanted = tuple(dict.fromkeys(address for driver in drivers for address in driver.identify.addresses))
-    answers = {**system, **await ask(link, target, Plan(wanted))} if wanted else system
-    return _best([driver for driver in drivers if fits(driver, answers)], answers)
-
-
-def _best(fitting: list[Driver], answers: Answers) -> Driver:
+    fitting = best(drivers, answers)
     if not fitting:
         shown = ", ".join(f"{key} = {raw!r}" for key, raw in answers.items() if not isinstance(raw, Missing))
         raise NoDriver(shown[:500] or "nothing that a driver knows")
-    return max(fitting, key=lambda driver: driver.identify.rank)
+    return fitting
+
+
+async def _ask_snmp(
+    drivers: list[Driver], link: Link, endpoint: Endpoint, within: float, wanted: tuple[str, ...]
+) -> Answers:
+    """Ask for the system group first: who does not answer that is not there."""
+    target = Target("probe", endpoint, Quirks(), within)
+    system = await ask(link, target, Plan(SYSTEM))
+    if silence(system) is not None or not wanted:
+        return system
+    return {**system, **await ask(link, target, Plan(wanted))}
+
+
+async def _ask_each(
+    drivers: list[Driver], link: Link, endpoint: Endpoint, within: float, wanted: tuple[str, ...]
+) -> Answers:
+    """Ask each driver's questions in its own way: units differ in what they can be asked at once.
+
+    Two families in a row that get no word end it: nothing stands there. One that gets none may have asked for
+    what the unit does not answer at all, instead of refusing it.
+    """
+    answers: dict[str, Raw] = {}
+    silent = 0
+    for driver in sorted(drivers, key=lambda driver: -max((way.rank for way in driver.identify), default=0)):
+        left = tuple(address for address in driver.proofs if address not in answers)
+        if not left:
+            continue
+        answered = await ask(link, Target("probe", endpoint, driver.quirks, within), Plan(left))
+        quiet = silence(answered) is not None
+        silent = silent + 1 if quiet and silence(answers) is not None else 0
+        answers |= answered
+        if silent == _QUIET:
+            break
+    return answers

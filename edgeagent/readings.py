@@ -91,6 +91,10 @@ PARTIAL: Final = "partial"
 """Reason of an uncertain set of which a source could not be read: what it shows is so, what it lacks is unknown."""
 
 
+UNVERIFIED: Final = "unverified"
+"""Reason of an uncertain reading whose meaning no good source confirms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One decoded value with what it is worth.

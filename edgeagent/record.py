@@ -11,8 +11,8 @@ from typing import Final
 
 from edgeagent.catalog import Catalog, Driver
 from edgeagent.endpoint import Endpoint
-from edgeagent.links import Plan, Target
-from edgeagent.probe import NoAnswer, ask, identify, opened
+from edgeagent.links import Target
+from edgeagent.probe import NoAnswer, ask, identify, opened, plan_of
 from edgeagent.readings import Answers, Missing, Raw, silence
 
 ROOTS: Final = ("1.3.6.1.2.1.1", "1.3.6.1.2.1.33", "1.3.6.1.4.1")
@@ -43,10 +43,8 @@ async def record(catalog: Catalog, endpoint: Endpoint, driver: Driver | None, wi
                 raise NoAnswer(Missing.TIMEOUT.value)
             hidden = [secret.encode() for secret in endpoint.secrets.values() if secret]
             return "".join(_row(oid, tag, raw, hidden) for oid, tag, raw in rows)
-        chosen = driver or await identify(catalog, link, endpoint, within)
-        known = (address for item in chosen.identity for address in item.addresses)
-        gets = tuple(dict.fromkeys((*chosen.identify.addresses, *known, *chosen.gets)))
-        answers = await ask(link, Target("record", endpoint, chosen.quirks, within), Plan(gets))
+        chosen = driver or (await identify(catalog, link, endpoint, within))[0][0]
+        answers = await ask(link, Target("record", endpoint, chosen.quirks, within), plan_of(chosen))
     missing = silence(answers)
     if missing is not None:
         raise NoAnswer(missing.value)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edgeagent.catalog import Driver, PointType
-from edgeagent.decode import PHASES, SYS_DESCR, SYS_OBJECT_ID, decode
+from edgeagent.catalog import Driver, Identify, PointType
+from edgeagent.decode import decode
 from edgeagent.encode import EncodeError, encode
 from edgeagent.endpoint import Endpoint, nearest
+from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, suited
+from edgeagent.phases import PHASES
 from edgeagent.readings import Missing, Raw, Reading, Value
 
 if TYPE_CHECKING:
@@ -42,6 +44,12 @@ class _Ramp:
     end: float
     began: float
     seconds: float
+
+
+def example(pattern: str) -> str:
+    """Return a text that a simple regular expression of a driver file finds."""
+    text = re.sub(r"\\([.()\[\]+*-])", r"\1", re.sub(r"\\b|\(\?i\)|[\^$]", "", pattern.partition("|")[0]))
+    return text.replace(".*", " ").strip("()")
 
 
 class SimulatedDevice:
@@ -78,13 +86,22 @@ class SimulatedDevice:
             for place, address in enumerate(item.addresses):
                 text = words[item.point].encode().ljust(len(item.addresses))
                 self.answers.setdefault(address, text if driver.protocol == "snmp" else text[place])
+        way = driver.identify[0] if driver.identify else Identify()
         if driver.protocol == "snmp":
-            own = driver.identify.sys_object_ids
-            self.answers[SYS_OBJECT_ID] = own[0] if own else _NET_SNMP
-            self.answers[SYS_DESCR] = f"Simulated {driver.text.en}".encode()
+            self.answers[SYS_OBJECT_ID] = way.sys_object_ids[0] if way.sys_object_ids else _NET_SNMP
+            shown = example(way.sys_descr) if way.sys_descr else f"Simulated {driver.text.en}"
+            self.answers[SYS_DESCR] = shown.encode()
             self.answers["1.3.6.1.2.1.1.3.0"] = 4242
-        for address, wanted in driver.identify.equals.items():
+        for addresses, pattern in way.texts.items():
+            text = example(pattern).encode().ljust(len(addresses))
+            self.answers |= dict(zip(addresses, text if len(addresses) > 1 else [text], strict=False))
+        for address, wanted in way.equals.items():
             self.answers[address] = min(wanted)
+        for address, ranges in way.between.items():
+            self.answers[address] = int(ranges[0][0])
+        for address in way.requires[:1]:
+            self.answers.setdefault(address, 0)
+        self.driver = suited(driver, self.answers)
 
     def _try(self, id: str, value: Value) -> None:
         """Set a value if this driver can say it."""

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import pytest
 
+from edgeagent import fit, probe
 from edgeagent.catalog import Driver
-from edgeagent.decode import PHASES, SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity
 from edgeagent.driverfiles import load
+from edgeagent.phases import PHASES
 from edgeagent.probe import Found
 from edgeagent.readings import Answers, Missing, Quality, Raw, Reading
 from edgeagent.resources import drivers
@@ -96,9 +97,7 @@ def raw(tag: str, value: bytes) -> Raw:
 def asked(driver: Driver, name: str) -> Answers:
     """Answer as the card would that was walked."""
     objects = walk(name)
-    own = [address for item in driver.identity for address in item.addresses]
-    gets = (SYS_OBJECT_ID, SYS_DESCR, *driver.identify.addresses, *own, *driver.gets)
-    answers: dict[str, Raw] = {address: objects.get(address, Missing.ABSENT) for address in gets}
+    answers: dict[str, Raw] = {address: objects.get(address, Missing.ABSENT) for address in probe.plan_of(driver).gets}
     for root in driver.walks:
         rows = {oid: raw for oid, raw in objects.items() if oid.startswith(f"{root}.")}
         answers |= {**rows, root: len(rows)}
@@ -106,20 +105,16 @@ def asked(driver: Driver, name: str) -> Answers:
 
 
 def identified(name: str) -> Driver | None:
-    fitting = [
-        driver for driver in CATALOG.drivers.values() if driver.protocol == "snmp" and fits(driver, asked(driver, name))
-    ]
-    return max(fitting, key=lambda driver: driver.identify.rank, default=None)
+    drivers = [driver for driver in CATALOG.drivers.values() if driver.protocol == "snmp"]
+    answers = {address: raw for driver in drivers for address, raw in asked(driver, name).items()}
+    fitting = fit.best(drivers, answers)
+    return fitting[0][0] if fitting else None
 
 
 @cache
 def read(name: str) -> Found:
     driver = CATALOG.drivers[DRIVERS[name]]
-    answers = asked(driver, name)
-    object_id = answers[SYS_OBJECT_ID]
-    if isinstance(object_id, str):
-        driver = driver.on(object_id)
-    return Found(driver, identity(driver, answers, 0.0), decode(driver, answers, 0.0))
+    return probe.read(driver, asked(driver, name), 0.0)
 
 
 def digit(driver: Driver, id: str) -> float:

@@ -10,10 +10,12 @@ import pytest
 
 from edgeagent.alarm import LONGEST, Measured, Rule, texts
 from edgeagent.catalog import Driver, Kind, PointType, Severity, Text
-from edgeagent.decode import PHASES, fits, identity
+from edgeagent.decode import identity
 from edgeagent.driverfiles import load
+from edgeagent.fit import best
+from edgeagent.phases import PHASES
 from edgeagent.probe import Found
-from edgeagent.readings import Quality
+from edgeagent.readings import Missing, Quality
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
 
@@ -24,6 +26,7 @@ FILES = sorted(
 PLACES = {
     "snmp": re.compile(r"1\.3\.6\.1(\.\d+)+"),
     "modbus": re.compile(r"[hicd]\d{1,5}"),
+    "serial": re.compile(r"[A-Za-z0-9]+:[A-Za-z0-9.-]+"),
     "host": re.compile(r"[a-z]+(\.[a-z]+)?"),
 }
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -37,6 +40,10 @@ def wired(driver: Driver) -> Driver:
     inputs = [(name, number) for name, channel in driver.channels.items() for number in range(1, channel.count + 1)]
     meanings = (f"{id}.{where}" for where in ("one", "two", "three", "four") for id in flags)
     return driver.wired({place: (meaning, False) for place, meaning in zip(inputs, meanings, strict=False)})
+
+
+def rank(driver: Driver) -> int:
+    return max(way.rank for way in driver.identify)
 
 
 def words(thing: object) -> Iterator[Text]:
@@ -75,7 +82,7 @@ def test_a_driver_reads_its_simulated_device_and_no_other_driver_would(id: str) 
     assert plain.source
     assert all(map(bilingual, words(plain)))
     own = [address for item in plain.identity for address in item.addresses]
-    for address in (*driver.gets, *driver.walks, *own, *driver.identify.addresses):
+    for address in (*driver.gets, *driver.walks, *own, *driver.proofs):
         assert PLACES[driver.protocol].fullmatch(address), address
     assert all(driver.kind.point(id) for id in driver.points)
 
@@ -102,13 +109,13 @@ def test_a_driver_reads_its_simulated_device_and_no_other_driver_would(id: str) 
     assert all(identity(driver, device.answers, 0.0).values())
 
     # Of all drivers it is the one that is found, unless nothing tells its devices apart.
-    fitting = [
-        other for other in CATALOG.drivers.values() if other.protocol == plain.protocol and fits(other, device.answers)
-    ]
-    named = bool(plain.identify.addresses or plain.identify.sys_object_ids or plain.identify.sys_descr)
-    if named:
-        best = max(other.identify.rank for other in fitting)
-        assert [other.id for other in fitting if other.identify.rank == best] == [id]
+    rivals = [other for other in CATALOG.drivers.values() if other.protocol == plain.protocol]
+    asked = {address: Missing.ABSENT for other in rivals for address in other.proofs}
+    fitting = best(rivals, {**asked, **device.answers})
+    if plain.identify:
+        assert fitting, "nothing recognises it"
+        assert fitting[0][0].id == id
+        assert len(fitting) == 1 or rank(fitting[0][0]) > rank(fitting[1][0]), "two fit alike"
     else:
         assert fitting == [] or plain.protocol == "host"
 

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeagent.catalog import Catalog, Driver, Identify, Item, Kind, Point, PointType, Text
-from edgeagent.decode import SENTINELS, SYS_DESCR, SYS_OBJECT_ID, decode, fits, identity, text_of
+from edgeagent.catalog import Catalog, Driver, Identify, Item, Kind, Point, PointType, Text, Variant
+from edgeagent.decode import decode, identity
 from edgeagent.driverfiles import load
+from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, fits, suited
 from edgeagent.readings import PARTIAL, Answers, Missing, Quality, Raw, Reading, Value
 from edgeagent.resources import drivers
 from edgeagent.rules import parse
 from edgeagent.simulator import SimulatedDevice
+from edgeagent.values import SENTINELS, text_of
 
 CATALOG: Catalog = load([drivers()])
 DRIVERS = [pytest.param(driver, id=driver.id) for driver in CATALOG.drivers.values()]
@@ -42,7 +44,7 @@ def flag(id: str) -> Point:
 
 
 def driver(*items: Item, protocol: str = "modbus", **points: Point) -> Driver:
-    return Driver("test/one", Kind("test", TEXT, points, {}), protocol, TEXT, "made up", Identify(), items)
+    return Driver("test/one", Kind("test", TEXT, points, {}), protocol, TEXT, "made up", (), items)
 
 
 def read(item: Item, answers: Answers, point: Point | None = None) -> Reading:
@@ -481,18 +483,20 @@ def test_wired_contacts_read_in_the_sense_the_site_gives_them() -> None:
 def test_a_card_that_scales_otherwise_is_told_by_its_object_id() -> None:
     answers = rows((2302, 0, 0))
     assert decode(RFC, answers, NOW)["output.voltage.l1"] == bad("out-of-range")
-    assert decode(RFC.on("1.3.6.1.4.1.2254.2.5"), answers, NOW)["output.voltage.l1"] == good(230.2)
-    assert decode(RFC.on("1.3.6.1.4.1.2254.2.5.1"), answers, NOW)["output.voltage.l1"] == good(230.2)
-    assert RFC.on("1.3.6.1.4.1.2254.2.50") is RFC
+    tenths = Variant(RFC.id, sys_object_ids=("1.3.6.1.4.1.2254.2.5",), scales={"output.voltage": 0.1})
+    odd = replace(RFC, variants=(tenths,))
+    for own, read in (("5", good(230.2)), ("5.1", good(230.2)), ("50", bad("out-of-range"))):
+        card = {SYS_OBJECT_ID: f"1.3.6.1.4.1.2254.2.{own}"}
+        assert decode(suited(odd, card), answers, NOW)["output.voltage.l1"] == read
 
 
 # What a device is.
 
 
 SNMP, MODBUS = driver(protocol="snmp"), driver(protocol="modbus")
-ASKED = replace(SNMP, identify=Identify(sys_object_ids=("1.3.6.1.4.1.318",), requires=("a", "b")))
-DESCRIBED = replace(SNMP, identify=Identify(sys_descr="^APC "))
-REGISTERS = replace(MODBUS, identify=Identify(equals={"h1": frozenset({7}), "h2": frozenset({8, 9})}))
+ASKED = replace(SNMP, identify=(Identify(sys_object_ids=("1.3.6.1.4.1.318",), requires=("a", "b")),))
+DESCRIBED = replace(SNMP, identify=(Identify(sys_descr="^APC "),))
+REGISTERS = replace(MODBUS, identify=(Identify(equals={"h1": frozenset({7}), "h2": frozenset({8, 9})}),))
 
 
 @pytest.mark.parametrize(
@@ -552,7 +556,7 @@ RAW = st.one_of(
 @given(data=st.data())
 def test_no_answer_ever_raises(device: Driver, data: st.DataObject) -> None:
     own = [address for item in device.identity for address in item.addresses]
-    addresses = (*device.gets, *device.walks, *own, *device.identify.addresses, SYS_OBJECT_ID, SYS_DESCR)
+    addresses = (*device.gets, *device.walks, *own, *device.proofs, SYS_OBJECT_ID, SYS_DESCR)
     below = [f"{walk}.{index}" for walk in device.walks for index in range(3)]
     pool = data.draw(st.lists(RAW, min_size=1, max_size=8))
     seed = data.draw(st.randoms(use_true_random=False))

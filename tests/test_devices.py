@@ -9,10 +9,10 @@ import pytest
 
 from edgeagent.catalog import Driver, Identify, Text
 from edgeagent.config import Device
-from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID
 from edgeagent.devices import BACK_OFF_CAP, RECHECK, DeviceState
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
+from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID
 from edgeagent.readings import PARTIAL, Answers, Missing, Quality, Raw, Reading
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
@@ -196,7 +196,7 @@ def test_a_device_that_was_replaced_is_believed_as_soon_as_it_fits() -> None:
 
 def test_one_that_cannot_tell_what_it_is_counts_as_silent() -> None:
     story = Story(UPS)
-    hidden = dict.fromkeys(UPS.identify.requires, Missing.TIMEOUT)
+    hidden = dict.fromkeys(UPS.identify[0].requires, Missing.TIMEOUT)
     for now in (1.0, 2.0, 3.0):
         assert "battery.charge" not in story.state.readings or story.value("battery.charge") is None
         story.poll(now, hidden)
@@ -233,7 +233,7 @@ def test_another_device_at_the_address_is_found_out_after_silence() -> None:
 
 
 def test_answers_asked_before_doubt_arose_are_no_proof_against_the_device() -> None:
-    described = replace(UPS, identify=Identify(20, ("1.3.6.1.4.1.8072",), None, UPS.identify.requires))
+    described = replace(UPS, identify=(Identify(20, ("1.3.6.1.4.1.8072",), None, UPS.identify[0].requires),))
     story = Story(described)
     story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.8072.3.2.10"
     story.poll(100.0)

@@ -99,7 +99,7 @@ def test_a_folder_becomes_kinds_and_drivers(tmp_path: Path) -> None:
     ]
     assert driver.gets == ("i3", "h1", "h5", "d4")
     assert driver.points == {"flow", "mode", "runs", "alarms"}
-    assert driver.identify.equals == {"h0": {7}}
+    assert driver.identify[0].equals == {"h0": {7}}
     assert driver.channels["contact"].address(4) == "d13"
     assert kind.points["flow"].type is PointType.NUMBER
 
@@ -148,8 +148,8 @@ def test_a_folder_becomes_kinds_and_drivers(tmp_path: Path) -> None:
         pytest.param("pump/one.toml", "scale = 0.1", "scale = 0", ["drivers/pump/one.toml:9: points.flow: scale may not be 0"], id="scale"),
         pytest.param("pump/one.toml", '"s16"', '"s17"', ['drivers/pump/one.toml:9: points.flow.type: "s17" is not known, did you mean "s16"?'], id="register type"),
         pytest.param("pump/one.toml", "input = 3", "input = 30001000", ["drivers/pump/one.toml:9: points.flow.input: input should be less than or equal to 65535"], id="register number"),
-        pytest.param("pump/one.toml", "input = 3, ", "", ["drivers/pump/one.toml:9: points.flow: needs exactly one place: oid, holding, input, coil, discrete, host or when"], id="no place"),
-        pytest.param("pump/one.toml", "input = 3", "input = 3, holding = 3", ["drivers/pump/one.toml:9: points.flow: needs exactly one place: oid, holding, input, coil, discrete, host or when"], id="two places"),
+        pytest.param("pump/one.toml", "input = 3, ", "", ["drivers/pump/one.toml:9: points.flow: needs exactly one place: oid, holding, input, coil, discrete, field, host or when"], id="no place"),
+        pytest.param("pump/one.toml", "input = 3", "input = 3, holding = 3", ["drivers/pump/one.toml:9: points.flow: needs exactly one place: oid, holding, input, coil, discrete, field, host or when"], id="two places"),
         pytest.param("pump/one.toml", "input = 3", 'oid = "1.3.6.1.4.1"', ["drivers/pump/one.toml:9: points.flow: has no place that modbus can read"], id="place of another protocol"),
         pytest.param("pump/one.toml", "[2, 3]", "[3, 2]", ["drivers/pump/one.toml:10: points.mode: bits are the lowest and the highest of 0 to 15"], id="order of bits"),
         pytest.param("pump/one.toml", "[2, 3]", "[2, 16]", ["drivers/pump/one.toml:10: points.mode: bits are the lowest and the highest of 0 to 15"], id="bits beyond the register"),

@@ -13,9 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgeagent.catalog import Driver, Item, Kind, Point, PointType, Text
-from edgeagent.decode import PHASES, decode
+from edgeagent.decode import decode
 from edgeagent.driverfiles import load
 from edgeagent.encode import EncodeError, encode
+from edgeagent.phases import PHASES
 from edgeagent.readings import Missing, Raw, Value
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
