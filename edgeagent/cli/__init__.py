@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeagent import log
-from edgeagent.cli import devices, feed
+from edgeagent.cli import devices, discovery, feed
 from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, out, site_of
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(devices.app)
+app.add_typer(discovery.app)
 app.add_typer(feed.app)
 
 
