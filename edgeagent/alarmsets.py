@@ -37,7 +37,7 @@ def _code(item: Item, answers: Answers) -> Value:
         return _none_if_absent(raw)
     if raw in item.sentinels:
         return frozenset()
-    if not isinstance(raw, bytes):
+    if not isinstance(raw, bytes) or not any(isinstance(key, str) for key in item.enum):
         raw = int(integer(item, answers))
     elif text_of(raw) in item.sentinels:
         return frozenset()

@@ -42,7 +42,7 @@ def encode(driver: Driver, values: Mapping[str, Value], image: Answers) -> dict[
             if driver.kind.point(point) is not None and _is_set(driver, point):
                 changes.update(_set(point, items, part, known))
             else:
-                changes.update(_one(items[0], part, known))
+                changes.update(_first(items, part, known))
     return changes
 
 
@@ -63,6 +63,21 @@ def _parts(driver: Driver, id: str, value: Value) -> Iterator[tuple[str, Value]]
         raise EncodeError(f"{driver.id} has no point {id} that could be set")
     for row in rows:
         yield row, value / len(rows) if point.aggregate == "sum" and isinstance(value, (int, float)) else value
+
+
+def _first(items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
+    """Say a value by the first source that can, and make those before it say nothing."""
+    silenced: dict[str, Raw] = {}
+    for item in items:
+        try:
+            return {**silenced, **_one(item, value, {**image, **silenced})}
+        except EncodeError:
+            if item is items[-1]:
+                raise
+        raw = image.get(item.addresses[0], Missing.ABSENT)
+        if not isinstance(raw, (Missing, float)) and raw not in item.sentinels:
+            silenced[item.addresses[0]] = next(iter(item.sentinels), Missing.ABSENT)
+    raise EncodeError("nothing gives this point")
 
 
 def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from edgeagent.alarm import Rule
 from edgeagent.catalog import AlarmType, Catalog, Driver, Quirks
 from edgeagent.decode import decode
 from edgeagent.devices import known
@@ -46,17 +47,9 @@ class Found:
     @property
     def alarms(self) -> list[str]:
         """List the alarms `<kind>.<type>[.<qualifier>]` that the readings would raise if they lasted."""
-        kind, readings = self.driver.kind, self.readings
-        found = []
-        for rule in driver_rules(kind.id, kind.text, self.driver, kind.alarms if self.types is None else self.types):
-            if rule.type.each is None:
-                if any(level.when.holds(readings, level.limit) for level in rule.type.levels):
-                    found.append(rule.id)
-                continue
-            members = readings.get(rule.type.each)
-            if members is not None and isinstance(members.value, frozenset):
-                found += [rule.member(member).id for member in members.value if rule.own(member)]
-        return sorted(found)
+        kind = self.driver.kind
+        types = kind.alarms if self.types is None else self.types
+        return raised(driver_rules(kind.id, kind.text, self.driver, types), self.readings)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `probe --json` and `poll --json` print."""
@@ -69,6 +62,20 @@ class Found:
             "readings": {id: spelled(self.driver, id, reading) for id, reading in sorted(self.readings.items())},
             "alarms": self.alarms,
         }
+
+
+def raised(rules: Iterable[Rule], readings: Mapping[str, Reading]) -> list[str]:
+    """Return the alarms that these readings would raise if they lasted."""
+    found = []
+    for rule in rules:
+        if rule.type.each is None:
+            if any(level.when.holds(readings, level.limit) for level in rule.type.levels):
+                found.append(rule.id)
+            continue
+        members = readings.get(rule.type.each)
+        if members is not None and isinstance(members.value, frozenset):
+            found += [rule.member(member).id for member in members.value if rule.own(member)]
+    return sorted(found)
 
 
 def spelled(driver: Driver, id: str, reading: Reading) -> dict[str, Any]:
