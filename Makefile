@@ -1,6 +1,8 @@
 # make demo [ARGS="--for 60s"]   a simulated site, nothing else needed
 # make check                     lint, format, types, layers
 # make test [ARGS="-k words"]    every test; installs the Debian packages they use
+# make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ
+# make supported                 SUPPORTED.md, from the catalogue
 # make bench                     what polling costs, as ratios
 # make clean                     back to a bare checkout
 
@@ -23,7 +25,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test bench programs clean
+.PHONY: demo check test golden supported bench programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -36,6 +38,12 @@ check: $(VENV)/.dev
 
 test: $(VENV)/.dev programs
 	$(BIN)/pytest $(ARGS)
+
+golden: $(VENV)/.dev
+	$(BIN)/python -m tests.golden $(ARGS)
+
+supported: $(VENV)/.dev
+	$(BIN)/python -m edgeagent.supported SUPPORTED.md
 
 bench: $(VENV)/.dev programs
 	$(BIN)/pytest -s -o python_files='bench_*.py' tests/benchmarks $(ARGS)

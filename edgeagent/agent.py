@@ -27,6 +27,7 @@ from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
 from edgeagent.inventory import AGENT, rules_of
 from edgeagent.links import Link, open_link
+from edgeagent.links.traps import TrapListener
 from edgeagent.messages import Message, Tree
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
@@ -62,6 +63,7 @@ class Agent:
         self._voice = Voice(self._feed, tree, self._store)
         self._alarms = Alarms(rules_of(site))
         self._poller = Poller(self._link, self._take, self._clock.now)
+        self._traps = TrapListener(self._poller.now, f"{site.id}/{site.agent}", self._store.boot)
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self._view: dict[str, dict[str, Reading]] = {AGENT: {}}
         self._listed: dict[str, Alarm] = {}
@@ -125,7 +127,7 @@ class Agent:
         if orphans:
             self._commit(orphans)
         self._watch(self._site)
-        lasting = (self._poller.run(), self._feed.run(), self._keep_time(), self._tell_systemd())
+        lasting = (self._poller.run(), self._traps.run(), self._feed.run(), self._keep_time(), self._tell_systemd())
         self._running = [self._tasks.create_task(each) for each in lasting]
 
     def _watch(self, site: Site, ids: Iterable[str] | None = None) -> None:
@@ -134,6 +136,7 @@ class Agent:
             self._view[state.device.id] = state.readings
             self._voice.availability(state, self._clock.now())
         self._poller.watch(states)
+        self._traps.follow(site.traps, {id: device.endpoint for id, device in site.devices.items()})
         self._power = frozenset(id for id, device in site.devices.items() if device.driver.kind.power)
 
     def _link(self, endpoint: Endpoint) -> Link:
@@ -292,6 +295,7 @@ class Agent:
             self._own("quarantine", depth.quarantined)
             self._own("store", "ok" if self._store.trouble is None and self._folder.makeshift is None else "failing")
             self._own("broker", self._feed.session)
+            self._own("traps", self._traps.state)
             if self._alarms.next_due() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
                 self._store.commit(Batch({_SEEN: {"at": self._clock.now()}}))

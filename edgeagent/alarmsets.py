@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edgeagent.catalog import Item
+from edgeagent.items import Item
 from edgeagent.readings import Answers, Missing, Value
-from edgeagent.values import DIGITS, NoValue, flag, integer, text_of
+from edgeagent.values import DIGITS, MOST, NoValue, flag, integer, text_of
 
 OTHER: Final = "other"
 """The key of a map that stands for all that it does not name."""
@@ -23,6 +23,8 @@ def _rows(item: Item, answers: Answers) -> Value:
     members: set[str] = set()
     for address, raw in answers.items():
         if not address.startswith(item.walk + ".") or isinstance(raw, (Missing, float)):
+            continue
+        if isinstance(raw, int) and abs(raw) > MOST:
             continue
         if not item.below:
             members.add(_member(item, raw))

@@ -1,7 +1,8 @@
 """Capture files: what a device answered, as text that people can read, mend and replay.
 
 `.snmprec` is the format of snmpsim, `OID|tag|value`, the tag a BER number, with x for a value in hex. `.rec` is
-`address|type|value` with our addresses (`h1032|int|2301`), type int, float, bool, str, bytes (hex) or missing.
+`address|type|value` with our addresses (`h1032|int|2301`), type int, float, bool, str, missing, and for octets text
+(ASCII) or bytes (hex).
 Lines that begin with # are comments. Touches no device.
 """
 
@@ -13,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from edgeagent.catalog import Driver
-from edgeagent.fit import SYSTEM
 from edgeagent.readings import Missing, Raw
 from edgeagent.tomlfile import Mistake, Mistakes
 
@@ -43,13 +42,10 @@ class Capture:
     objects: Mapping[str, tuple[int, Raw]]
     driver: str | None = None
 
-    def answers(self, driver: Driver) -> dict[str, Raw]:
-        """Return what the device would answer to one poll by this driver; what was not recorded is absent."""
-        system = SYSTEM if self.protocol == "snmp" else ()
-        own = (address for item in driver.identity for address in item.addresses)
-        wanted = (*system, *driver.proofs, *own, *driver.gets)
-        found = {address: self.objects.get(address, (0, Missing.ABSENT))[1] for address in wanted}
-        for root in driver.walks:
+    def answers(self, gets: Iterable[str], walks: Iterable[str] = ()) -> dict[str, Raw]:
+        """Return what the device would answer to one poll; what was not recorded is absent."""
+        found = {address: self.objects.get(address, (0, Missing.ABSENT))[1] for address in gets}
+        for root in walks:
             rows = {oid: raw for oid, (_, raw) in self.objects.items() if oid.startswith(f"{root}.")}
             found |= {**rows, root: len(rows)}
         return found
@@ -172,11 +168,11 @@ def _answer(row: bytes) -> tuple[str, int, Raw]:
         return address, 0, float(text)
     if kind == "bool" and text in ("True", "False"):
         return address, 0, text == "True"
-    if kind == "bytes":
-        return address, 0, _hex(value)
+    if kind in ("bytes", "text"):
+        return address, 0, _hex(value) if kind == "bytes" else value
     if kind == "str":
         return address, 0, text
-    raise ValueError(f'unknown type "{kind}" (known: int, float, bool, str, bytes, missing)')
+    raise ValueError(f'unknown type "{kind}" (known: int, float, bool, str, text, bytes, missing)')
 
 
 def object_line(oid: str, tag: int, raw: Raw) -> str:
@@ -186,14 +182,19 @@ def object_line(oid: str, tag: int, raw: Raw) -> str:
     if isinstance(raw, bytes):
         if tag == _IP and len(raw) == _IP_OCTETS:
             return f"{oid}|{tag}|{'.'.join(map(str, raw))}\n"
-        plain = tag == _OCTETS and raw == raw.strip() and all(32 <= octet < 127 for octet in raw)
+        plain = tag == _OCTETS and _plain(raw)
         return f"{oid}|{tag}|{raw.decode()}\n" if plain else f"{oid}|{tag}x|{raw.hex()}\n"
     return "" if isinstance(raw, Missing) else f"{oid}|{tag}|{raw}\n"
 
 
 def answer_line(address: str, raw: Raw) -> str:
     """Spell one answer of a device that does not speak SNMP."""
+    if isinstance(raw, bytes):
+        return f"{address}|text|{raw.decode()}\n" if _plain(raw) else f"{address}|bytes|{raw.hex()}\n"
     kind = "missing" if isinstance(raw, Missing) else type(raw).__name__
-    if isinstance(raw, str):
-        raw = " ".join(raw.splitlines())
-    return f"{address}|{kind}|{raw.hex() if isinstance(raw, bytes) else raw}\n"
+    return f"{address}|{kind}|{' '.join(raw.splitlines()) if isinstance(raw, str) else raw}\n"
+
+
+def _plain(raw: bytes) -> bool:
+    """Tell whether octets can stand in a line as they are."""
+    return raw == raw.strip() and all(32 <= octet < 127 for octet in raw)

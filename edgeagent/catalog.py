@@ -5,12 +5,13 @@ Owns the frozen model. `driverfiles.py` reads the TOML into it. Nothing here tou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final
 
-from edgeagent.readings import Answers, Raw
+from edgeagent.items import Channel, Identify, Item, Quirks, Variant, shows
+from edgeagent.readings import Answers
 from edgeagent.rules import Condition
 
 
@@ -151,145 +152,13 @@ EVIDENCE: Final = ("capture", "second-tool", "manual", "third-party")
 """What a driver rests on, the best first: a real device's record, a tool that reads such devices, the maker's
 manual or MIB, one other source."""
 
-REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
-"""How many 16-bit registers a value of each type takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Where one point of a driver lies and how its raw answer becomes a value.
-
-    `addresses` are all needed for the value (two registers make a u32); alternatives are items of their own.
-    `walk` is an SNMP subtree that is walked instead. `code` names the decoder. `enum` maps raw numbers to
-    words, flags or alarm ids; `sentinels` raw numbers to reasons, and outside `valid` there is no raw number.
-    `bits` are the lowest and highest bit. `driver` is whose file it stands in: a driver may fall back on
-    another one's. What is `unverified` no good source confirms.
-    """
-
-    point: str
-    code: str
-    addresses: tuple[str, ...] = ()
-    walk: str | None = None
-    type: str = "int"
-    scale: float = 1.0
-    offset: float = 0.0
-    enum: Mapping[int | str, str | bool] = field(default_factory=dict)
-    sentinels: Mapping[Raw, str] = field(default_factory=dict)
-    bits: tuple[int, int] | None = None
-    invert: bool = False
-    word_order: str = "big"
-    when: Condition | None = None
-    below: str = ""
-    alarm: str = ""
-    equals: frozenset[int] | None = None
-    names: tuple[tuple[str, ...], ...] = ()
-    valid: tuple[int, int] | None = None
-    unverified: bool = False
-    driver: str = ""
-
-
-Ranges: TypeAlias = tuple[tuple[float, float], ...]
-"""Raw numbers, each from its lowest to its highest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """One way in which a device shows that a driver fits it: all that is given must hold.
-
-    `sys_object_ids` are prefixes, one of which must be there; `sys_descr` and those of `texts` are regular
-    expressions; one of `requires` must answer with a value, each of `equals` and `between` hold one of its raw
-    numbers, none of `absent` answer. A text over several registers has the key (address, …) of all of them.
-    Among several drivers that fit, the highest `rank` wins.
-    """
-
-    rank: int = 0
-    sys_object_ids: tuple[str, ...] = ()
-    sys_descr: str | None = None
-    requires: tuple[str, ...] = ()
-    equals: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    texts: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    between: Mapping[str, Ranges] = field(default_factory=dict)
-    absent: tuple[str, ...] = ()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """All that must be asked to decide, the system group of SNMP aside."""
-        spread = (address for addresses in self.texts for address in addresses)
-        return (*self.requires, *self.equals, *spread, *self.between, *self.absent)
-
-    @property
-    def strong(self) -> bool:
-        """Tell whether the device names itself; else it only has the shape of one."""
-        return bool(self.sys_object_ids or self.sys_descr or self.equals or self.texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """How a device family wants to be asked.
-
-    Counts are per request, times in s. `registers` and `bits` bound one Modbus read, `objects` one SNMP GET,
-    `gap` is how many unwanted registers may be read to join two wanted ones. `pause_after_connect` and
-    `frame_delay` give slow devices time. `groups` are address ranges that must be read whole.
-    """
-
-    objects: int = 20
-    registers: int = 64
-    coils: int = 512
-    gap: int = 8
-    pause_after_connect: float = 0.0
-    frame_delay: float = 0.0
-    timeout: float | None = None
-    groups: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """Numbered inputs of a module whose meaning the site gives: table letter, first address, how many."""
-
-    table: str
-    first: int
-    count: int
-
-    def address(self, number: int) -> str:
-        """Return the address of an input, counted from 1 as on the terminal strip."""
-        return f"{self.table}{self.first + number - 1}"
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """Cards or firmware of a family that give some points in another scale, or make them up (`omit`).
-
-    All that is given must hold: one of the sysObjectID prefixes, each regular expression of `texts`, and one
-    raw number of `between` within its ranges. Only sources that stand in the file of `driver` are touched.
-    """
-
-    driver: str
-    sys_object_ids: tuple[str, ...] = ()
-    texts: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    between: Mapping[str, Ranges] = field(default_factory=dict)
-    scales: Mapping[str, float] = field(default_factory=dict)
-    omit: frozenset[str] = frozenset()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """What must be asked, once, to know the card; the system group aside."""
-        return tuple(address for addresses in self.texts for address in addresses)
-
-    def of(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        """Return the items as such a card needs them."""
-        return tuple(
-            replace(item, scale=item.scale * scale) if scale != 1 else item
-            for item in items
-            if not (item.driver == self.driver and among(self.omit, item.point))
-            for scale in [_scale(self.scales, item.point) if item.driver == self.driver else 1.0]
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Driver:
     """One device model family: how it is recognised, asked and decoded.
 
-    `evidence` is the best that the addresses rest on, `models` names of devices that people look for.
+    `evidence` is the best that the addresses rest on, `models` names of devices that people look for. A gateway
+    has units 0 to `last_unit`; the driver reads unit 0 until `of_unit` makes it another.
     """
 
     id: str
@@ -305,6 +174,7 @@ class Driver:
     variants: tuple[Variant, ...] = ()
     evidence: str = EVIDENCE[-1]
     models: tuple[str, ...] = ()
+    last_unit: int = 0
     _suited: dict[tuple[int, ...], tuple[Item, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -350,6 +220,10 @@ class Driver:
             self._suited[shown] = items
         return self._suited[shown]
 
+    def of_unit(self, index: int) -> Driver:
+        """Return the driver for one of several units behind a gateway, counted from 0."""
+        return replace(self, items=tuple(item.of_unit(index) for item in self.items)) if index else self
+
     def wired(self, contacts: Mapping[tuple[str, int], tuple[str, bool]]) -> Driver:
         """Return the driver with a meaning for its inputs: (channel, number) -> (point id, inverted)."""
         extra = tuple(
@@ -357,24 +231,6 @@ class Driver:
             for (channel, number), (point, inverted) in contacts.items()
         )
         return replace(self, items=self.items + extra) if extra else self
-
-
-def shows(between: Mapping[str, Ranges], answers: Answers) -> bool:
-    """Tell whether any of these addresses holds a raw number within its ranges."""
-    for address, ranges in between.items():
-        raw = answers.get(address)
-        if isinstance(raw, (int, float)) and any(low <= raw <= high for low, high in ranges):
-            return True
-    return False
-
-
-def among(ids: Collection[str], point: str) -> bool:
-    """Tell whether a point, or the point whose phase or instance it is, is among these."""
-    return point in ids or point.rpartition(".")[0] in ids
-
-
-def _scale(scales: Mapping[str, float], point: str) -> float:
-    return scales.get(point, scales.get(point.rpartition(".")[0], 1.0))
 
 
 @dataclass(frozen=True, slots=True)

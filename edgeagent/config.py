@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,10 +21,13 @@ from pydantic import Field, ValidationError
 
 from edgeagent import driverfiles
 from edgeagent.broker import Broker
-from edgeagent.catalog import AlarmType, Catalog, Driver, PointType, Severity, Text
+from edgeagent.catalog import AlarmType, Catalog, Driver, Severity, Text
+from edgeagent.contacts import INTERVAL as CONTACTS
+from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
-from edgeagent.kindfiles import ID, TextEntry, text_of
+from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
+from edgeagent.trapconfig import Traps, TrapsEntry
 
 STATE: Final = Path("/var/lib/edgeagent")
 _ID: Final = r"^[a-z0-9-]{1,40}$"
@@ -33,7 +36,10 @@ _BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One thing to poll. Times in s. `alarms` are the kind's alarm types as this device has them."""
+    """One thing to poll. Times in s. `alarms` are the kind's alarm types as this device has them.
+
+    `contacts` are the delays of its dry contacts by point id.
+    """
 
     id: str
     name: Text
@@ -44,6 +50,7 @@ class Device:
     fast: float
     timeout: float
     alarms: Mapping[str, AlarmType]
+    contacts: Mapping[str, Delays] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class Site:
     catalog: Catalog
     digest: str
     """Of all files of the folder: tells two configurations apart."""
+    traps: Traps | None = None
 
 
 class _Site(Strict):
@@ -102,11 +110,6 @@ class _Override(Strict):
     deadband: float | None = Field(default=None, ge=0)
 
 
-class _Contact(Strict):
-    point: str
-    active: Literal["open", "closed"] = "closed"
-
-
 class _Device(Strict):
     url: str
     driver: str
@@ -116,13 +119,15 @@ class _Device(Strict):
     fast: float | None = Field(default=None, ge=0.1, le=3600)
     timeout: float = Field(default=2.0, gt=0, le=60)
     alarms: dict[str, _Override] = Field(default_factory=dict)
-    contacts: dict[str, _Contact] = Field(default_factory=dict)
+    contacts: dict[str, ContactEntry] = Field(default_factory=dict)
+    index: int = Field(default=0, ge=0)
 
 
 class _File(Strict):
     site: _Site
     feed: _Feed
     agent: _Agent = _Agent()
+    traps: TrapsEntry | None = None
     areas: dict[str, _Area] = Field(default_factory=dict)
     devices: dict[str, _Device] = Field(default_factory=dict)
 
@@ -220,6 +225,7 @@ class _Reader:
             file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
             self._broker(file.feed), file.feed.root, file.feed.rate,
             {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
+            None if file.traps is None else file.traps.settings(),
         )  # fmt: skip
 
     def _id(self, path: Path_, id: str) -> None:
@@ -296,44 +302,26 @@ class _Reader:
             return None
         if endpoint is not None and endpoint.protocol != driver.protocol:
             self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
-        driver = driver.wired(self._contacts(path, entry, driver))
+        interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
+        if entry.index > driver.last_unit:
+            several = f"0 to {driver.last_unit}" if driver.last_unit else "no index: it reads one unit"
+            self._say((*path, "index"), f"{driver.id} takes {several}")
+        driver, contacts = wire(
+            driver.of_unit(entry.index),
+            entry.contacts,
+            interval,
+            lambda key, text: self._say((*path, "contacts", *key), text),
+        )
         if not driver.gets and not driver.walks:
             self._say(path, f"nothing to read: say in [devices.{id}.contacts] what the inputs mean")
         alarms = self._alarms(path, entry, driver)
         if endpoint is None:
             return None
-        interval = entry.interval or driver.kind.interval
         fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
         return Device(
-            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), entry.timeout, alarms
-        )
-
-    def _contacts(self, path: Path_, entry: _Device, driver: Driver) -> dict[tuple[str, int], tuple[str, bool]]:
-        wired: dict[tuple[str, int], tuple[str, bool]] = {}
-        for key, contact in entry.contacts.items():
-            channel, _, number = key.rpartition(".")
-            channel = channel or next(iter(driver.channels), "contact")
-            where: Path_ = (*path, "contacts", key)
-            if channel not in driver.channels:
-                self._say(where, f'{driver.id} has no inputs "{channel}"')
-                continue
-            count = driver.channels[channel].count
-            if not number.isdecimal() or not 1 <= int(number) <= count:
-                self._say(where, f"{driver.id} has the inputs 1 to {count}")
-                continue
-            point = driver.kind.point(contact.point)
-            if point is None or not re.fullmatch(ID, contact.point):
-                known = [id for id, point in driver.kind.points.items() if point.type is PointType.FLAG]
-                self._say(where, f'unknown point "{contact.point}"{nearest(contact.point, known)}')
-            elif point.type is not PointType.FLAG:
-                self._say(where, f"{contact.point} is a {point.type}; a contact is a flag")
-            elif (channel, int(number)) in wired:
-                self._say(where, f"input {number} stands here twice")
-            elif any(contact.point == known for known, _ in wired.values()):
-                self._say(where, f"{contact.point} has an input already; name this one {point.id}.<where it is>")
-            else:
-                wired[channel, int(number)] = (contact.point, contact.active == "open")
-        return wired
+            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), entry.timeout, alarms,
+            contacts,
+        )  # fmt: skip
 
     def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> Mapping[str, AlarmType]:
         if not entry.alarms:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edgeagent.alarmsets import SETS
-from edgeagent.catalog import Driver, Item, Point
+from edgeagent.catalog import Driver, Point
+from edgeagent.items import Item
 from edgeagent.phases import aggregate, drop_phantoms
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, UNVERIFIED, Answers, Missing, Quality, Reading, Value
 from edgeagent.values import NoValue, enum, flag, number, text
@@ -37,7 +38,7 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
         readings[item.point] = reading if known is None else _better(known, reading)
     if items is not driver.items:
         for id in {item.point for item in driver.items} - {item.point for item in items}:
-            readings[id] = Reading.bad("not-available", now, origin)
+            readings[id] = Reading.bad("not-fitted", now, origin)
     drop_phantoms(readings, now, origin)
     aggregate(driver.kind, readings)
     for item in items:

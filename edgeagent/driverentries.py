@@ -43,6 +43,8 @@ class Entry(Strict):
     alarm: str | None = None
     equals: Annotated[frozenset[int], BeforeValidator(listed)] | None = None
     valid: tuple[int, int] | None = None
+    step: int | None = Field(default=None, ge=0, le=10_000)
+    bit_step: int = Field(default=0, ge=0, le=16)
     unverified: bool = False
 
 
@@ -67,6 +69,7 @@ class IdentifyEntry(Strict):
     texts: dict[str, str] = Field(default_factory=dict)
     between: dict[str, RangesEntry] = Field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    unless: dict[str, str] = Field(default_factory=dict)
 
 
 class QuirksEntry(Strict):
@@ -88,6 +91,16 @@ class ChannelEntry(Strict):
     coil: int | None = Field(default=None, ge=0)
     discrete: int | None = Field(default=None, ge=0)
     count: int = Field(ge=1, le=256)
+
+
+class UnitsEntry(Strict):
+    """Units behind a gateway: the last one, and how many registers lie between two of them, by table."""
+
+    last: int = Field(ge=1, le=255)
+    holding: int = Field(default=0, ge=0, le=10_000)
+    input: int = Field(default=0, ge=0, le=10_000)
+    coil: int = Field(default=0, ge=0, le=10_000)
+    discrete: int = Field(default=0, ge=0, le=10_000)
 
 
 class VariantEntry(Strict):
@@ -115,6 +128,7 @@ class DriverFile(Strict):
     base: str = ""
     sentinels: dict[str, str] | str = Field(default_factory=dict)
     word_order: Literal["big", "little"] = "big"
+    units: UnitsEntry | None = None
     identify: Annotated[tuple[IdentifyEntry, ...], BeforeValidator(listed)] = ()
     quirks: QuirksEntry = QuirksEntry()
     identity: dict[str, Entries] = Field(default_factory=dict)

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeagent.catalog import Catalog, Driver, Kind, among
+from edgeagent.catalog import Catalog, Driver, Kind
 from edgeagent.driverentries import DriverFile
 from edgeagent.driverreader import DriverReader
 from edgeagent.endpoint import nearest
+from edgeagent.items import among
 from edgeagent.kindfiles import DeviceFile, compile_kind
 from edgeagent.tomlfile import Document, Mistake, Mistakes, check, read
 

@@ -8,21 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from edgeagent.alarmsets import NAMED, OTHER
-from edgeagent.catalog import (
-    REGISTERS,
-    Channel,
-    Driver,
-    Identify,
-    Item,
-    Kind,
-    Point,
-    PointType,
-    Quirks,
-    Text,
-    Variant,
-)  # fmt: skip
+from edgeagent.catalog import Driver, Kind, Point, PointType, Text
 from edgeagent.driverentries import ChannelEntry, DriverFile, Entry, IdentifyEntry, VariantEntry
 from edgeagent.endpoint import nearest
+from edgeagent.items import REGISTERS, Channel, Identify, Item, Quirks, Variant
 from edgeagent.kindfiles import compile_condition, text_of
 from edgeagent.readings import Raw
 from edgeagent.tomlfile import Document, Mistake, Path_
@@ -69,7 +58,7 @@ class DriverReader:
             tuple(identity), Quirks(**file.quirks.model_dump()),
             {name: self._channel(name, channel) for name, channel in file.channels.items()},
             tuple(self._variant(number, variant) for number, variant in enumerate(file.variants)),
-            file.evidence, file.models,
+            file.evidence, file.models, file.units.last if file.units else 0,
         )  # fmt: skip
 
     def _identify(self, number: int, way: IdentifyEntry) -> Identify:
@@ -84,6 +73,7 @@ class DriverReader:
             self._texts((*path, "texts"), way.texts),
             {self._address((*path, "between", place), place): ranges for place, ranges in way.between.items()},
             tuple(self._address((*path, "absent"), place) for place in way.absent),
+            self._texts((*path, "unless"), way.unless),
         )
 
     def _variant(self, number: int, variant: VariantEntry) -> Variant:
@@ -164,11 +154,19 @@ class DriverReader:
             alarm=entry.alarm or "", equals=entry.equals,
             names=entry.map if isinstance(entry.map, tuple) else (), valid=entry.valid,
             unverified=entry.unverified or self._file.unverified, driver=self._file.driver,
+            step=self._step(entry), bit_step=entry.bit_step,
         )  # fmt: skip
         if code == "rows":
             walk, below = self._oid(path, entry.walk or ""), self._oid(path, entry.below) if entry.below else ""
             return [replace(base, walk=walk, below=below)]
         return [replace(base, addresses=addresses) for addresses in self._addresses(path, entry, base)]
+
+    def _step(self, entry: Entry) -> int:
+        """Return how many registers further the next unit behind a gateway has this."""
+        if entry.step is not None:
+            return entry.step
+        units = self._file.units
+        return next((getattr(units, table) for table in _TABLES if units and getattr(entry, table) is not None), 0)
 
     def _bits(self, path: Path_, entry: Entry, width: int) -> tuple[int, int] | None:
         """Return the lowest and the highest bit."""
@@ -258,7 +256,7 @@ class DriverReader:
             if len(item.names) != entry.count or any(len(row) != 4 for row in item.names):  # nibbles
                 self._say(path, f"count = {entry.count} registers need as many rows of four names")
             return [tuple(f"{letter}{first + step}" for step in range(len(item.names)))]
-        width = entry.count if item.type == "text" else 1 if letter in "cd" else REGISTERS.get(item.type, 1)
+        width = entry.count if item.type == "text" else REGISTERS.get(item.type, 1)
         return [tuple(f"{letter}{first + step}" for step in range(width))]
 
 

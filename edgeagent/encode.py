@@ -9,10 +9,12 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from edgeagent.alarmsets import OTHER
-from edgeagent.catalog import REGISTERS, Driver, Item, PointType
+from edgeagent.alarmsets import OTHER, SETS
+from edgeagent.catalog import Driver, PointType
+from edgeagent.items import REGISTERS, Item
 from edgeagent.phases import PHASES
 from edgeagent.readings import Answers, Missing, Raw, Value
+from edgeagent.values import NoValue
 
 _WORD: Final = 0xFFFF
 _NIBBLES: Final = {"warning": 2, "shutdown": 3, "trip": 4}
@@ -34,11 +36,22 @@ def encode(driver: Driver, values: Mapping[str, Value], image: Answers) -> dict[
     Raises:
         EncodeError: for a point that the driver lacks or a value that it cannot say.
     """
+    suited = driver.suited(image)
+    changes = _changes(driver, suited, values, image)
+    shown = driver.suited({**image, **changes})
+    if shown is not suited:  # the value itself is what tells the variant
+        changes = _changes(driver, shown, values, image)
+        if driver.suited({**image, **changes}) is not shown:
+            raise EncodeError(f"{', '.join(values)}: with this value it would be taken for another variant")
+    return changes
+
+
+def _changes(driver: Driver, all_: tuple[Item, ...], values: Mapping[str, Value], image: Answers) -> dict[str, Raw]:
     changes: dict[str, Raw] = {}
     for id, value in values.items():
         for point, part in _parts(driver, id, value):
             known = {**image, **changes}
-            items = [item for item in driver.items if item.point == point and item.code != "when"]
+            items = [item for item in all_ if item.point == point and item.code != "when"]
             if driver.kind.point(point) is not None and _is_set(driver, point):
                 changes.update(_set(point, items, part, known))
             else:
@@ -77,7 +90,7 @@ def _first(items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
         raw = image.get(item.addresses[0], Missing.ABSENT)
         if not isinstance(raw, (Missing, float)) and raw not in item.sentinels:
             silenced[item.addresses[0]] = next(iter(item.sentinels), Missing.ABSENT)
-    raise EncodeError("nothing gives this point")
+    raise EncodeError("nothing gives this point in this variant")
 
 
 def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
@@ -120,6 +133,8 @@ def _raw(item: Item, value: Value) -> int | bytes | str | float:
     number = (value - item.offset) / item.scale
     if item.type == "f32":
         return int.from_bytes(struct.pack(">f", number), "big")
+    if ":" in item.addresses[0]:  # a field of a serial line is text
+        return f"{number:.3f}".rstrip("0").rstrip(".").encode()
     return round(number)
 
 
@@ -137,7 +152,10 @@ def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[st
         own = {member for member in left if member in _members(item)}
         if item.code == "code":
             own = set(sorted(own)[:1])
-        changes.update(_SETS[item.code](item, own, {**image, **changes}))
+        if _shows(item, {**image, **changes}) == own:
+            left -= own  # a register that other points share stays as it is
+            continue
+        changes.update(_WAYS[item.code](item, own, {**image, **changes}))
         left -= own
     if left:
         known = sorted({member for item in items for member in _members(item)})
@@ -145,20 +163,36 @@ def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[st
     return changes
 
 
+def _shows(item: Item, image: Answers) -> object:
+    if not any(address in image for address in (*item.addresses, item.walk or "")):
+        return None
+    try:
+        return SETS[item.code](item, image)
+    except NoValue:
+        return None
+
+
 def _members(item: Item) -> set[str]:
     if item.code == "gencomm-alarms":
         return {f"{name}.{grade}" for row in item.names for name in row if name for grade in _NIBBLES}
     if item.code == "alarm":
         return {item.alarm}
-    return {str(name) for key, name in item.enum.items() if key != OTHER} - {""}
+    return {str(name) for name in item.enum.values()} - {""}
+
+
+def _key(item: Item, member: str) -> int | str:
+    """Return what stands for an alarm, a number that the map does not name where it means all others."""
+    for key, name in item.enum.items():
+        if name == member and key != OTHER:
+            return key
+    return max((key for key in item.enum if isinstance(key, int)), default=0) + 1
 
 
 def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     root = item.walk or ""
     changes: dict[str, Raw] = {address: Missing.ABSENT for address in image if address.startswith(root + ".")}
-    keys = {name: key for key, name in reversed(list(item.enum.items()))}
     for number, member in enumerate(sorted(members), 1):
-        key = keys[member]
+        key = _key(item, member)
         raw = f"{item.below}.{key}" if item.below else key if isinstance(key, int) else key.encode()
         changes[f"{root}.{number}"] = raw
     changes[root] = len(members)
@@ -166,21 +200,20 @@ def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
 
 
 def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
-    for key, name in item.enum.items():
-        if (name in members) if members else name == "":
-            return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
-    return {item.addresses[0]: 0}
+    for member in members:
+        key = _key(item, member)
+        return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
+    quiet = next((key for key, name in item.enum.items() if name == "" and key != OTHER), 0)
+    return {item.addresses[0]: quiet if isinstance(quiet, int) else quiet.encode()}
 
 
 def _number_list(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
-    keys = {name: key for key, name in reversed(list(item.enum.items()))}
-    return {item.addresses[0]: ",".join(str(keys[member]) for member in sorted(members)).encode()}
+    return {item.addresses[0]: ",".join(str(_key(item, member)) for member in sorted(members)).encode()}
 
 
 def _bitmap(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     """Set one bit for each member, the first that stands for it."""
-    keys = {name: key for key, name in reversed(list(item.enum.items()))}
-    number = sum(1 << int(keys[member]) for member in members)
+    number = sum(1 << int(_key(item, member)) for member in members)
     words = len(item.addresses)
     parts = [number >> 16 * place & _WORD for place in range(words)] if words > 1 else [number]
     ordered = parts if item.word_order == "little" else parts[::-1]
@@ -224,7 +257,7 @@ def _merged(item: Item, raw: int, image: Answers) -> int:
     return (old if isinstance(old, int) else 0) & ~mask | raw << low & mask
 
 
-_SETS: Final[Mapping[str, Callable[[Item, set[str], Answers], dict[str, Raw]]]] = {
+_WAYS: Final[Mapping[str, Callable[[Item, set[str], Answers], dict[str, Raw]]]] = {
     "rows": _rows,
     "code": _code,
     "flag-string": _flag_string,

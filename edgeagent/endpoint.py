@@ -3,7 +3,8 @@
 snmp://host:161?version=1|2c|3&community=…          snmp://user@host?version=3&auth=SHA-256&priv=AES-128
 modbus://host:502?unit=10      modbus+rtuovertcp://host:502?unit=10     modbus+tls://host:802?unit=10
 modbus+rtu:///dev/serial/by-id/…?baud=9600&parity=N&stopbits=1&unit=1
-serial:///dev/serial/by-id/…   host://               (this machine)
+serial:///dev/serial/by-id/…?baud=2400&protocol=megatec|mustek|megatec-old     (found out without protocol)
+host://                        (this machine)
 
 Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=` and `priv_secret=` name a
 systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth"
@@ -75,10 +76,12 @@ _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "modbus+rtuovertcp": (502, frozenset({"unit"})),
     "modbus+tls": (802, frozenset({"unit", "ca", "cert", "key"})),
     "modbus+rtu": (0, frozenset({"unit"}) | _SERIAL),
-    "serial": (0, _SERIAL),
+    "serial": (0, (_SERIAL - {"echo"}) | {"protocol"}),
     "host": (0, frozenset()),
 }
 VERSIONS: Final = ("1", "2c", "3")
+DIALECTS: Final = ("megatec", "mustek", "megatec-old")
+"""How a UPS on a serial line is asked for its status: Q1, QS or D. The words are those of Network UPS Tools."""
 AUTH: Final = ("none", "MD5", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512")
 PRIV: Final = ("none", "DES", "AES-128", "AES-192", "AES-256")
 _SPELLINGS: Final = {"SHA": "SHA-1", "AES": "AES-128"}
@@ -201,7 +204,10 @@ def _modbus(scheme: str, host: str, port: int, path: str, user: str, options: di
 def _serial(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
     if host or not path.startswith("/"):
         raise EndpointError(f"write the port's full path after three slashes: {scheme}:///dev/serial/by-id/…")
-    _number("baud", options.setdefault("baud", "9600"), 50, 4_000_000)
+    # Every UPS of the Megatec family speaks 2400 8N1; Modbus has a default of its own (over Serial Line V1.02, §3.2).
+    _number("baud", options.setdefault("baud", "2400" if scheme == "serial" else "9600"), 50, 4_000_000)
+    if "protocol" in options and options["protocol"] not in DIALECTS:
+        raise EndpointError(f'unknown protocol "{options["protocol"]}"{nearest(options["protocol"], DIALECTS)}')
     options["parity"] = options.setdefault("parity", "N").upper()
     if options["parity"] not in ("N", "E", "O"):
         raise EndpointError(f'parity "{options["parity"]}" is none of N, E, O')

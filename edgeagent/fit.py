@@ -8,7 +8,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from edgeagent.catalog import Driver, Identify, Variant, shows
+from edgeagent.catalog import Driver
+from edgeagent.items import Identify, Variant, shows
 from edgeagent.phases import UNREAD
 from edgeagent.readings import Answers, Missing, Raw
 from edgeagent.values import text_of
@@ -27,6 +28,8 @@ class Sure(StrEnum):
     """It names itself, or has the objects of a standard."""
     GUESS = "guess"
     """It only has the shape of one."""
+    MISMATCH = "mismatch"
+    """It was named by a person, and the device says that it is something else."""
 
 
 def fits(driver: Driver, answers: Answers) -> bool | None:
@@ -90,6 +93,8 @@ def _checks(way: Identify, answers: Answers) -> Iterator[bool | None]:
     for address, ranges in way.between.items():
         raw = answers.get(address, Missing.TIMEOUT)
         yield None if raw in UNREAD else shows({address: ranges}, answers)
+    for verdict in _texts(way.unless, answers):
+        yield None if verdict is None else not verdict
     for address in way.absent:
         raw = answers.get(address, Missing.TIMEOUT)
         yield raw in (Missing.ABSENT, Missing.NULL, Missing.ERROR) or (None if raw in UNREAD else False)

@@ -9,6 +9,7 @@ from typing import Final
 from edgeagent.alarm import Rule
 from edgeagent.catalog import AlarmType, Driver, Kind, Text
 from edgeagent.config import Site
+from edgeagent.contacts import Delays, debounced
 from edgeagent.devices import IDENTITY, REACHABLE
 
 AGENT: Final = "agent"
@@ -23,7 +24,7 @@ def rules_of(site: Site) -> list[Rule]:
     for device in site.devices.values():
         key = (id(device.driver), id(device.alarms))
         if key not in found:
-            found[key] = list(_decidable(device.driver, device.alarms))
+            found[key] = list(_decidable(device.driver, device.alarms, device.contacts))
         kind = device.driver.kind
         rules += [_rule(device.id, device.name, kind, type, qualifier) for type, qualifier in found[key]]
     own = site.catalog.kinds.get(AGENT)
@@ -35,22 +36,27 @@ def rules_of(site: Site) -> list[Rule]:
 
 def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:
     """Yield the rules of these alarm types that a driver's readings can ever decide."""
-    for type, qualifier in _decidable(driver, alarms):
+    for type, qualifier in _decidable(driver, alarms, {}):
         yield _rule(resource, name, driver.kind, type, qualifier)
 
 
-def _decidable(driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[tuple[AlarmType, str]]:
-    """Yield alarm types and their qualifiers: the plain one, and one for each instance of a `many` point."""
+def _decidable(
+    driver: Driver, alarms: Mapping[str, AlarmType], contacts: Mapping[str, Delays]
+) -> Iterator[tuple[AlarmType, str]]:
+    """Yield alarm types and their qualifiers: the plain one, and one for each instance of a `many` point.
+
+    `contacts` are the delays that the site gave to single contacts, by point id.
+    """
     given = driver.points | {REACHABLE, IDENTITY}
     kind = driver.kind
     instances = sorted({_instance(kind, id) for id in given} - {""})
     for type in alarms.values():
         if _rule("", kind.text, kind, type).points & given:
-            yield type, ""
+            yield debounced(type, contacts), ""
         for instance in instances:
             own = _for_instance(kind, type, instance, given)
             if own is not None:
-                yield own, instance
+                yield debounced(own, contacts), instance
 
 
 def _rule(resource: str, name: Text, kind: Kind, type: AlarmType, qualifier: str = "") -> Rule:

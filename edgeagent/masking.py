@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edgeagent.catalog import Driver, Item
+from edgeagent.catalog import Driver
 from edgeagent.fit import SYSTEM
+from edgeagent.items import Item
 from edgeagent.readings import Raw
+from edgeagent.values import text_of
 
 PRIVATE: Final = ("1.3.6.1.2.1.1.4.", "1.3.6.1.2.1.1.5.", "1.3.6.1.2.1.1.6.")
 """sysContact, sysName, sysLocation (RFC 3418)."""
@@ -42,24 +44,28 @@ _URL = rb"(?<=://)[^\s/\"'<>]+"
 _PHONE = rb"(?<![\w.])\+\d[\d ()-]{6,}\d"
 _SERIAL = rb"(?:\bs/?n\s*[:=#]\s*|\bserial(?:\s*(?:no|num|number))?\s*[.:=#\s]\s*)(?=[\w-]*\d)(?P<hidden>[\w-]{4,})"
 _PATTERNS: Final = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (_MAC_TEXT, _MAC_DOTS, _EMAIL, _URL, _HOST, _PHONE, _SERIAL)
+    re.compile(pattern, re.IGNORECASE) for pattern in (_MAC_TEXT, _MAC_DOTS, _EMAIL, _URL, _HOST, _PHONE, _SERIAL)
 )
 _IPV4: Final = re.compile(rb"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _IPV6: Final = re.compile(rb"(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40}(?![\w:])")
 _VERSION: Final = re.compile(
     rb"(?:[a-z_-]|\b(?:v|ver|vers|version|fw|firmware|rev|revision|release|sw|hw)[ .:=]*)$", re.IGNORECASE
 )
-_SERIAL_LIKE: Final = re.compile(rb"(?=(?:[A-Z-]*\d){6})[A-Z\d-]{9,24}")
+_SERIAL_LIKE: Final = re.compile(rb"(?!\d{4}-\d\d-\d\d$)(?=(?:[A-Z-]*\d){6})[A-Z\d-]{9,24}")
+_SERIAL_WORD: Final = re.compile(rb"(?<![\w.-])(?=(?:[A-Z]*\d){6})(?=\d*[A-Z])[A-Z\d]{9,24}(?![\w.-])")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the catalogue says of addresses: serial numbers, what names a model, what is read as a number or a word."""
+    """What the catalogue says of addresses: serial numbers, what names a model, what is read as a number or a word.
+
+    `walks` are tables whose rows and indices are read.
+    """
 
     serials: tuple[Item, ...]
     kept: frozenset[str]
     read: frozenset[str]
+    walks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, drivers: Iterable[Driver]) -> Known:
@@ -67,15 +73,17 @@ class Known:
         serials: list[Item] = []
         kept: set[str] = set()
         read: set[str] = set()
+        walks: set[str] = set()
         for driver in drivers:
             serials += (item for item in driver.identity if item.point == "serial")
             kept |= {address for item in driver.identity if item.point != "serial" for address in item.addresses}
             read |= {address for item in driver.items if item.code != "text" for address in item.addresses}
+            walks |= {f"{root}." for root in driver.walks}
             for way in driver.identify:
                 kept |= {address for addresses in way.texts for address in addresses}
                 read |= {*way.equals, *way.between}
         own = {address for item in serials for address in item.addresses}
-        return cls(tuple(serials), frozenset(kept - own), frozenset(read - own))
+        return cls(tuple(serials), frozenset(kept - own), frozenset(read - own), tuple(sorted(walks)))
 
     @property
     def serial_addresses(self) -> frozenset[str]:
@@ -156,10 +164,12 @@ class Mask:
 
     def row(self, oid: str, tag: int, raw: Raw) -> tuple[str, int, Raw]:
         """Mask one SNMP object, its index included."""
-        name = oid if oid in self._known.read or oid in self._known.kept or oid in self._serials else self.oid(oid)
+        walked = oid.startswith(self._known.walks)
+        asked = walked or oid in self._known.read or oid in self._known.kept or oid in self._serials
+        name = oid if asked else self.oid(oid)
         if isinstance(raw, bytes):
             return name, tag, self._ips.get(raw, raw) if tag == _IP else self.value(oid, raw)
-        if tag == _OID and isinstance(raw, str) and oid not in SYSTEM:
+        if tag == _OID and isinstance(raw, str) and oid not in SYSTEM and not walked:
             return name, tag, self.oid(raw)
         if isinstance(raw, int) and raw and oid in self._serials and not self._sentinel(oid, raw):
             return name, tag, 1
@@ -190,7 +200,7 @@ class Mask:
             raw = pattern.sub(_shaped, raw)
         if kept:
             return raw
-        raw = _IPV4.sub(self._ipv4, raw)
+        raw = _IPV4.sub(self._ipv4, _SERIAL_WORD.sub(_shaped, raw))
         return _IPV6.sub(_ipv6, raw)
 
     def _ipv4(self, found: re.Match[bytes]) -> bytes:
@@ -228,16 +238,12 @@ class Mask:
         """Mask serial numbers and texts in registers, one or two characters each."""
         masked = dict(answers)
         for item in self._known.serials:
-            words = [masked.get(address) for address in item.addresses]
-            numbers = [word for word in words if isinstance(word, int)]
-            if len(numbers) != len(words):
+            words = {address: raw for address in item.addresses if isinstance(raw := masked.get(address), int)}
+            joined = int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words.values()), "big")
+            if len(words) == len(item.addresses) and (not joined or joined in item.sentinels):
                 continue
-            joined = int.from_bytes(b"".join(word.to_bytes(2, "big") for word in numbers), "big")
-            if joined in item.sentinels or not joined:
-                continue
-            for place, (address, word) in enumerate(zip(item.addresses, numbers, strict=True)):
-                number = int(place == len(numbers) - 1)
-                masked[address] = _pair(word) if item.code == "text" else number
+            for address, word in words.items():
+                masked[address] = _pair(word) if item.code == "text" else int(address == item.addresses[-1])
         closed = self._known.read | self._known.kept | self._serials
         for run in _runs(masked):
             for order in ("big", "little", ""):
@@ -256,7 +262,8 @@ class Mask:
 
     def _sentinel(self, address: str, raw: Raw) -> bool:
         items = (item for item in self._known.serials if address in item.addresses)
-        return any(raw in item.sentinels for item in items)
+        said = {raw, text_of(raw)} if isinstance(raw, bytes) else {raw}
+        return any(not said.isdisjoint(item.sentinels) for item in items)
 
 
 def shape(raw: bytes) -> bytes:
@@ -331,4 +338,3 @@ def _runs(answers: Mapping[str, Raw]) -> list[list[str]]:
             runs[-1].append(f"{table}{place}")
             last = place
     return [run for run in runs if len(run) > 1]
-

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edgeagent.alarm import Rule
-from edgeagent.catalog import AlarmType, Catalog, Driver, Quirks
+from edgeagent.catalog import AlarmType, Catalog, Driver
 from edgeagent.decode import decode
 from edgeagent.devices import known
 from edgeagent.endpoint import Endpoint
-from edgeagent.fit import SYSTEM, Sure, best, suited
+from edgeagent.fit import SYSTEM, Sure, best, fits, suited
 from edgeagent.inventory import driver_rules
+from edgeagent.items import Quirks
 from edgeagent.links import Link, Plan, Target, open_link
 from edgeagent.readings import Answers, Missing, Raw, Reading, silence
 
@@ -111,7 +112,8 @@ async def probe(
         raise NoAnswer(missing.value)
     found = read(chosen, answers, now)
     others = tuple(other.id for other, _ in fitting[1:])
-    return replace(found, types=types, sure=fitting[0][1] if fitting else None, others=others)
+    sure = fitting[0][1] if fitting else Sure.MISMATCH if chosen.named and fits(chosen, answers) is False else None
+    return replace(found, types=types, sure=sure, others=others)
 
 
 def plan_of(driver: Driver) -> Plan:

@@ -234,11 +234,11 @@ def sections(found: Sequence[Seen]) -> str:
             continue
         kind = seen.driver.kind.id
         counts[kind] = counts.get(kind, 0) + 1
-        model = _plain(seen.model)
+        model, text = _plain(seen.model), seen.driver.text
         others = f"; also fits: {', '.join(seen.others)}" if seen.others else ""
         lines = [
             f"[devices.{kind}-{counts[kind]}]",
-            f'name = {{ en = "{model or _plain(seen.driver.text.en)}", zh = "{model or _plain(seen.driver.text.zh)}" }}',
+            f'name = {{ en = "{model or _plain(text.en)}", zh = "{model or _plain(text.zh)}" }}',
             f'driver = "{seen.driver.id}"   # {seen.sure}{others}',
             f'url = "{seen.endpoint}"',
         ]

@@ -1,4 +1,4 @@
-"""A device made from its driver file, served over real SNMP or Modbus on loopback.
+"""A device made from its driver file, served over real SNMP or Modbus on loopback, or on a pseudo terminal.
 
 It proves that the way from the wire to the feed works, not that the driver file tells the truth: that takes
 captures and other people's tools. Values are set, ramped and silenced in the words of the vocabulary.
@@ -14,16 +14,18 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edgeagent.catalog import Driver, Identify, PointType
+from edgeagent.catalog import Driver, PointType
 from edgeagent.decode import decode
 from edgeagent.encode import EncodeError, encode
 from edgeagent.endpoint import Endpoint, nearest
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, suited
+from edgeagent.items import Identify
 from edgeagent.phases import PHASES
 from edgeagent.readings import Missing, Raw, Reading, Value
 
 if TYPE_CHECKING:
     from edgeagent.simulators.modbus import ModbusServer
+    from edgeagent.simulators.serial import SerialServer
     from edgeagent.simulators.snmp import SnmpServer
 
 _T = TypeVar("_T")
@@ -64,8 +66,10 @@ class SimulatedDevice:
         self._introduce()
         for id in sorted(driver.points):
             sample = _sample(driver, id)
-            if sample is not None:
-                self._try(id, sample)
+            if sample is not None and not self._try(id, sample) and isinstance(sample, str):
+                # The family has no word for it: take the first that it has.
+                words = (word for item in driver.items if item.point == id for word in item.enum.values())
+                self._try(id, next(words, sample))
         for id, value in (values or {}).items():
             self.set(id, value)
 
@@ -85,7 +89,7 @@ class SimulatedDevice:
         for item in driver.identity:
             for place, address in enumerate(item.addresses):
                 text = words[item.point].encode().ljust(len(item.addresses))
-                self.answers.setdefault(address, text if driver.protocol == "snmp" else text[place])
+                self.answers.setdefault(address, text[place] if driver.protocol == "modbus" else text)
         way = driver.identify[0] if driver.identify else Identify()
         if driver.protocol == "snmp":
             self.answers[SYS_OBJECT_ID] = way.sys_object_ids[0] if way.sys_object_ids else _NET_SNMP
@@ -103,12 +107,13 @@ class SimulatedDevice:
             self.answers.setdefault(address, 0)
         self.driver = suited(driver, self.answers)
 
-    def _try(self, id: str, value: Value) -> None:
-        """Set a value if this driver can say it."""
+    def _try(self, id: str, value: Value) -> bool:
+        """Set a value if this driver can say it; tell whether it can."""
         try:
             self._write({id: value})
         except EncodeError:
-            return
+            return False
+        return True
 
     def set(self, id: str, value: Value) -> None:
         """Make the device show a value (canonical unit).
@@ -227,7 +232,7 @@ class Serving:
 
     def __init__(self, device: SimulatedDevice, endpoint: Endpoint) -> None:
         self._device, self._endpoint = device, endpoint
-        self._server: SnmpServer | ModbusServer | None = None
+        self._server: SnmpServer | ModbusServer | SerialServer | None = None
         self._clock: asyncio.Task[None] | None = None
         self.port = endpoint.port
 
@@ -241,6 +246,8 @@ class Serving:
             self._server, mirror = self._snmp()
         elif self._endpoint.protocol == "modbus":
             self._server, mirror = self._modbus()
+        elif self._endpoint.protocol == "serial":
+            self._server, mirror = self._serial()
         else:
             raise SimulationError(f"a {self._endpoint.scheme} device cannot be served")
         self.port = await self._server.start()
@@ -278,6 +285,17 @@ class Serving:
             if device.silent:
                 server.silent.add(endpoint.unit)
             _follow(image, {address: raw for address, raw in device.answers.items() if isinstance(raw, int)})
+
+        return server, mirror
+
+    def _serial(self) -> tuple[SerialServer, Callable[[], None]]:
+        from edgeagent.simulators.serial import SerialServer, speak
+
+        device = self._device
+        server = SerialServer(self._endpoint.path, lambda command: speak(device.answers, command))
+
+        def mirror() -> None:
+            server.silent = device.silent
 
         return server, mirror
 

@@ -126,10 +126,11 @@ def joined(folder: Path, mistakes: list[Mistake]) -> Document:
     for document in files:
         for key, value in document.data.items():
             if isinstance(value, dict) and isinstance(data.get(key, {}), dict):
+                data.setdefault(key, {})
                 for name, entry in value.items():
                     if (key, name) in owners:
                         mistakes.append(document.mistake((key, name), f"stands in {owners[key, name].file} already"))
-                    data.setdefault(key, {})[name] = entry
+                    data[key][name] = entry
                     owners[key, name] = document
             else:
                 data[key] = value

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from edgeagent.catalog import REGISTERS, Item
+from edgeagent.items import REGISTERS, Item
 from edgeagent.readings import Answers, Missing, Raw, Value
 
 _GENCOMM: Final = ("not-available", "over-range", "under-range", "sensor-fault", "bad-data", "input-high", "input-low")
@@ -24,9 +24,9 @@ SENTINELS: Final[Mapping[str, Mapping[str, Mapping[Raw, str]]]] = {
 }
 
 _NUMBER: Final = re.compile(rb"\s*([+-]?\d+(?:\.\d+)?)")
-_MOST: Final = 2**64 - 1
+MOST: Final = 2**64 - 1
 """What no number of a device exceeds (Counter64, u64)."""
-DIGITS: Final = len(str(_MOST))
+DIGITS: Final = len(str(MOST))
 """More digits than any number of a device has."""
 
 
@@ -60,7 +60,7 @@ def _plain(answers: Answers, address: str) -> Raw:
     raw = answers.get(address, Missing.TIMEOUT)
     if isinstance(raw, Missing):
         raise NoValue(raw.value)
-    if isinstance(raw, (int, float)) and not -_MOST <= raw <= _MOST:  # not a number is neither
+    if isinstance(raw, (int, float)) and not -MOST <= raw <= MOST:  # not a number is neither
         raise NoValue(Missing.MALFORMED)
     return raw
 
@@ -92,7 +92,7 @@ def integer(item: Item, answers: Answers) -> int | float:
     if item.valid is not None and not item.valid[0] <= raw <= item.valid[1]:
         raise NoValue("not-available")
     if isinstance(raw, float):
-        if abs(raw) > _MOST:
+        if abs(raw) > MOST:
             raise NoValue(Missing.MALFORMED)
         return raw
     if item.type == "f32":

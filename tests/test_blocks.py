@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent.catalog import Quirks
+from edgeagent.items import Quirks
 from edgeagent.links.blocks import Block, cover, split
 
 

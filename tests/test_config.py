@@ -124,7 +124,7 @@ def test_intervals(tmp_path: Path, lines: tuple[str, ...], interval: float, fast
 
 def test_what_has_no_part_in_power_is_not_polled_faster(tmp_path: Path) -> None:
     device = site(tmp_path).devices["contacts"]
-    assert device.interval == device.fast == 5.0
+    assert device.interval == device.fast == 0.5
 
 
 def test_tables_may_stand_in_several_files(tmp_path: Path) -> None:
@@ -171,22 +171,6 @@ def test_an_alarm_with_one_level_is_overridden(tmp_path: Path) -> None:
 def test_an_alarm_can_be_left_out(tmp_path: Path) -> None:
     device = site(tmp_path, ups("[devices.ups-a.alarms.fan-fault]", "enabled = false")).devices["ups-a"]
     assert device.driver.kind.alarms.keys() - device.alarms.keys() == {"fan-fault"}
-
-
-# Contacts.
-
-
-def test_contacts_are_wired_with_their_sense(tmp_path: Path) -> None:
-    driver = site(tmp_path).devices["contacts"].driver
-    assert [(item.point, item.addresses, item.invert) for item in driver.items] == [
-        ("smoke", ("d0",), True),
-        ("door.front", ("d15",), False),
-    ]
-
-
-def test_a_channel_may_be_named(tmp_path: Path) -> None:
-    text = changed("1 = {", '"contact.1" = {')
-    assert site(tmp_path, text).devices["contacts"].driver.gets == ("d0", "d15")
 
 
 # The broker.
@@ -307,11 +291,17 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(changed("16 = {", "0 = {"), ["site.toml:23: devices.contacts.contacts.0: environment/moxa-iologik-e1212 has the inputs 1 to 16"], id="contacts count from 1"),
         pytest.param(changed("16 = {", '"relay.1" = {'), ['site.toml:23: devices.contacts.contacts."relay.1": environment/moxa-iologik-e1212 has no inputs "relay"'], id="channel"),
         pytest.param(changed("door.front", "dor"), ['site.toml:23: devices.contacts.contacts.16: unknown point "dor", did you mean "door"?'], id="point of a contact"),
-        pytest.param(changed("door.front", "door.Front Left"), ['site.toml:23: devices.contacts.contacts.16: unknown point "door.Front Left" (known: reachable, smoke, water, door, mains-present, intrusion, contact)'], id="name of an instance"),
+        pytest.param(changed("door.front", "door.Front Left"), ['site.toml:23: devices.contacts.contacts.16: unknown point "door.Front Left" (known: reachable, smoke, water, door, mains-present, intrusion, contact, wire-break)'], id="name of an instance"),
         pytest.param(changed("door.front", "temperature.hall"), ["site.toml:23: devices.contacts.contacts.16: temperature.hall is a number; a contact is a flag"], id="a number from a contact"),
         pytest.param(changed("door.front", "smoke"), ["site.toml:23: devices.contacts.contacts.16: smoke has an input already; name this one smoke.<where it is>"], id="two contacts, one point"),
         pytest.param(changed("16 = {", '"contact.1" = {'), ['site.toml:23: devices.contacts.contacts."contact.1": input 1 stands here twice'], id="one contact, two points"),
         pytest.param(ups("[devices.ups-a.contacts]", '1 = { point = "x" }'), ['site.toml:17: devices.ups-a.contacts.1: ups/rfc1628 has no inputs "contact"'], id="a device without inputs"),
+        pytest.param(changed('"open" }', '"open", on_delay = 0.9 }'), ["site.toml:22: devices.contacts.contacts.1.on_delay: needs at least 1 s, so that two reads decide; or give the device a shorter interval"], id="one read would decide"),
+        pytest.param(changed('"open" }', '"open", off_delay = 0 }'), ["site.toml:22: devices.contacts.contacts.1.off_delay: needs at least 1 s, so that two reads decide; or give the device a shorter interval"], id="one read would clear"),
+        pytest.param(changed('"open" }', '"open", fault = 17 }'), ["site.toml:22: devices.contacts.contacts.1.fault: environment/moxa-iologik-e1212 has the inputs 1 to 16"], id="fault input"),
+        pytest.param(changed('"open" }', '"open", fault = "present.1" }'), ['site.toml:22: devices.contacts.contacts.1.fault: environment/moxa-iologik-e1212 has no inputs "present"'], id="channel of the fault input"),
+        pytest.param(changed('"open" }', '"open", fault = 16 }'), ["site.toml:22: devices.contacts.contacts.1.fault: input 16 is a contact itself"], id="fault input that is a contact"),
+        pytest.param(changed('"open" }', '"open", fault = 1 }'), ["site.toml:22: devices.contacts.contacts.1.fault: input 1 is a contact itself"], id="a contact that supervises itself"),
         pytest.param(changed('"open" }', '"opened" }'), ['site.toml:22: devices.contacts.contacts.1.active: "opened" is not known, did you mean "open"?'], id="sense"),
         pytest.param(SITE[: SITE.index("[devices.contacts.contacts]")], ["site.toml:17: devices.contacts: nothing to read: say in [devices.contacts.contacts] what the inputs mean"], id="no contacts at all"),
     ],

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from edgeagent.catalog import Driver, Identify, Text
+from edgeagent.catalog import Driver, Text
 from edgeagent.config import Device
 from edgeagent.devices import BACK_OFF_CAP, RECHECK, DeviceState
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID
+from edgeagent.items import Identify
 from edgeagent.readings import PARTIAL, Answers, Missing, Quality, Raw, Reading
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from edgeagent.decode import SYS_DESCR, SYS_OBJECT_ID, decode, fits
-from edgeagent.devices import known
-from edgeagent.driverfiles import load
-from edgeagent.probe import Found
-from edgeagent.readings import Missing, Raw
+from edgeagent.captures import load
+from edgeagent.driverfiles import load as load_drivers
 from edgeagent.resources import drivers
+from tests import golden
 
-FOLDER: Final = Path(__file__).parent / "captures"
-CATALOG: Final = load([drivers()])
-CAPTURES: Final = sorted([*FOLDER.glob("*/*.rec"), *FOLDER.glob("*/*.snmprec")])
+CATALOG: Final = load_drivers([drivers()])
+CAPTURES: Final = golden.captures()
+RECORD: Final = "environment/xy-md02_manual-example"
 
-
-def raw(tag: str, text: str) -> Raw:
-    """Read one value: an ASN.1 tag of snmprec (x for hex), or a type of our own records."""
-    if tag in ("int", "2", "65", "66", "67", "70"):
-        return int(text)
-    if tag == "float":
-        return float(text)
-    if tag == "missing":
-        return Missing(text)
-    if tag == "5":
-        return Missing.NULL
-    if tag == "6":
-        return text
-    return bytes.fromhex(text) if tag == "bytes" or tag.endswith("x") else text.encode()
+pytestmark = pytest.mark.disable_socket
 
 
-def answers(path: Path) -> dict[str, Raw]:
-    """Answer every address of the driver as the captured device would."""
-    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
-    objects = {address: raw(tag, text) for address, tag, text in (line.split("|", 2) for line in lines)}
-    driver = CATALOG.drivers[f"{path.parent.name}/{path.stem.partition('_')[0]}"]
-    own = (address for item in driver.identity for address in item.addresses)
-    wanted = (SYS_OBJECT_ID, SYS_DESCR, *driver.identify.addresses, *own, *driver.gets)
-    found: dict[str, Raw] = {address: objects.get(address, Missing.ABSENT) for address in wanted}
-    for root in driver.walks:
-        rows = {oid: value for oid, value in objects.items() if oid.startswith(f"{root}.")}
-        found |= {**rows, root: len(rows)}
-    return found
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A captures folder with one capture and its golden file."""
+    (tmp_path / "environment").mkdir()
+    for suffix in (".rec", ".json"):
+        shutil.copy(golden.FOLDER / f"{RECORD}{suffix}", tmp_path / f"{RECORD}{suffix}")
+    return tmp_path
 
 
 def test_there_are_captures() -> None:
@@ -55,10 +37,76 @@ def test_there_are_captures() -> None:
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_capture_reads_as_its_golden_file_says(path: Path) -> None:
-    driver = CATALOG.drivers[f"{path.parent.name}/{path.stem.partition('_')[0]}"]
-    device = answers(path)
-    assert fits(driver, device)
-    object_id = device.get(SYS_OBJECT_ID)
-    driver = driver.on(object_id) if isinstance(object_id, str) and not isinstance(object_id, Missing) else driver
-    found = Found(driver, known(driver, device, 0.0), decode(driver, device, 0.0))
-    assert found.as_json() == json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert json.loads(golden.text_of(path, CATALOG)) == json.loads(
+        path.with_suffix(".json").read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_captured_device_is_taken_for_no_other(path: Path) -> None:
+    driver = golden.driver_of(path, CATALOG)
+    identified = golden.identified(load(path), CATALOG)
+    assert identified[:1] == ([driver.id] if driver.identify else []), identified
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_capture_says_where_it_comes_from(path: Path) -> None:
+    comments = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    assert [line for line in comments if not re.fullmatch(r"# [a-z]+/[a-z0-9-]+", line)]
+
+
+def test_all_golden_files_are_settled_and_none_is_stray() -> None:
+    assert [path.name for path in golden.FOLDER.glob("*/*.json") if not _captured(path)] == []
+
+
+def _captured(path: Path) -> bool:
+    return any(path.with_suffix(suffix).exists() for suffix in (".rec", ".snmprec"))
+
+
+def test_nothing_is_said_or_written_when_all_agrees(folder: Path) -> None:
+    before = (folder / f"{RECORD}.json").read_bytes()
+    assert golden.update(folder, CATALOG, accept=True) == ([], True)
+    assert (folder / f"{RECORD}.json").read_bytes() == before
+
+
+def test_a_new_capture_gets_its_golden_file(folder: Path) -> None:
+    file = folder / f"{RECORD}.json"
+    known = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()
+    said, settled = golden.update(folder, CATALOG, accept=False)
+    assert settled
+    assert said[0].startswith(f"new      {RECORD}.json")
+    assert json.loads(file.read_text(encoding="utf-8")) == known
+
+
+def test_a_golden_file_that_differs_is_shown_and_left_alone(folder: Path) -> None:
+    file = folder / f"{RECORD}.json"
+    wrong = file.read_text(encoding="utf-8").replace("30.5", "30.6")
+    file.write_text(wrong, encoding="utf-8")
+    said, settled = golden.update(folder, CATALOG, accept=False)
+    assert not settled
+    assert any(re.fullmatch(r'-\s+"value": 30\.6,', line) for line in said)
+    assert any(re.fullmatch(r'\+\s+"value": 30\.5,', line) for line in said)
+    assert file.read_text(encoding="utf-8") == wrong
+
+
+def test_a_golden_file_that_differs_is_overwritten_when_told_so(folder: Path) -> None:
+    file = folder / f"{RECORD}.json"
+    right = file.read_text(encoding="utf-8")
+    file.write_text(right.replace("30.5", "30.6"), encoding="utf-8")
+    said, settled = golden.update(folder, CATALOG, accept=True)
+    assert settled
+    assert said[-1] == f"changed  {RECORD}.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(right)
+
+
+def test_a_golden_file_without_a_capture_is_told(folder: Path) -> None:
+    (folder / f"{RECORD}.rec").unlink()
+    said, settled = golden.update(folder, CATALOG, accept=True)
+    assert not settled
+    assert said == [f"stray    {RECORD}.json: there is no capture beside it"]
+
+
+def test_an_unknown_word_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert golden.main(["--force"]) == 2
+    assert "usage" in capsys.readouterr().err

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from edgeagent.alarm import Rule
-from edgeagent.catalog import Driver, Item, Text
+from edgeagent.catalog import Driver, Text
 from edgeagent.config import Device
 from edgeagent.config import load as load_site
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.inventory import AGENT, driver_rules, rules_of
+from edgeagent.items import Item
 from edgeagent.readings import Reading, Value
 from edgeagent.resources import drivers, examples
 

@@ -17,8 +17,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from edgeagent.catalog import Quirks
 from edgeagent.endpoint import parse
+from edgeagent.items import Quirks
 from edgeagent.links import Plan, Target
 from edgeagent.links.modbus import ModbusLink
 from edgeagent.readings import Answers, Missing, Raw, silence

@@ -20,8 +20,8 @@ from pyasn1.codec.ber import decoder, encoder
 from pyasn1.type import univ
 from pysnmp.proto.api import v2c
 
-from edgeagent.catalog import Quirks
 from edgeagent.endpoint import AUTH, PRIV, Endpoint
+from edgeagent.items import Quirks
 from edgeagent.links import Plan, Target
 from edgeagent.links.snmp import SnmpLink
 from edgeagent.readings import Answers, Missing, silence

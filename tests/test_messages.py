@@ -14,7 +14,7 @@ import pytest
 
 from edgeagent.alarm import Alarm, Change, Measured, OperatorState, Silence, Suppression, Verb
 from edgeagent.alarmfeed import Record, gone, messages_of, record, snapshot, snapshot_of
-from edgeagent.catalog import AlarmType, Driver, Identify, Kind, Level, Point, PointType, Severity, Text
+from edgeagent.catalog import AlarmType, Driver, Kind, Level, Point, PointType, Severity, Text
 from edgeagent.config import Device, Site
 from edgeagent.endpoint import parse
 from edgeagent.messages import (
@@ -393,7 +393,7 @@ def site(devices: int) -> Site:
     }
     points = {"battery.charge": Point("battery.charge", PointType.NUMBER, Text("Charge", "电量"), unit="%")}
     kind = Kind("ups", Text("UPS", "不间断电源"), points, alarms)
-    driver = Driver("ups/rfc1628", kind, "snmp", Text("", ""), "RFC 1628", Identify(), (), ())
+    driver = Driver("ups/rfc1628", kind, "snmp", Text("", ""), "RFC 1628", (), (), ())
     url = parse("snmp://192.0.2.1")
     named = {
         f"ups-{n}": Device(f"ups-{n}", Text(f"UPS {n}", f"电源 {n}"), driver, url, "hall", 2, 1, 2, alarms if n else {})

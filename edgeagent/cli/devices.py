@@ -80,26 +80,59 @@ def record(
     url: str,
     to: Annotated[Path | None, typer.Option("--out", help="File to write, stdout without it.")] = None,
     driver: DriverId = None,
+    registers: Annotated[
+        str | None,
+        typer.Option("--range", help="Modbus: registers instead of a driver's own.", metavar="h768-800,i0-20"),
+    ] = None,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Record a device as a capture, with names, addresses and secrets masked."""
+    """Record a device as a capture, with serial numbers, names, addresses and secrets masked."""
     from edgeagent import probe as prober
     from edgeagent import record as recorder
 
     found = load_catalog()
     endpoint = endpoint_of(url)
     chosen = driver_of(found, driver) if driver else None
+    if registers is not None and endpoint.protocol != "modbus":
+        fail(f"--range is for Modbus, not {endpoint.scheme}", USAGE)
     try:
-        text = finish(recorder.record(found, endpoint, chosen, timeout))
+        dump = recorder.ranges(registers) if registers is not None else ()
+        text = finish(recorder.record(found, endpoint, chosen, timeout, dump))
+    except recorder.RangeError as mistake:
+        fail(str(mistake), USAGE)
     except prober.NoAnswer as reason:
         fail(f"{endpoint}: nothing answered ({reason})", SILENT)
     except prober.NoDriver as reason:
-        fail(f"{endpoint}: no driver fits; name one with --driver ({reason})", UNKNOWN)
+        other = " or registers with --range" if endpoint.protocol == "modbus" else ""
+        fail(f"{endpoint}: no driver fits; name one with --driver{other} ({reason})", UNKNOWN)
     if to is None:
         sys.stdout.write(text)
     else:
         to.write_text(text, encoding="utf-8")
         err.print(f"{to}: {len(text.splitlines())} lines; read it for secrets before you pass it on")
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A capture: .snmprec (SNMP) or .rec (Modbus).")],
+    listen: Annotated[str, typer.Option("--listen", help="Device URL on loopback; port 0 takes a free one.")],
+    exit_after: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
+) -> None:
+    """Serve a capture as the device it was taken from. Commands on stdin: silence, answer, show, quit."""
+    from edgeagent.replay import ReplayedDevice
+    from edgeagent.simulator import SimulationError
+    from edgeagent.tomlfile import Mistakes
+
+    endpoint = endpoint_of(listen)
+    try:
+        device = ReplayedDevice(file)
+        finish(_serve(device, str(file), endpoint, exit_after))
+    except Mistakes as error:
+        fail("\n".join(map(str, error.found)), USAGE)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", USAGE)
+    except SimulationError as error:
+        fail(str(error), USAGE)
 
 
 @app.command()
@@ -118,7 +151,7 @@ def simulate(
         device = SimulatedDevice(chosen)
         for word in set_ or []:
             device.set(*device.parse(word))
-        finish(_serve(device, endpoint, exit_after))
+        finish(_serve(device, chosen.id, endpoint, exit_after))
     except SimulationError as error:
         fail(str(error), USAGE)
 
@@ -136,6 +169,9 @@ def _show(reading: Coroutine[Any, Any, Any], json: bool) -> None:
         print_json(found.as_json())
         return
     out.print(f"[bold]{found.driver.id}[/bold]  {found.driver.text.en}  {found.driver.text.zh}")
+    if found.sure is not None:
+        others = f"; could also be {', '.join(found.others)}" if found.others else ""
+        out.print(f"  {found.sure}{others}", markup=False)
     for key, value in found.identity.items():
         out.print(f"  {key}: {value or '–'}", markup=False)
     table = Table("point", "value", "unit", "quality", box=None)
@@ -155,17 +191,19 @@ def _described(driver: Driver) -> dict[str, object]:
         "protocol": driver.protocol,
         "text": {"en": driver.text.en, "zh": driver.text.zh},
         "source": driver.source,
+        "evidence": driver.evidence,
+        "models": list(driver.models),
         "points": sorted(driver.points),
     }
 
 
-async def _serve(device: Any, endpoint: Endpoint, seconds: float | None) -> None:  # noqa: ANN401 - SimulatedDevice
+async def _serve(device: Any, name: str, endpoint: Endpoint, seconds: float | None) -> None:  # noqa: ANN401 - see replay
     """Serve a device until stdin says quit, the time is over or somebody interrupts."""
     from edgeagent.simulator import SimulationError
 
     serving = await device.serve(endpoint)
     loop = asyncio.get_running_loop()
-    print_line(f"{device.driver.id} answers on {endpoint.host or endpoint.path} port {serving.port}")
+    print_line(f"{name} answers on {endpoint.host or endpoint.path} port {serving.port}")
     ended = asyncio.Event()
 
     def take(line: str) -> None:

@@ -1,14 +1,19 @@
-"""The command that finds devices."""
+"""Commands that find devices, and make drivers of what their makers export."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from edgeagent.cli.common import SILENT, USAGE, endpoint_of, err, fail, finish, load_catalog
+from edgeagent import resources
+from edgeagent.cli.common import CONFIG, SILENT, USAGE, endpoint_of, err, fail, finish, load_catalog
+from edgeagent.tomlfile import Mistakes
 
 app = typer.Typer()
 
@@ -74,3 +79,42 @@ async def _scanned(hosts: list[str], lines: list[str], ways: Any) -> list[Any]: 
             found.append(seen)
             bar.update(task, found=f"{len(found)} found")
     return found
+
+
+class _Format(StrEnum):
+    COMAP = "comap"
+    CAREL = "carel"
+
+
+@app.command("import")
+def import_(
+    source: Annotated[_Format, typer.Argument(help="comap: cfgmodbus.txt; carel: a vendor's variable list as CSV.")],
+    file: Annotated[Path, typer.Argument(help="What the maker's tool exported.", exists=True, dir_okay=False)],
+    name: Annotated[str, typer.Option("--name", help="The new driver's name: lower-case letters, digits, hyphens.")],
+    to: Annotated[Path | None, typer.Option("--out", help="Folder of your own drivers; stdout without it.")] = None,
+) -> None:
+    """Make a driver file out of a maker's register list, for controllers whose registers are configured."""
+    from edgeagent import carel, comap, driverfiles
+
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    make, kind = (comap.driver_from, "generator") if source is _Format.COMAP else (carel.driver_from, "hvac")
+    try:
+        made = make(text, name)
+        with tempfile.TemporaryDirectory() as folder:
+            own = Path(folder, kind, f"{name}.toml")
+            own.parent.mkdir()
+            own.write_text(made, encoding="utf-8")
+            driverfiles.load([resources.drivers(), Path(folder)])
+    except (comap.ExportError, carel.ListError) as error:
+        fail(f"{file}: {error}", CONFIG)
+    except Mistakes as error:
+        fail("\n".join(map(str, error.found)), CONFIG)
+    if to is None:
+        sys.stdout.write(made)
+        return
+    target = to / kind / f"{name}.toml"
+    if target.exists():
+        fail(f"{target} stands there already; take another name or remove it", USAGE)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(made, encoding="utf-8")
+    err.print(f"{target}: read it, then look at one value after the other on the controller's display")

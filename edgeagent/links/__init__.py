@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgeagent.catalog import Quirks
 from edgeagent.endpoint import Endpoint
+from edgeagent.items import Quirks
 from edgeagent.readings import Answers
 
 
@@ -60,6 +60,10 @@ def open_link(endpoint: Endpoint) -> Link:
         from edgeagent.links.modbus import ModbusLink
 
         return ModbusLink(endpoint)
+    if endpoint.protocol == "serial":
+        from edgeagent.links.serial import SerialLink
+
+        return SerialLink(endpoint)
     if endpoint.protocol == "host":
         from edgeagent.links.host import HostLink
 

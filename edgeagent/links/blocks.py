@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from edgeagent.catalog import Quirks
+from edgeagent.items import Quirks
 
 FUNCTIONS: Final = {"c": 1, "d": 2, "h": 3, "i": 4}
 """Function code that reads a table."""

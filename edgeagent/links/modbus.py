@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from edgeagent.catalog import Quirks
 from edgeagent.endpoint import Endpoint
+from edgeagent.items import Quirks
 from edgeagent.links import Plan, Target
 from edgeagent.links.blocks import Block, cover
 from edgeagent.links.modbuswire import Wire

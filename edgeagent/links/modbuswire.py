@@ -15,8 +15,8 @@ import random
 import ssl
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-from edgeagent.catalog import Quirks
 from edgeagent.endpoint import Endpoint
+from edgeagent.items import Quirks
 from edgeagent.links.blocks import Block
 from edgeagent.readings import Missing
 

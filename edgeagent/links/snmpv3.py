@@ -29,7 +29,7 @@ from edgeagent.readings import Missing
 # Through `service`: pysnmp's modules of ciphers import one another in a circle that opens from there alone.
 _SHA2: Final = service.hmacsha2.HmacSha2
 
-_AUTH: Final[Mapping[str, tuple[str, int, tuple[int, ...]]]] = {
+AUTHS: Final[Mapping[str, tuple[str, int, tuple[int, ...]]]] = {
     "MD5": ("md5", 12, service.hmacmd5.HmacMd5.SERVICE_ID),
     "SHA-1": ("sha1", 12, service.hmacsha.HmacSha.SERVICE_ID),
     "SHA-224": ("sha224", 16, _SHA2.SHA224_SERVICE_ID),
@@ -41,14 +41,14 @@ _AUTH: Final[Mapping[str, tuple[str, int, tuple[int, ...]]]] = {
 
 # AES-192 and AES-256 are no standard; net-snmp and most devices stretch short keys as draft-blumenthal-aes-usm-04 does.
 # One instance a protocol, as each counts its own salts (RFC 3414 §8.1.1.1, RFC 3826 §3.1.2.1).
-_PRIV: Final[Mapping[str, service.AbstractEncryptionService]] = {
+PRIVS: Final[Mapping[str, service.AbstractEncryptionService]] = {
     "DES": service.des.Des(),
     "AES-128": service.aes.Aes(),
     "AES-192": service.aes192.AesBlumenthal192(),
     "AES-256": service.aes256.AesBlumenthal256(),
 }
 
-_AUTHENTICATED, _PRIVATE, _REPORTABLE = 1, 2, 4
+AUTHENTICATED, PRIVATE, REPORTABLE = 1, 2, 4
 _MAX_SIZE: Final = 65507
 
 _HEADER: Final = sequence(univ.Integer(), univ.Integer(), univ.OctetString(), univ.Integer())
@@ -64,7 +64,7 @@ _ASK_AGAIN: Final = ("1.3.6.1.6.3.15.1.1.2", "1.3.6.1.6.3.15.1.1.4")
 
 
 @lru_cache(maxsize=256)
-def _master(secret: str, algorithm: str) -> univ.OctetString:
+def master(secret: str, algorithm: str) -> univ.OctetString:
     """Hash a password into a key (RFC 3414 §A.2); a megabyte of hashing, hence kept."""
     return localkey.hash_passphrase(secret.encode(), getattr(hashlib, algorithm))
 
@@ -77,10 +77,10 @@ class Usm:
     def __init__(self, endpoint: Endpoint) -> None:
         self._user = endpoint.user.encode()
         self._context = endpoint.options.get("context", "").encode()
-        self._auth = _AUTH.get(endpoint.options["auth"])
-        self._priv = _PRIV.get(endpoint.options["priv"])
+        self._auth = AUTHS.get(endpoint.options["auth"])
+        self._priv = PRIVS.get(endpoint.options["priv"])
         self._secrets = endpoint.secrets
-        self._flags = (_AUTHENTICATED if self._auth else 0) | (_PRIVATE if self._priv else 0)
+        self._flags = (AUTHENTICATED if self._auth else 0) | (PRIVATE if self._priv else 0)
         self._engine = b""
         self._auth_key = b""
         self._priv_key = univ.OctetString(b"")
@@ -100,14 +100,14 @@ class Usm:
         flags = self._flags if known else 0
         boots, now = (self._boots, self._time + int(time.monotonic() - self._seen)) if known else (0, 0)
         salt = b""
-        if flags & _PRIVATE and self._priv:
+        if flags & PRIVATE and self._priv:
             ciphered, salted = self._priv.encrypt_data(self._priv_key, (boots, now, None), scoped)
             scoped, salt = cast("bytes", encoder.encode(ciphered)), bytes(salted)
-        algorithm, size, _ = self._auth if flags & _AUTHENTICATED and self._auth else ("", 0, ())
+        algorithm, size, _ = self._auth if flags & AUTHENTICATED and self._auth else ("", 0, ())
         # The digest's place is found by random bytes: the zeros of RFC 3414 §6.3.1 may stand in an engine id too.
         mark = secrets.token_bytes(size)
         security = _encode(_SECURITY, self._engine, boots, now, self._user if known else b"", mark, salt)
-        header = _fill(_HEADER, ident, _MAX_SIZE, bytes([flags | _REPORTABLE]), 3)
+        header = _fill(_HEADER, ident, _MAX_SIZE, bytes([flags | REPORTABLE]), 3)
         message = _encode(_MESSAGE, 3, header, security, scoped)
         if not size:
             return message
@@ -121,13 +121,13 @@ class Usm:
         except Exception as error:  # the link's edge: pyasn1 raises more than its own errors on crafted bytes
             raise Foreign from error
         flags = bytes(message[1][2])[:1]
-        level = flags[0] & (_AUTHENTICATED | _PRIVATE) if flags else 0
+        level = flags[0] & (AUTHENTICATED | PRIVATE) if flags else 0
         engine, boots, now, user, digest, salt = security.values()
-        if level & _AUTHENTICATED:
+        if level & AUTHENTICATED:
             self._check(data, bytes(engine), bytes(user), bytes(digest))
         scoped = bytes(message[3])
-        if level & _PRIVATE:
-            if self._priv is None or not level & _AUTHENTICATED:
+        if level & PRIVATE:
+            if self._priv is None or not level & AUTHENTICATED:
                 raise Foreign
             ciphered, _ = decoder.decode(scoped, asn1Spec=univ.OctetString())
             scoped = self._priv.decrypt_data(self._priv_key, (boots, now, salt), ciphered)
@@ -164,10 +164,10 @@ class Usm:
         octets = univ.OctetString(engine)
         if self._auth:
             algorithm, _, protocol = self._auth
-            key = localkey.localize_key(_master(self._secrets["auth"], algorithm), octets, getattr(hashlib, algorithm))
+            key = localkey.localize_key(master(self._secrets["auth"], algorithm), octets, getattr(hashlib, algorithm))
             self._auth_key = bytes(key)
             if self._priv:
-                self._priv_key = self._priv.localize_key(protocol, _master(self._secrets["priv"], algorithm), octets)
+                self._priv_key = self._priv.localize_key(protocol, master(self._secrets["priv"], algorithm), octets)
 
     def _check(self, data: bytes, engine: bytes, user: bytes, digest: bytes) -> None:
         if self._auth is None or engine != self._engine or user != self._user:
