@@ -28,7 +28,7 @@ def _rows(item: Item, answers: Answers) -> Value:
             continue
         if not item.below:
             members.add(_member(item, raw))
-        elif isinstance(raw, str) and raw not in ("0.0", "0"):  # CE+T and others: empty rows point at 0.0
+        elif isinstance(raw, str) and set(raw) - set("0."):  # CE+T and others: empty rows are 0.0, or more zeros
             members.add(_member(item, raw.removeprefix(below), raw))
     return frozenset(members - {""})
 

@@ -11,7 +11,10 @@ from edgeagent.resources import drivers
 from tests.rig import invoke
 from tests.test_comap import EXPORT
 
-LIST = "name,type,index,scale,unit,point,alarm\nReturn temperature,analog,3,0.1,C,return.temperature,\nHigh pressure,digital,21,,,,high-pressure\n"
+LIST = (
+    "name,type,index,scale,unit,point,alarm\nReturn temperature,analog,3,0.1,C,return.temperature,\n"
+    "High pressure,digital,21,,,,high-pressure\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table has one case a line
 """Several units behind one gateway: the site says which, by its index."""
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from edgeagent.catalog import Driver, Identify, PointType
+from edgeagent.catalog import Driver, PointType
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID
+from edgeagent.items import Identify
 from edgeagent.phases import PHASES
 from edgeagent.readings import Raw, Value
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Final
 from zlib import crc32
 
-from edgeagent.catalog import REGISTERS, Driver, Item
+from edgeagent.catalog import Driver
 from edgeagent.decode import decode
 from edgeagent.encode import EncodeError, encode
+from edgeagent.items import REGISTERS, Item
 from edgeagent.readings import Answers, Missing, Quality, Raw
 from edgeagent.simulators.states import half, known_by, places
 
@@ -42,7 +43,7 @@ def _lie(driver: Driver, item: Item, answers: Answers) -> Mapping[str, Raw] | No
     """Return the first lie that is seen through; with which sort to begin hangs on the point."""
     alone = replace(driver, items=(item,), variants=())
     sorts = _SETS.get(item.code, _SORTS)
-    first = crc32(item.point.encode()) % len(sorts)
+    first = crc32(item.point.encode()) % len(sorts) if sorts else 0
     for sort in (*sorts[first:], *sorts[:first]):
         for lie in sort(alone, item, answers):
             reading = decode(alone, {**answers, **lie}, 0.0).get(item.point)

@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Final
 from zlib import crc32
 
-from edgeagent.catalog import Driver, Item
+from edgeagent.catalog import Driver
 from edgeagent.encode import EncodeError, encode
 from edgeagent.fit import SYSTEM
+from edgeagent.items import Item
 from edgeagent.readings import Answers, Missing, Raw, Value
 
 
