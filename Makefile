@@ -3,6 +3,8 @@
 # make test [ARGS="-k words"]    every test; installs the Debian packages they use
 # make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ
 # make supported                 SUPPORTED.md, from the catalogue
+# make captures                  what is read in walks of real devices, field by capture
+# make second-opinion            the same walks as Network UPS Tools reads them, into docs/
 # make bench                     what polling costs, as ratios
 # make clean                     back to a bare checkout
 
@@ -12,10 +14,11 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 ARGS ?=
 # Debian keeps the daemons that tests start where a plain user's PATH does not look.
-export PATH := $(PATH):/usr/sbin:/sbin
+export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 
 # Programs that tests run against, each with its Debian package.
-PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients snmpd:snmpd snmpget:snmp socat:socat systemd-analyze:systemd
+PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients snmpd:snmpd snmpget:snmp socat:socat systemd-analyze:systemd \
+	snmp-ups:nut-snmp nutdrv_qx:nut-server
 
 # $(call install,packages): with apt-get as root or through sudo, else say what is missing.
 define install
@@ -25,7 +28,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test golden supported bench programs clean
+.PHONY: demo check test golden supported captures second-opinion bench programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -44,6 +47,12 @@ golden: $(VENV)/.dev
 
 supported: $(VENV)/.dev
 	$(BIN)/python -m edgeagent.supported SUPPORTED.md
+
+captures: $(VENV)/.dev
+	$(BIN)/python -m tests.truth
+
+second-opinion: $(VENV)/.dev programs
+	$(BIN)/python -m tests.second_opinion docs/second-opinion.md
 
 bench: $(VENV)/.dev programs
 	$(BIN)/pytest -s -o python_files='bench_*.py' tests/benchmarks $(ARGS)

@@ -9,6 +9,10 @@ from edgeagent.items import Item
 from edgeagent.readings import Answers, Missing, Value
 from edgeagent.values import DIGITS, MOST, NoValue, flag, integer, text_of
 
+UNLISTED: Final = "unlisted"
+"""Member of a set of alarms: the device counts alarms and lists none."""
+_COUNTED: Final = 100
+"""More alarms at once than any device has; beyond it the count is made up."""
 OTHER: Final = "other"
 """The key of a map that stands for all that it does not name."""
 
@@ -30,6 +34,10 @@ def _rows(item: Item, answers: Answers) -> Value:
             members.add(_member(item, raw))
         elif isinstance(raw, str) and set(raw) - set("0."):  # CE+T and others: empty rows are 0.0, or more zeros
             members.add(_member(item, raw.removeprefix(below), raw))
+    if not members and item.addresses:
+        count = answers.get(item.addresses[0])
+        if isinstance(count, int) and 0 < count <= _COUNTED:
+            return frozenset({UNLISTED})
     return frozenset(members - {""})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edgeagent.alarmsets import SETS
+from edgeagent.alarmsets import SETS, UNLISTED
 from edgeagent.catalog import Driver, Point
 from edgeagent.items import Item
 from edgeagent.phases import aggregate, drop_phantoms
@@ -92,6 +92,8 @@ def _better(known: Reading, other: Reading) -> Reading:
 def _united(*sources: Reading) -> Reading:
     """Unite the sources of a set. Where one could not be read, the alarms of the others are alarms all the same."""
     members = frozenset[str]().union(*(source.value for source in sources if isinstance(source.value, frozenset)))
+    if len(members) > 1:
+        members -= {UNLISTED}  # another table of the same card lists it
     reasons = {source.reason for source in sources if source.quality is not Quality.GOOD}
     reason = PARTIAL if reasons - {UNVERIFIED} else UNVERIFIED if reasons else None
     quality = Quality.UNCERTAIN if reasons else Quality.GOOD

@@ -21,6 +21,7 @@ class Entry(Strict):
     oid: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     walk: str | None = None
     below: str | None = None
+    total: str | None = None
     holding: int | None = Field(default=None, ge=0, le=65535)
     input: int | None = Field(default=None, ge=0, le=65535)
     coil: int | None = Field(default=None, ge=0, le=65535)

@@ -158,7 +158,8 @@ class DriverReader:
         )  # fmt: skip
         if code == "rows":
             walk, below = self._oid(path, entry.walk or ""), self._oid(path, entry.below) if entry.below else ""
-            return [replace(base, walk=walk, below=below)]
+            count = (self._oid(path, entry.total),) if entry.total else ()
+            return [replace(base, walk=walk, below=below, addresses=count)]
         return [replace(base, addresses=addresses) for addresses in self._addresses(path, entry, base)]
 
     def _step(self, entry: Entry) -> int:

@@ -196,7 +196,7 @@ def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
         raw = f"{item.below}.{key}" if item.below else key if isinstance(key, int) else key.encode()
         changes[f"{root}.{number}"] = raw
     changes[root] = len(members)
-    return changes
+    return changes | dict.fromkeys(item.addresses, len(members))
 
 
 def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:

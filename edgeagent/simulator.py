@@ -18,10 +18,12 @@ from edgeagent.catalog import Driver, PointType
 from edgeagent.decode import decode
 from edgeagent.encode import EncodeError, encode
 from edgeagent.endpoint import Endpoint, nearest
-from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, suited
-from edgeagent.items import Identify
-from edgeagent.phases import PHASES
+from edgeagent.fit import suited
 from edgeagent.readings import Missing, Raw, Reading, Value
+from edgeagent.simulators.faults import faulty
+from edgeagent.simulators.healthy import introduction, sample
+from edgeagent.simulators.lies import lies
+from edgeagent.simulators.states import SLOWNESS, Death, State, half_dead, patience
 
 if TYPE_CHECKING:
     from edgeagent.simulators.modbus import ModbusServer
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from edgeagent.simulators.snmp import SnmpServer
 
 _T = TypeVar("_T")
-_NET_SNMP: Final = "1.3.6.1.4.1.8072.3.2.10"
 _STEP: Final = 0.25
 """Seconds between two steps of a ramp."""
+_VERBS: Final = ("set", "ramp", "state", "silence", "answer", "show")
+_SECONDS: Final = r"\d{1,4}(\.\d+)?"
 _YES: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -48,28 +51,29 @@ class _Ramp:
     seconds: float
 
 
-def example(pattern: str) -> str:
-    """Return a text that a simple regular expression of a driver file finds."""
-    text = re.sub(r"\\([.()\[\]+*-])", r"\1", re.sub(r"\\b|\(\?i\)|[\^$]", "", pattern.partition("|")[0]))
-    return text.replace(".*", " ").strip("()")
-
-
 class SimulatedDevice:
-    """One device. `answers` is what it holds, by address; it begins with the samples of its kind."""
+    """One device. `answers` is what it holds, by address; it begins with the samples of its kind.
+
+    `shown` is what it says of that in its `state`, a `Missing` where it does not say it. `delay` s pass before it
+    does.
+    """
 
     def __init__(self, driver: Driver, values: Mapping[str, Value] | None = None) -> None:
-        self.driver = driver
-        self.answers: dict[str, Raw] = {}
+        self.answers: dict[str, Raw] = introduction(driver)
+        self.driver = suited(driver, self.answers)
         self.silent = False
+        self.state = State.NORMAL
+        self.delay = 0.0
+        self._death = Death.REFUSED
+        self._raised: dict[str, tuple[Raw, Raw]] = {}
         self._ramps: dict[str, _Ramp] = {}
         self._changed: Callable[[], None] | None = None
-        self._introduce()
         for id in sorted(driver.points):
-            sample = _sample(driver, id)
-            if sample is not None and not self._try(id, sample) and isinstance(sample, str):
+            healthy = sample(driver, id)
+            if healthy is not None and not self._try(id, healthy) and isinstance(healthy, str):
                 # The family has no word for it: take the first that it has.
                 words = (word for item in driver.items if item.point == id for word in item.enum.values())
-                self._try(id, next(words, sample))
+                self._try(id, next(words, healthy))
         for id, value in (values or {}).items():
             self.set(id, value)
 
@@ -81,31 +85,6 @@ class SimulatedDevice:
     def _tell(self) -> None:
         if self._changed is not None:
             self._changed()
-
-    def _introduce(self) -> None:
-        """Answer to the questions by which a driver recognises its devices."""
-        driver = self.driver
-        words = {"vendor": "Simulated", "model": driver.text.en, "serial": "SIM-0001", "firmware": "1.0"}
-        for item in driver.identity:
-            for place, address in enumerate(item.addresses):
-                text = words[item.point].encode().ljust(len(item.addresses))
-                self.answers.setdefault(address, text[place] if driver.protocol == "modbus" else text)
-        way = driver.identify[0] if driver.identify else Identify()
-        if driver.protocol == "snmp":
-            self.answers[SYS_OBJECT_ID] = way.sys_object_ids[0] if way.sys_object_ids else _NET_SNMP
-            shown = example(way.sys_descr) if way.sys_descr else f"Simulated {driver.text.en}"
-            self.answers[SYS_DESCR] = shown.encode()
-            self.answers["1.3.6.1.2.1.1.3.0"] = 4242
-        for addresses, pattern in way.texts.items():
-            text = example(pattern).encode().ljust(len(addresses))
-            self.answers |= dict(zip(addresses, text if len(addresses) > 1 else [text], strict=False))
-        for address, wanted in way.equals.items():
-            self.answers[address] = min(wanted)
-        for address, ranges in way.between.items():
-            self.answers[address] = int(ranges[0][0])
-        for address in way.requires[:1]:
-            self.answers.setdefault(address, 0)
-        self.driver = suited(driver, self.answers)
 
     def _try(self, id: str, value: Value) -> bool:
         """Set a value if this driver can say it; tell whether it can."""
@@ -129,11 +108,14 @@ class SimulatedDevice:
 
     def _write(self, values: Mapping[str, Value]) -> None:
         for address, raw in encode(self.driver, values, self.answers).items():
-            if raw is Missing.ABSENT:
-                self.answers.pop(address, None)
-            else:
-                self.answers[address] = raw
+            self._put(address, raw)
         self._tell()
+
+    def _put(self, address: str, raw: Raw) -> None:
+        if raw is Missing.ABSENT:
+            self.answers.pop(address, None)
+        else:
+            self.answers[address] = raw
 
     def ramp(self, id: str, start: float, end: float, seconds: float, now: float) -> None:
         """Move a number from `start` to `end` within `seconds`, beginning at `now` (any steady clock, s)."""
@@ -148,15 +130,59 @@ class SimulatedDevice:
             if share >= 1.0:
                 del self._ramps[ramp.point]
 
+    def turn(self, state: State, word: str = "") -> None:
+        """Be in a state; `word` says how slow (s an answer) or how the dead half dies (`Death`).
+
+        Raises:
+            SimulationError: for a word that the state does not know.
+        """
+        delay, death = 0.0, Death.REFUSED
+        if state is State.SLOW:
+            if word and not re.fullmatch(_SECONDS, word):
+                raise SimulationError(f"write: state slow SECONDS, not {word}")
+            delay = float(word) if word else SLOWNESS * patience(self.driver)
+        elif state is State.HALF_DEAD:
+            if word and word not in set(Death):
+                raise SimulationError(f'unknown death "{word}"{nearest(word, list(Death))}')
+            death = Death(word or Death.REFUSED)
+        elif word:
+            raise SimulationError(f"state {state} takes nothing more, not {word}")
+        if State.ALARM in (state, self.state) and state is not self.state:
+            self._alarm(state is State.ALARM)
+        self.state, self.delay, self._death = state, delay, death
+        self._tell()
+
+    def _alarm(self, on: bool) -> None:
+        """Show the typical fault of the kind, or what was there before, unless it was set to something else since."""
+        if not on:
+            for address, (before, after) in self._raised.items():
+                if self.answers.get(address, Missing.ABSENT) == after:
+                    self._put(address, before)
+            return
+        changes = faulty(self.driver, self.answers)
+        gone = Missing.ABSENT
+        self._raised = {address: (self.answers.get(address, gone), raw) for address, raw in changes.items()}
+        for address, raw in changes.items():
+            self._put(address, raw)
+
+    @property
+    def shown(self) -> dict[str, Raw]:
+        """Return what it answers: what it holds, as its state makes it."""
+        if self.state is State.HALF_DEAD:
+            return {**self.answers, **half_dead(self.driver, self.answers, self._death)}
+        return {**self.answers, **lies(self.driver, self.answers)} if self.state is State.LYING else self.answers
+
     def readings(self) -> dict[str, Reading]:
         """Return what the driver reads from it."""
-        known = {address: self.answers.get(address, Missing.ABSENT) for address in self.driver.gets}
-        return decode(self.driver, {**self.answers, **known}, 0.0)
+        shown = self.shown
+        known = {address: shown.get(address, Missing.ABSENT) for address in self.driver.gets}
+        return decode(self.driver, {**shown, **known}, 0.0)
 
     def command(self, line: str, now: float) -> str:
         """Do what a line of text says and return what to print.
 
         set POINT=VALUE …     ramp POINT FROM TO SECONDS     silence     answer     show
+        state normal | alarm | slow [SECONDS] | half-dead [refused | absent | failing | silent] | lying
 
         Raises:
             SimulationError: for a line that makes no sense here.
@@ -173,16 +199,28 @@ class SimulatedDevice:
             if len(rest) != 4 or not all(re.fullmatch(r"-?\d+(\.\d+)?", word) for word in rest[1:]):
                 raise SimulationError("write: ramp POINT FROM TO SECONDS")
             self.ramp(rest[0], float(rest[1]), float(rest[2]), float(rest[3]), now)
+        elif verb == "state":
+            self.turn(*self.parse_state(" ".join(rest)))
         elif verb in ("silence", "answer"):
             self.silent = verb == "silence"
             self._tell()
         elif verb == "show":
             return "\n".join(f"{id} = {_spell(reading)}" for id, reading in sorted(self.readings().items()))
         else:
-            raise SimulationError(
-                f'unknown command "{verb}"{nearest(verb, ["set", "ramp", "silence", "answer", "show"])}'
-            )
+            raise SimulationError(f'unknown command "{verb}"{nearest(verb, _VERBS)}')
         return "ok"
+
+    @staticmethod
+    def parse_state(text: str) -> tuple[State, str]:
+        """Take "slow 3" apart into the state and what it says more.
+
+        Raises:
+            SimulationError: for an unknown state.
+        """
+        name, _, word = text.partition(" ")
+        if name not in set(State):
+            raise SimulationError(f'unknown state "{name}"{nearest(name, list(State))}')
+        return State(name), word.strip()
 
     def parse(self, text: str) -> tuple[str, Value]:
         """Take `POINT=VALUE` apart into the point's own type; sets are comma-separated.
@@ -267,9 +305,12 @@ class Serving:
         walks = set(device.driver.walks)
 
         def mirror() -> None:
-            server.silent = device.silent
-            wanted = {oid: _tagged(raw) for oid, raw in device.answers.items() if oid not in walks}
-            _follow(server.image, wanted)
+            server.silent, server.delay, server.stale = device.silent, device.delay, device.state is State.LYING
+            shown = device.shown
+            _follow(server.broken, _broken(shown))
+            _follow(
+                server.image, {oid: _tagged(raw) for oid, raw in shown.items() if _served(raw) and oid not in walks}
+            )
 
         return server, mirror
 
@@ -284,7 +325,10 @@ class Serving:
             server.silent.clear()
             if device.silent:
                 server.silent.add(endpoint.unit)
-            _follow(image, {address: raw for address, raw in device.answers.items() if isinstance(raw, int)})
+            server.delay, server.stale = device.delay, device.state is State.LYING
+            shown = device.shown
+            _follow(server.broken, _broken(shown))
+            _follow(image, {address: raw for address, raw in shown.items() if isinstance(raw, int)})
 
         return server, mirror
 
@@ -292,10 +336,12 @@ class Serving:
         from edgeagent.simulators.serial import SerialServer, speak
 
         device = self._device
-        server = SerialServer(self._endpoint.path, lambda command: speak(device.answers, command))
+        shown: dict[str, Raw] = {}
+        server = SerialServer(self._endpoint.path, lambda command: speak(shown, command))
 
         def mirror() -> None:
-            server.silent = device.silent
+            server.silent, server.delay, server.stale = device.silent, device.delay, device.state is State.LYING
+            _follow(shown, device.shown)
 
         return server, mirror
 
@@ -322,6 +368,15 @@ def _follow(image: MutableMapping[str, _T], wanted: Mapping[str, _T]) -> None:
         del image[address]
 
 
+def _broken(shown: Mapping[str, Raw]) -> dict[str, Missing]:
+    """Return what is not merely absent: it fails, or nothing comes."""
+    return {address: raw for address, raw in shown.items() if raw is Missing.ERROR or raw is Missing.TIMEOUT}
+
+
+def _served(raw: Raw) -> bool:
+    return raw is Missing.NULL or not isinstance(raw, Missing)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -329,18 +384,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _sample(driver: Driver, id: str) -> Value | None:
-    """Return what a healthy device shows at a point; the phases of a sum share it."""
-    point = driver.kind.point(id)
-    if point is None or point.type is PointType.SET:
-        return None if point is None else frozenset()
-    if point.aggregate == "sum" and id != point.id and isinstance(point.sample, (int, float)):
-        return point.sample / sum(f"{point.id}.{phase}" in driver.points for phase in PHASES)
-    return point.sample
-
-
 def _tagged(raw: Raw) -> tuple[int, int | bytes | str]:
     """Give a raw answer the ASN.1 tag that real cards use: INTEGER, Gauge32, OCTET STRING, OBJECT IDENTIFIER."""
+    if raw is Missing.NULL:
+        return 5, b""
     if isinstance(raw, (bytes, str)):
         return (4, raw) if isinstance(raw, bytes) else (6, raw)
     number = int(raw)

@@ -48,7 +48,7 @@ def test_it_begins_as_asked() -> None:
         ("set battery.charge=55 output.load=80", "output.load", 80),
         ("set battery.charge=55.4", "battery.charge", 55),
         ("set output.voltage=228", "output.voltage.l3", 228),
-        ("set output.voltage.l2=0", "output.voltage", 0),
+        ("set output.voltage.l2=201", "output.voltage", 201),
         ("set alarms=on-battery,battery-low", "alarms", frozenset({"on-battery", "battery-low"})),
         ("set 'alarms=on-battery battery-low'", "alarms", frozenset({"on-battery", "battery-low"})),
         ("set alarms=", "alarms", frozenset()),

@@ -104,6 +104,9 @@ ODD: Final[dict[str, tuple[str, dict[str, Raw], list[str]]]] = {
         {f"{RFC}.6.2.1.2.7": f"{RFC}.6.3.2", f"{RFC}.4.1.0": 1},
         ["ups.on-battery"],
     ),
+    "a count of alarms without a list": ("orvaldi-ups", {f"{RFC}.6.1.0": 2}, ["ups.unlisted"]),
+    "a count that the source explains": ("orvaldi-ups", {f"{RFC}.6.1.0": 2, f"{RFC}.4.1.0": 4}, ["ups.on-bypass"]),
+    "a count that is made up": ("orvaldi-ups", {f"{RFC}.6.1.0": 65535}, []),
     "rows of many zeros": ("orvaldi-ups", {f"{RFC}.6.2.1.2.1": "0.0.0.0.0.0.0.0.0.0.0"}, []),
 }
 """Single objects that say a thing apart from the rest."""

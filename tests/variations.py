@@ -214,7 +214,9 @@ def told(varied: Variation, flaw: Flaw) -> tuple[list[str], str]:
         wanted |= set(NULL_TOO.get((varied.name, varied.state), []))
     elif flaw is Flaw.SILENT or _tables(varied.name):
         wanted -= set(IN_ROWS_ONLY.get(varied.name, []))
-    return sorted(alarms), "" if alarms == wanted else f"≠ {', '.join(sorted(wanted)) or '·'}"
+    # A count without a row that can be read is told as just that, unless the source says what it counts.
+    left = alarms - {"ups.unlisted"} if flaw in (Flaw.EMPTY, Flaw.NULLS) else alarms
+    return sorted(alarms), "" if left == wanted else f"≠ {', '.join(sorted(wanted)) or '·'}"
 
 
 def cells(name: str) -> list[tuple[str, list[str], str]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from edgeagent.endpoint import Endpoint, parse
+from edgeagent.readings import Missing
 
 if TYPE_CHECKING:
     import serial
@@ -31,6 +32,7 @@ _MOST_WRITTEN: Final = 123
 _ILLEGAL_FUNCTION: Final = 1
 _ILLEGAL_ADDRESS: Final = 2
 _ILLEGAL_VALUE: Final = 3
+_DEVICE_FAILURE: Final = 4
 
 _MBAP: Final = 7
 _LONGEST: Final = 260
@@ -52,7 +54,8 @@ class ModbusServer:
     The images stay the caller's and may change while they are served; writes (functions 6 and 16) change them too.
     An address that is not in the image is refused with exception 2, or reads 0 with `zeros`. Units in `silent` do not
     answer, those in `exceptions` answer with that code, every answer comes `delay` seconds late, in the order
-    of the questions. A unit that is not there stays silent unless `unknown` names an exception code. `requests`
+    of the questions. A read that touches an address in `broken`, whatever the unit, fails (`ERROR`, exception 4) or gets
+    no answer (`TIMEOUT`). With `stale` a refusal of an earlier question goes before every answer (MBAP framing). A unit that is not there stays silent unless `unknown` names an exception code. `requests`
     holds the last thousand questions, `connections` counts all that were made, `clients` those that are open.
     """
 
@@ -61,7 +64,9 @@ class ModbusServer:
     zeros: bool = False
     silent: set[int] = field(default_factory=set)
     exceptions: dict[int, int] = field(default_factory=dict)
+    broken: dict[str, Missing] = field(default_factory=dict)
     delay: float = 0.0
+    stale: bool = False
     unknown: int | None = None
     requests: deque[Request] = field(default_factory=lambda: deque(maxlen=1000))
     connections: int = 0
@@ -178,18 +183,25 @@ class ModbusServer:
                 code, data = self._values(image, question)
             else:
                 code, data = self._store(image, question, pdu)
+            if code is None:
+                return None
             if not code:
                 return bytes([function]) + data
         return bytes([function | 0x80, code or _ILLEGAL_FUNCTION])
 
-    def _values(self, image: Image, question: Request) -> tuple[int, bytes]:
-        """Read what is asked for (MODBUS Application Protocol V1.1b3 §6.1 to §6.4)."""
+    def _values(self, image: Image, question: Request) -> tuple[int | None, bytes]:
+        """Read what is asked for (MODBUS Application Protocol V1.1b3 §6.1 to §6.4); no code for no answer."""
         _, function, start, count = question
         if not 1 <= count <= _LIMITS[function]:
             return _ILLEGAL_VALUE, b""
         names = [f"{_TABLES[function]}{start + i}" for i in range(count)]
-        if not self.zeros and any(name not in image for name in names):
+        ways = {self.broken.get(name) for name in names} if self.broken else set()
+        if Missing.TIMEOUT in ways:
+            return None, b""
+        if not self.zeros and any(name not in image and name not in self.broken for name in names):
             return _ILLEGAL_ADDRESS, b""
+        if Missing.ERROR in ways:
+            return _DEVICE_FAILURE, b""
         values = [image.get(name, 0) for name in names]
         if _TABLES[function] in "hi":
             data = b"".join((value & 0xFFFF).to_bytes(2, "big") for value in values)
@@ -290,8 +302,13 @@ class _Connection(asyncio.Protocol):
         self._frames.feed(data)
 
     def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():  # a late answer may outlive the client
-            self._transport.write(data)
+        if self._transport.is_closing():  # a late answer may outlive the client
+            return
+        if self._server.stale and self._framing is _Socket:
+            earlier = (int.from_bytes(data[:2], "big") - 1) % 0x10000
+            refusal = bytes([0, 3, data[6], data[7] | 0x80, _DEVICE_FAILURE])
+            data = earlier.to_bytes(2, "big") + b"\0\0" + refusal + data
+        self._transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.left(self._transport)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import tty
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,7 +20,9 @@ from typing import Final
 
 from edgeagent.readings import Missing, Raw
 
+_REMNANT: Final = b"0.0 25.0 0"
 _LONGEST: Final = 64  # bytes of a question that never ends
+_ASKED: Final = {"QS": "Q1", "D": "Q1"}
 _BOOST, _BUCK = 1.15, 0.87  # output against input; less than 5 % apart would be bypass
 
 
@@ -27,15 +30,16 @@ _BOOST, _BUCK = 1.15, 0.87  # output against input; less than 5 % apart would be
 class SerialServer:
     """Answer at `path`, which becomes a link to a pseudo terminal.
 
-    `answer` gives the line for a command, without its end, or None for one that is not known: that is echoed, as
-    the Megatec document has it. A `silent` one says nothing; with `echo` it repeats every command first. `asked`
-    holds the last thousand commands.
+    `answer` gives the line for a command, without its end, b"" for one that is not answered, or None for one that is
+    not known: that is echoed, as the Megatec document has it. A `silent` one says nothing; with `echo` it repeats every
+    command first, with `stale` it sends what is left of an earlier line. `asked` holds the last thousand commands.
     """
 
     path: str
     answer: Callable[[str], bytes | None]
     silent: bool = False
     echo: bool = False
+    stale: bool = False
     delay: float = 0.0
     asked: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
 
@@ -97,8 +101,11 @@ class SerialServer:
             if self.silent or not command:
                 continue
             said = self.answer(command)
+            if said == b"":
+                continue
             line = raw if said is None else said
-            data = (raw + b"\r" if self.echo and said is not None else b"") + line + b"\r"
+            before = _REMNANT if self.stale and said is not None else b""
+            data = before + (raw + b"\r" if self.echo and said is not None else b"") + line + b"\r"
             if self.delay:
                 asyncio.get_running_loop().call_later(self.delay, self.say, data)
             else:
@@ -112,7 +119,12 @@ def _link(where: Path, terminal: str) -> None:
 
 
 def speak(image: Mapping[str, Raw], command: str) -> bytes | None:
-    """Answer in the dialect that the image is of."""
+    """Answer in the dialect that the image is of: a `TIMEOUT` in it keeps a command unanswered, `NULL` is dashes."""
+    if any(
+        raw is Missing.TIMEOUT and address.startswith(f"{_ASKED.get(command, command)}:")
+        for address, raw in image.items()
+    ):
+        return b""
     return (voltronic if any(address.startswith("QGS:") for address in image) else megatec)(image, command)
 
 
@@ -125,15 +137,15 @@ def voltronic(image: Mapping[str, Raw], command: str) -> bytes:
         on_battery = mode == "B" or bits[2] == "1"
         bits = f"{bits[:2]}{int(on_battery)}{bits[3:]}"
         words = [
-            f"{_number(image, 'QGS:0', 230):05.1f} {_number(image, 'QGS:1', 50):04.1f}",
-            f"{_number(image, 'QGS:2', 230):05.1f} {_number(image, 'QGS:3', 50):04.1f}",
-            f"{_number(image, 'QGS:4', 0):05.1f} {_number(image, 'QGS:5', 0):03.0f}",
-            f"369.1 ---.- {volts:05.1f} ---.- {_number(image, 'QGS:10', 25):05.1f}",
+            f"{_field(image, 'QGS:0', 230, '05.1f')} {_field(image, 'QGS:1', 50, '04.1f')}",
+            f"{_field(image, 'QGS:2', 230, '05.1f')} {_field(image, 'QGS:3', 50, '04.1f')}",
+            f"{_field(image, 'QGS:4', 0, '05.1f')} {_field(image, 'QGS:5', 0, '03.0f')}",
+            f"369.1 ---.- {_field(image, 'QGS:8', 27.3, '05.1f')} ---.- {_field(image, 'QGS:10', 25, '05.1f')}",
         ]
         return f"({' '.join(words)} {bits}".encode()
     if command == "QBV":
-        charge, minutes = _number(image, "QBV:3", 100), _number(image, "QBV:4", 40)
-        return f"({volts:05.1f} 02 01 {charge:03.0f} {minutes:03.0f}".encode()
+        charge, minutes = _field(image, "QBV:3", 100, "03.0f"), _field(image, "QBV:4", 40, "03.0f")
+        return f"({volts:05.1f} 02 01 {charge} {minutes}".encode()
     if command == "QWS":
         flags = _text(image, "QWS:0")
         return b"(" + (flags if len(flags) == 64 else b"0" * 64)
@@ -172,13 +184,13 @@ def _status(image: Mapping[str, Raw]) -> bytes:
         outside = 0.0
     battery = _number(image, "Q1:battery", 27.3)
     words = [
-        f"{inside:05.1f}",
-        f"{_number(image, 'Q1:1', inside):05.1f}",
-        f"{outside:05.1f}",
-        f"{_number(image, 'Q1:3', 0):03.0f}",
-        f"{_number(image, 'Q1:4', 50):04.1f}",
-        f"{battery:04.1f}" if battery > 3 else f"{battery:04.2f}",
-        f"{_number(image, 'Q1:6', 25):04.1f}",
+        _dashed(image, "Q1:0", f"{inside:05.1f}"),
+        _field(image, "Q1:1", inside, "05.1f"),
+        _dashed(image, "Q1:2", f"{outside:05.1f}"),
+        _field(image, "Q1:3", 0, "03.0f"),
+        _field(image, "Q1:4", 50, "04.1f"),
+        _dashed(image, "Q1:battery", f"{battery:04.1f}" if battery > 3 else f"{battery:04.2f}"),
+        _field(image, "Q1:6", 25, "04.1f"),
     ]
     on = {
         7: mode == "battery",
@@ -188,6 +200,15 @@ def _status(image: Mapping[str, Raw]) -> bytes:
     }
     bits = "".join("1" if on.get(bit) or _number(image, f"Q1:b{bit}", 0) else "0" for bit in range(7, -1, -1))
     return f"({' '.join(words)} {bits}".encode()
+
+
+def _field(image: Mapping[str, Raw], address: str, default: float, form: str) -> str:
+    return _dashed(image, address, f"{_number(image, address, default):{form}}")
+
+
+def _dashed(image: Mapping[str, Raw], address: str, text: str) -> str:
+    """Return dashes of the same width for what the UPS does not know."""
+    return re.sub(r"\d", "-", text) if image.get(address) is Missing.NULL else text
 
 
 def _number(image: Mapping[str, Raw], address: str, default: float) -> float:

@@ -22,7 +22,9 @@ from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto.api import v2c
-from pysnmp.smi.error import NotWritableError
+from pysnmp.smi.error import GenError, NotWritableError
+
+from edgeagent.readings import Missing
 
 Image: TypeAlias = dict[str, tuple[int, int | bytes | str]]
 """Objects by dotted OID: (BER tag as in snmprec files, value). NULL (5) has b"", OBJECT IDENTIFIER (6) a dotted str."""
@@ -46,7 +48,7 @@ _TYPES: Final = {
     _COUNTER64: v2c.Counter64,
 }
 
-_NO_SUCH_NAME, _READ_ONLY, _NOT_WRITABLE = 2, 4, 17
+_NO_SUCH_NAME, _READ_ONLY, _GEN_ERR, _NOT_WRITABLE = 2, 4, 5, 17
 _MOST_ROWS: Final = 64
 
 _AUTH: Final = {
@@ -81,7 +83,9 @@ class User:
 class SnmpServer(asyncio.DatagramProtocol):
     """Serves `image` read-only. The image may change while it is served; `silent` makes the device dead.
 
-    A wrong community gets no answer, as from a real agent.
+    A wrong community gets no answer, as from a real agent. `broken` are objects, or subtrees that are walked, that fail
+    (`ERROR`, genErr) or spoil the request that names them (`TIMEOUT`, no answer at all). Every answer comes `delay`
+    seconds late; with `stale` one to an earlier request id goes before it (v1 and v2c).
     """
 
     def __init__(
@@ -95,6 +99,9 @@ class SnmpServer(asyncio.DatagramProtocol):
     ) -> None:
         self.image = image
         self.silent = False
+        self.broken: dict[str, Missing] = {}
+        self.delay = 0.0
+        self.stale = False
         self._host = host
         self._port = port
         self._community = community.encode()
@@ -112,7 +119,7 @@ class SnmpServer(asyncio.DatagramProtocol):
         transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, self._port))
         self._transport = transport
         if self._users:
-            self._pipe = _Pipe(transport)
+            self._pipe = _Pipe(self)
             self._engine = _engine(self, self._users, self._engine_id, self._pipe)
         self._port = cast("int", transport.get_extra_info("sockname")[1])
         return self._port
@@ -139,7 +146,46 @@ class SnmpServer(asyncio.DatagramProtocol):
             return
         version, community = int(request[0]), bytes(request[1])
         if version in (0, 1) and community == self._community:
-            self._transport.sendto(self._respond(request, version == 0), address)
+            self._answer(request, version == 0, address)
+
+    def _answer(self, request: univ.Sequence, old: bool, address: _Address) -> None:
+        try:
+            answer = self._respond(request, old)
+        except Mute:
+            return
+        if self.stale:
+            asked = v2c.apiMessage.get_pdu(request)
+            ident = v2c.apiPDU.get_request_id(asked)
+            self.send(_message(request, asked, max(int(ident) - 1, 0), (_GEN_ERR, 1, [])), address)
+        self.send(answer, address)
+
+    def send(self, data: bytes, address: _Address) -> None:
+        """Send an answer, late if this device is slow."""
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._send, data, address)
+        else:
+            self._send(data, address)
+
+    def _send(self, data: bytes, address: _Address) -> None:
+        if self._transport is not None:
+            self._transport.sendto(data, address)
+
+    def fails(self, oid: _Oid, below: bool = False) -> bool:
+        """Tell whether an object, or (`below`) a subtree that it lies in, fails.
+
+        Raises:
+            Mute: where no answer is to be given.
+        """
+        if not self.broken:
+            return False
+        shortest = 1 if below else len(oid)
+        for length in range(len(oid), shortest - 1, -1):
+            why = self.broken.get(_dotted(oid[:length]))
+            if why is Missing.TIMEOUT:
+                raise Mute
+            if why is not None:
+                return True
+        return False
 
     def get(self, oid: _Oid, old: bool = False) -> object | None:
         """Return the value of an object, an exception value of SNMPv2, or for v1 (`old`) None when there is none."""
@@ -173,21 +219,16 @@ class SnmpServer(asyncio.DatagramProtocol):
     def _respond(self, request: univ.Sequence, old: bool) -> bytes:
         asked = v2c.apiMessage.get_pdu(request)
         names = [oid.asTuple() for oid, _ in v2c.apiPDU.get_varbinds(asked)]
-        status, index, bound = self._carry_out(asked, names, old)
-        answer = v2c.apiPDU.get_response(asked)
-        v2c.apiPDU.set_error_status(answer, status)
-        v2c.apiPDU.set_error_index(answer, index)
-        v2c.apiPDU.set_varbinds(answer, v2c.apiPDU.get_varbinds(asked) if status else bound)
-        message = v2c.Message()
-        v2c.apiMessage.set_version(message, request[0])
-        v2c.apiMessage.set_community(message, request[1])
-        v2c.apiMessage.set_pdu(message, answer)
-        return cast("bytes", encoder.encode(message))
+        return _message(request, asked, v2c.apiPDU.get_request_id(asked), self._carry_out(asked, names, old))
 
     def _carry_out(self, asked: univ.Sequence, names: list[_Oid], old: bool) -> tuple[int, int, list[_Bound]]:
         """Return error-status, error-index and the bindings of the answer."""
         if asked.tagSet == v2c.SetRequestPDU.tagSet:
             return (_READ_ONLY if old else _NOT_WRITABLE), 1, []
+        walked = asked.tagSet != v2c.GetRequestPDU.tagSet
+        failing = [index for index, oid in enumerate(names, 1) if self.fails(oid, below=walked)]
+        if failing:
+            return _GEN_ERR, failing[0], []
         if asked.tagSet == v2c.GetBulkRequestPDU.tagSet and not old:
             return 0, 0, self._bulk(names, int(asked[1]), int(asked[2]))
         bound: list[_Bound] = []
@@ -214,6 +255,26 @@ class SnmpServer(asyncio.DatagramProtocol):
         return bound
 
 
+class Mute(Exception):
+    """There is to be no answer."""
+
+
+def _message(
+    request: univ.Sequence, asked: univ.Sequence, ident: object, outcome: tuple[int, int, list[_Bound]]
+) -> bytes:
+    status, index, bound = outcome
+    answer = v2c.apiPDU.get_response(asked)
+    v2c.apiPDU.set_request_id(answer, ident)
+    v2c.apiPDU.set_error_status(answer, status)
+    v2c.apiPDU.set_error_index(answer, index)
+    v2c.apiPDU.set_varbinds(answer, v2c.apiPDU.get_varbinds(asked) if status else bound)
+    message = v2c.Message()
+    v2c.apiMessage.set_version(message, request[0])
+    v2c.apiMessage.set_community(message, request[1])
+    v2c.apiMessage.set_pdu(message, answer)
+    return cast("bytes", encoder.encode(message))
+
+
 def _dotted(oid: _Oid) -> str:
     return ".".join(map(str, oid))
 
@@ -223,26 +284,41 @@ class _Pipe(AbstractTransport):  # type: ignore[misc]
 
     PROTO_TRANSPORT_DISPATCHER = AsyncioDispatcher
 
-    def __init__(self, transport: asyncio.DatagramTransport) -> None:
-        self._transport = transport
+    def __init__(self, server: SnmpServer) -> None:
+        self._server = server
+        self.mute = False
 
     def take(self, data: bytes, address: _Address) -> None:
+        self.mute = False
         self._callback_function(self, address, data)
 
     def send_message(self, data: bytes, address: _Address) -> None:
-        self._transport.sendto(data, address)
+        if not self.mute:
+            self._server.send(data, address)
 
 
 class _Objects:
     """The server's image as pysnmp's responders read it."""
 
-    def __init__(self, server: SnmpServer) -> None:
+    def __init__(self, server: SnmpServer, pipe: _Pipe) -> None:
         self._server = server
+        self._pipe = pipe
+
+    def _check(self, bound: tuple[tuple[univ.ObjectIdentifier, object], ...], below: bool) -> None:
+        for index, (oid, _) in enumerate(bound):
+            try:
+                failing = self._server.fails(oid.asTuple(), below)
+            except Mute:
+                self._pipe.mute = failing = True
+            if failing:
+                raise GenError(name=oid, idx=index)
 
     def read_variables(self, *bound: tuple[univ.ObjectIdentifier, object], **_: object) -> list[_Bound]:
+        self._check(bound, below=False)
         return [(oid, self._server.get(oid.asTuple())) for oid, _ in bound]
 
     def read_next_variables(self, *bound: tuple[univ.ObjectIdentifier, object], **_: object) -> list[_Bound]:
+        self._check(bound, below=True)
         return [row for oid, _ in bound if (row := self._server.next(oid.asTuple()))]
 
     def write_variables(self, *bound: tuple[univ.ObjectIdentifier, object], **_: object) -> list[_Bound]:
@@ -266,7 +342,7 @@ def _engine(server: SnmpServer, users: tuple[User, ...], engine_id: bytes, pipe:
         )
     served = context.SnmpContext(engine)
     served.unregister_context_name(b"")
-    served.register_context_name(b"", _Objects(server))
+    served.register_context_name(b"", _Objects(server, pipe))
     for responder in (
         cmdrsp.GetCommandResponder,
         cmdrsp.NextCommandResponder,

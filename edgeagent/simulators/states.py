@@ -1,23 +1,21 @@
-"""How a device can be ill: alarmed, slow, half dead, lying. Pure; each state is a change to what it answers.
+"""How a device can be ill, and how half of it dies. Pure; a state is a change to what it answers.
 
 Which half is dead or wrong looks random and is the same every time: it hangs on the names of the points alone. What the
 device is known by (its identification and the registers that tell variants apart) stays whole, so that the illness is
-seen and not a stranger. Bits of a register that several points share are not lied about: a flag that says yes
-is believed, by us as by everybody.
+seen and not a stranger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 from zlib import crc32
 
 from edgeagent.catalog import Driver
-from edgeagent.encode import EncodeError, encode
 from edgeagent.fit import SYSTEM
 from edgeagent.items import Item
-from edgeagent.readings import Answers, Missing, Raw, Value
+from edgeagent.readings import Answers, Missing, Raw
 
 
 class State(StrEnum):
@@ -49,78 +47,13 @@ class Death(StrEnum):
 
 SLOWNESS: Final = 0.8
 """Share of its driver's time-out that a slow device takes for an answer."""
-_PATIENCE: Final = {"snmp": 2.0}
+_PATIENCE: Final[Mapping[str, float]] = {"snmp": 2.0}
 """s that a device has where its driver does not say, else 1 s: the default of a poll, of one answer elsewhere."""
-
-_FAULTS: Final[Mapping[str, tuple[tuple[str, Value], ...]]] = {
-    "ups": (
-        ("source", "battery"),
-        ("battery.status", "low"),
-        ("battery.charge", 18),
-        ("battery.runtime", 240),
-        ("battery.time", 60),
-        ("input.voltage", 0),
-        ("input.frequency", 0),
-        ("alarms", frozenset({"on-battery", "battery-low"})),
-    ),
-    "generator": (
-        ("state", "fault"),
-        ("mains.voltage", 0),
-        ("mains.frequency", 0),
-        ("mains.healthy", False),
-        ("alarms", frozenset({"fail-to-start"})),
-    ),
-    "ats": (
-        ("position", "generator"),
-        ("source.mains", "lost"),
-        ("source.generator", "available"),
-        ("mains.voltage", 0),
-        ("mains.frequency", 0),
-        ("generator.voltage", 230),
-        ("generator.frequency", 50),
-        ("feed", "b"),
-        ("source.a", "lost"),
-        ("a.voltage", 0),
-        ("a.frequency", 0),
-        ("redundant", False),
-    ),
-    "hvac": (("alarms", frozenset({"unit-alarm"})), ("return.temperature", 36)),
-    "environment": (("smoke", True), ("water", True), ("temperature", 45)),
-}
 
 
 def patience(driver: Driver) -> float:
     """Return the s within which an answer must have come."""
     return driver.quirks.timeout or _PATIENCE.get(driver.protocol, 1.0)
-
-
-def faults(driver: Driver) -> Iterator[tuple[str, Value]]:
-    """Yield what to set for the typical fault of the kind; a driver need not have words for all of it."""
-    for id, value in _FAULTS.get(driver.kind.id, ()):
-        named = sorted(point for point in driver.points if point.startswith(id + ".") and driver.kind.points[id].many)
-        yield from ((point, value) for point in ([id] if id in driver.points else named[:1]))
-
-
-def remedies(driver: Driver) -> Iterator[tuple[str, Value]]:
-    """Yield other faults, any of which will do where the typical one cannot be said."""
-    if "alarms" in driver.points:
-        yield from (("alarms", frozenset({alarm})) for alarm in driver.kind.alarms)
-    yield from (("mode", "off"), ("fuel", 10), ("humidity", 95), ("position", "off"), ("contact", True))
-    yield from ((id, True) for id in sorted(driver.points))
-
-
-def graded(driver: Driver, id: str, members: frozenset[str], answers: Answers) -> frozenset[str]:
-    """Return those of the alarms that the driver can say, each with the highest grade that it knows."""
-    said: frozenset[str] = frozenset()
-    for member in sorted(members):
-        for grade in ("", ".shutdown", ".trip", ".warning"):
-            try:
-                encode(driver, {id: said | {member + grade}}, answers)
-            except EncodeError:
-                continue
-            said |= {member + grade}
-            break
-    return said
 
 
 def half_dead(driver: Driver, answers: Answers, death: Death = Death.REFUSED) -> dict[str, Raw]:
