@@ -50,6 +50,7 @@ _FAULTS: Final[Mapping[str, tuple[tuple[str, Value], ...]]] = {
 
 _LAST: Final[tuple[tuple[str, Value], ...]] = (
     ("mode", "off"),
+    ("mode", "manual"),
     ("fuel", 10),
     ("humidity", 95),
     ("position", "off"),

@@ -32,11 +32,19 @@ def lies(driver: Driver, answers: Answers) -> dict[str, Raw]:
     told: dict[str, dict[str, Raw]] = {}
     for item in items:
         # A register that says several things cannot lie about one of them alone.
-        if all(uses[address] == 1 and address not in whole for address in places(item)):
+        free = all(uses[address] == 1 and address not in whole for address in places(item))
+        if free and _room(driver, item):
             lie = _lie(driver, item, answers)
             if lie is not None:
                 told.setdefault(item.point, {}).update(lie)
     return {address: raw for point in half(driver, "lies", set(told)) for address, raw in told[point].items()}
+
+
+def _room(driver: Driver, item: Item) -> bool:
+    """Tell whether there is room for a lie: a coil holds nothing but yes and no, a serial line only numbers at will."""
+    if driver.protocol == "serial":
+        return item.code == "number"
+    return driver.protocol == "snmp" or item.addresses[0][0] not in "cd"
 
 
 def _lie(driver: Driver, item: Item, answers: Answers) -> Mapping[str, Raw] | None:
@@ -95,7 +103,7 @@ def _swapped(driver: Driver, item: Item, answers: Answers) -> Iterator[dict[str,
 
 def _empty(driver: Driver, item: Item, answers: Answers) -> Iterator[dict[str, Raw]]:
     """Yield nothing, said as an answer."""
-    if driver.protocol != "modbus" and (driver.protocol == "snmp" or item.code == "number"):
+    if driver.protocol != "modbus":
         yield {item.addresses[0]: Missing.NULL}
 
 
