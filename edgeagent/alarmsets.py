@@ -47,7 +47,7 @@ def _code(item: Item, answers: Answers) -> Value:
         return _none_if_absent(raw)
     if raw in item.sentinels:
         return frozenset()
-    if not isinstance(raw, bytes) or not any(isinstance(key, str) for key in item.enum):
+    if not isinstance(raw, bytes) or all(isinstance(key, int) or key == OTHER for key in item.enum):
         raw = int(integer(item, answers))
     elif text_of(raw) in item.sentinels:
         return frozenset()

@@ -38,7 +38,7 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
         readings[item.point] = reading if known is None else _better(known, reading)
     if items is not driver.items:
         for id in {item.point for item in driver.items} - {item.point for item in items}:
-            readings[id] = Reading.bad("not-fitted", now, origin)
+            readings[id] = Reading.bad("not-available", now, origin)
     drop_phantoms(readings, now, origin)
     aggregate(driver.kind, readings)
     for item in items:

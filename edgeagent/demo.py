@@ -219,8 +219,8 @@ class _Scene:
 
 _DEAD: Final[dict[str, Value]] = {"source": "battery", "input.voltage": 0.0, "input.frequency": 0.0}
 _FED: Final[dict[str, Value]] = {"source": "normal", "input.voltage": 229.0, "input.frequency": 50.0}
-_OFF: Final[dict[str, Value]] = {"running": False, "mode": "off"}
-_ON: Final[dict[str, Value]] = {"running": True, "mode": "on"}
+_OFF: Final[dict[str, Value]] = {"running": False, "state": "off"}
+_ON: Final[dict[str, Value]] = {"running": True, "state": "on"}
 _STORY: Final = (
     _Scene(
         8, "the mains fails", "市电断电",

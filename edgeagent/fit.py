@@ -16,6 +16,8 @@ from edgeagent.values import text_of
 
 SYS_OBJECT_ID: Final = "1.3.6.1.2.1.1.2.0"
 SYS_DESCR: Final = "1.3.6.1.2.1.1.1.0"
+_STANDARD: Final = 10
+"""Up to this rank a driver reads what many makers' devices have, whatever else it looks at."""
 SYSTEM: Final = (SYS_OBJECT_ID, SYS_DESCR)
 
 
@@ -129,6 +131,6 @@ def _witnesses(way: Identify) -> int:
 
 
 def _sure(way: Identify, driver: Driver) -> Sure:
-    if way.strong:
+    if way.strong and way.rank > _STANDARD:
         return Sure.CERTAIN if _witnesses(way) > 1 else Sure.LIKELY
     return Sure.LIKELY if driver.protocol == "snmp" and way.requires else Sure.GUESS

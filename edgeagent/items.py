@@ -161,6 +161,8 @@ def shows(between: Mapping[str, Ranges], answers: Answers) -> bool:
     """Tell whether any of these addresses holds a raw number within its ranges."""
     for address, ranges in between.items():
         raw = answers.get(address)
+        if isinstance(raw, bytes) and len(raw) < 20 and raw.strip().lstrip(b"+-").isdigit():
+            raw = int(raw)
         if isinstance(raw, (int, float)) and any(low <= raw <= high for low, high in ranges):
             return True
     return False

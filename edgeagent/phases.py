@@ -18,9 +18,11 @@ def drop_phantoms(readings: dict[str, Reading], now: float, origin: str | None) 
 
     Only both together while row 1 of the output is alive: one dead row beside a living one is a lost phase.
     Another side is dropped with the output's rows when its own are as empty: a unit with three phases in and
-    one out keeps its input.
+    one out keeps its input. A card that tells nothing of its output is judged by its input.
     """
-    if _empty(readings, "output", ("l1",)) or not _empty(readings, "output", PHASES[1:]):
+    volts = [row for id, row in readings.items() if id.startswith("output.voltage.")]
+    judge = "output" if any(row.reason not in (Missing.ABSENT, Missing.NULL) for row in volts) else "input"
+    if _empty(readings, judge, ("l1",)) or not _empty(readings, "output", PHASES[1:]):
         return
     for side in ("output", "input", "bypass"):
         if _empty(readings, side, PHASES[1:]):
@@ -33,7 +35,8 @@ def _rows_of(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]
 
 
 def _empty(readings: Mapping[str, Reading], side: str, phases: tuple[str, ...]) -> bool:
-    rows = [readings[id] for id in _rows_of(readings, side, phases)]
+    # Cards repeat the frequency in rows without a phase.
+    rows = [readings[id] for id in _rows_of(readings, side, phases) if ".frequency." not in id]
     return all(row.value in (0, None) and row.reason not in UNREAD for row in rows)
 
 

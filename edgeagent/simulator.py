@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 _STEP: Final = 0.25
 """Seconds between two steps of a ramp."""
 _VERBS: Final = ("set", "ramp", "state", "silence", "answer", "show")
-_SECONDS: Final = r"\d{1,4}(\.\d+)?"
+_SECONDS: Final = r"(\d{1,4}(\.\d+)?)?"
 _YES: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -138,7 +138,7 @@ class SimulatedDevice:
         """
         delay, death = 0.0, Death.REFUSED
         if state is State.SLOW:
-            if word and not re.fullmatch(_SECONDS, word):
+            if not re.fullmatch(_SECONDS, word):
                 raise SimulationError(f"write: state slow SECONDS, not {word}")
             delay = float(word) if word else SLOWNESS * patience(self.driver)
         elif state is State.HALF_DEAD:
@@ -160,8 +160,7 @@ class SimulatedDevice:
                     self._put(address, before)
             return
         changes = faulty(self.driver, self.answers)
-        gone = Missing.ABSENT
-        self._raised = {address: (self.answers.get(address, gone), raw) for address, raw in changes.items()}
+        self._raised = {address: (self.answers.get(address, Missing.ABSENT), raw) for address, raw in changes.items()}
         for address, raw in changes.items():
             self._put(address, raw)
 

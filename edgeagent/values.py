@@ -122,10 +122,12 @@ def enum(item: Item, answers: Answers) -> Value:
     key = text_of(raw) if isinstance(raw, bytes) else raw
     if isinstance(key, float):
         key = int(key)
+    if key not in item.enum and isinstance(key, str) and len(key) <= DIGITS and key.isdecimal():
+        key = int(key)
+        if key in item.sentinels:
+            raise NoValue(item.sentinels[key])
     if key in item.enum:
         return item.enum[key]
-    if isinstance(key, str) and len(key) <= DIGITS and key.isdecimal() and int(key) in item.enum:
-        return item.enum[int(key)]
     return f"unknown-{key}"
 
 

@@ -13,7 +13,7 @@ from edgeagent.devices import BACK_OFF_CAP, RECHECK, DeviceState
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID
-from edgeagent.items import Identify
+from edgeagent.items import Identify, Variant
 from edgeagent.readings import PARTIAL, Answers, Missing, Quality, Raw, Reading
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
@@ -197,7 +197,7 @@ def test_a_device_that_was_replaced_is_believed_as_soon_as_it_fits() -> None:
 
 def test_one_that_cannot_tell_what_it_is_counts_as_silent() -> None:
     story = Story(UPS)
-    hidden = dict.fromkeys(UPS.identify[0].requires, Missing.TIMEOUT)
+    hidden = dict.fromkeys(UPS.proofs, Missing.TIMEOUT)
     for now in (1.0, 2.0, 3.0):
         assert "battery.charge" not in story.state.readings or story.value("battery.charge") is None
         story.poll(now, hidden)
@@ -252,6 +252,10 @@ def test_a_driver_that_nothing_tells_apart_is_believed() -> None:
     assert story.value("temperature") == 23
 
 
+CARDS = ("1.3.6.1.4.1.2254.2.5", "1.3.6.1.4.1.705.1.2")
+TENTHS = replace(UPS, variants=(Variant(UPS.id, CARDS, scales={"output.voltage": 0.1}),))
+
+
 @pytest.mark.parametrize(
     ("object_id", "voltage"),
     [
@@ -261,7 +265,7 @@ def test_a_driver_that_nothing_tells_apart_is_believed() -> None:
     ],
 )
 def test_cards_that_scale_otherwise_are_known_by_their_object_id(object_id: str, voltage: float) -> None:
-    story = Story(UPS)
+    story = Story(TENTHS)
     story.answers[SYS_OBJECT_ID] = object_id
     story.poll(100.0)
     assert story.value("output.voltage") == voltage
@@ -270,7 +274,7 @@ def test_cards_that_scale_otherwise_are_known_by_their_object_id(object_id: str,
 
 
 def test_a_card_that_was_exchanged_scales_as_its_own() -> None:
-    story = Story(UPS)
+    story = Story(TENTHS)
     story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.2254.2.5"
     story.poll(100.0)
     story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.8072.3.2.10"

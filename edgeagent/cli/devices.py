@@ -140,9 +140,15 @@ def simulate(
     driver: str,
     listen: Annotated[str, typer.Option("--listen", help="Device URL on loopback; port 0 takes a free one.")],
     set_: Annotated[list[str] | None, typer.Option("--set", help="POINT=VALUE", metavar="POINT=VALUE")] = None,
+    state: Annotated[
+        str,
+        typer.Option(
+            help='normal, alarm, slow, half-dead or lying; also "slow SECONDS" and "half-dead absent|failing|silent".'
+        ),
+    ] = "normal",
     exit_after: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
 ) -> None:
-    """Serve a driver file as a device. Commands on stdin: set, ramp, silence, answer, show."""
+    """Serve a driver file as a device. Commands on stdin: set, ramp, state, silence, answer, show."""
     from edgeagent.simulator import SimulatedDevice, SimulationError
 
     chosen = driver_of(load_catalog(), driver)
@@ -151,6 +157,7 @@ def simulate(
         device = SimulatedDevice(chosen)
         for word in set_ or []:
             device.set(*device.parse(word))
+        device.turn(*device.parse_state(state))
         finish(_serve(device, chosen.id, endpoint, exit_after))
     except SimulationError as error:
         fail(str(error), USAGE)

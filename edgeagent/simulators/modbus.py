@@ -54,9 +54,10 @@ class ModbusServer:
     The images stay the caller's and may change while they are served; writes (functions 6 and 16) change them too.
     An address that is not in the image is refused with exception 2, or reads 0 with `zeros`. Units in `silent` do not
     answer, those in `exceptions` answer with that code, every answer comes `delay` seconds late, in the order
-    of the questions. A read that touches an address in `broken`, whatever the unit, fails (`ERROR`, exception 4) or gets
-    no answer (`TIMEOUT`). With `stale` a refusal of an earlier question goes before every answer (MBAP framing). A unit that is not there stays silent unless `unknown` names an exception code. `requests`
-    holds the last thousand questions, `connections` counts all that were made, `clients` those that are open.
+    of the questions. A read that touches an address in `broken`, whatever the unit, fails (`ERROR`, exception 4) or
+    gets no answer (`TIMEOUT`). With `stale` a refusal of an earlier question goes before every answer (MBAP framing).
+    A unit that is not there stays silent unless `unknown` names an exception code. `requests` holds the last thousand
+    questions, `connections` counts all that were made, `clients` those that are open.
     """
 
     units: Mapping[int, Image]

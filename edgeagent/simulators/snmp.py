@@ -303,15 +303,16 @@ class _Objects:
     def __init__(self, server: SnmpServer, pipe: _Pipe) -> None:
         self._server = server
         self._pipe = pipe
+        self.failing = 0
 
     def _check(self, bound: tuple[tuple[univ.ObjectIdentifier, object], ...], below: bool) -> None:
-        for index, (oid, _) in enumerate(bound):
+        for self.failing, (oid, _) in enumerate(bound, 1):
             try:
                 failing = self._server.fails(oid.asTuple(), below)
             except Mute:
                 self._pipe.mute = failing = True
             if failing:
-                raise GenError(name=oid, idx=index)
+                raise GenError(name=oid, idx=0)
 
     def read_variables(self, *bound: tuple[univ.ObjectIdentifier, object], **_: object) -> list[_Bound]:
         self._check(bound, below=False)
@@ -323,6 +324,18 @@ class _Objects:
 
     def write_variables(self, *bound: tuple[univ.ObjectIdentifier, object], **_: object) -> list[_Bound]:
         raise NotWritableError(name=bound[0][0], idx=0)
+
+
+class _Get(cmdrsp.GetCommandResponder):  # type: ignore[misc]
+    """Names the object that failed; pysnmp's own responder nearly always blames the first."""
+
+    objects: _Objects
+
+    def send_varbinds(
+        self, engine: SnmpEngine, reference: int, status: object, index: int, bound: list[_Bound]
+    ) -> None:
+        index = self.objects.failing if status == "genErr" else index
+        super().send_varbinds(engine, reference, status, index, bound)
 
 
 def _engine(server: SnmpServer, users: tuple[User, ...], engine_id: bytes, pipe: _Pipe) -> SnmpEngine:
@@ -342,9 +355,10 @@ def _engine(server: SnmpServer, users: tuple[User, ...], engine_id: bytes, pipe:
         )
     served = context.SnmpContext(engine)
     served.unregister_context_name(b"")
-    served.register_context_name(b"", _Objects(server, pipe))
+    objects = _Objects(server, pipe)
+    served.register_context_name(b"", objects)
+    _Get(engine, served).objects = objects
     for responder in (
-        cmdrsp.GetCommandResponder,
         cmdrsp.NextCommandResponder,
         cmdrsp.BulkCommandResponder,
         cmdrsp.SetCommandResponder,
