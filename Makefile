@@ -1,7 +1,7 @@
 # make demo [ARGS="--for 60s"]   a simulated site, nothing else needed
 # make check                     lint, format, types, layers
 # make test [ARGS="-k words"]    every test; installs the Debian packages they use
-# make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ
+# make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ; renews SUPPORTED.md
 # make supported                 SUPPORTED.md, from the catalogue
 # make captures                  what is read in walks of real devices, field by capture
 # make second-opinion            the same walks as Network UPS Tools reads them, into docs/
@@ -44,6 +44,7 @@ test: $(VENV)/.dev programs
 
 golden: $(VENV)/.dev
 	$(BIN)/python -m tests.golden $(ARGS)
+	$(BIN)/python -m edgeagent.supported SUPPORTED.md
 
 supported: $(VENV)/.dev
 	$(BIN)/python -m edgeagent.supported SUPPORTED.md

@@ -199,7 +199,7 @@ class Driver:
     @property
     def named(self) -> bool:
         """Tell whether devices of this family say what they are; else the site must name the driver."""
-        return any(way.strong or (self.protocol == "snmp" and way.requires) for way in self.identify)
+        return any(way.strong or (self.protocol != "modbus" and way.requires) for way in self.identify)
 
     @property
     def points(self) -> frozenset[str]:

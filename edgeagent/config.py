@@ -30,6 +30,8 @@ from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check
 from edgeagent.trapconfig import Traps, TrapsEntry
 
 STATE: Final = Path("/var/lib/edgeagent")
+TIMEOUT: Final = 2.0
+"""s that a poll may take where neither the site nor the driver says otherwise."""
 _ID: Final = r"^[a-z0-9-]{1,40}$"
 _BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -117,7 +119,7 @@ class _Device(Strict):
     area: str | None = None
     interval: float | None = Field(default=None, ge=0.1, le=3600)
     fast: float | None = Field(default=None, ge=0.1, le=3600)
-    timeout: float = Field(default=2.0, gt=0, le=60)
+    timeout: float | None = Field(default=None, gt=0, le=60)
     alarms: dict[str, _Override] = Field(default_factory=dict)
     contacts: dict[str, ContactEntry] = Field(default_factory=dict)
     index: int = Field(default=0, ge=0)
@@ -302,6 +304,7 @@ class _Reader:
             return None
         if endpoint is not None and endpoint.protocol != driver.protocol:
             self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
+        timeout = entry.timeout or max(TIMEOUT, driver.quirks.timeout or 0.0)
         interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
         if entry.index > driver.last_unit:
             several = f"0 to {driver.last_unit}" if driver.last_unit else "no index: it reads one unit"
@@ -319,7 +322,7 @@ class _Reader:
             return None
         fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
         return Device(
-            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), entry.timeout, alarms,
+            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), timeout, alarms,
             contacts,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from edgeagent.catalog import Driver
 from edgeagent.config import Device
 from edgeagent.decode import decode, identity
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
+from edgeagent.phases import UNREAD
 from edgeagent.readings import Answers, Missing, Quality, Reading, fruitless, silence
 from edgeagent.values import text_of
 
@@ -75,7 +76,7 @@ class DeviceState:
         verdict = fits(self.device.driver, answers) if asked and self._proof() else True
         nothing = fruitless(answers, self.driver.gets)
         if verdict is None or (verdict and nothing is not None):
-            return self._missed(nothing or Missing.TIMEOUT, now)
+            return self._missed(nothing or self._unproven(answers), now)
         changed = self._answered(now)
         if asked:
             self._checked = now if verdict else None
@@ -92,6 +93,11 @@ class DeviceState:
         if not driver.named:
             return ()  # what only has the shape of a device may not be refused for losing a register
         return (*SYSTEM, *driver.proofs) if driver.protocol == "snmp" else driver.proofs
+
+    def _unproven(self, answers: Answers) -> Missing:
+        """Return why what would prove the device could not be read."""
+        raws = (answers.get(address, Missing.TIMEOUT) for address in self._proof())
+        return next((raw for raw in raws if isinstance(raw, Missing) and raw in UNREAD), Missing.TIMEOUT)
 
     def _doubtful(self, now: float) -> bool:
         return self._checked is None or now - self._checked >= RECHECK

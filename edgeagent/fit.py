@@ -133,4 +133,4 @@ def _witnesses(way: Identify) -> int:
 def _sure(way: Identify, driver: Driver) -> Sure:
     if way.strong and way.rank > _STANDARD:
         return Sure.CERTAIN if _witnesses(way) > 1 else Sure.LIKELY
-    return Sure.LIKELY if driver.protocol == "snmp" and way.requires else Sure.GUESS
+    return Sure.LIKELY if driver.protocol != "modbus" and way.requires else Sure.GUESS

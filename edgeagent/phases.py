@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from edgeagent.catalog import Kind
-from edgeagent.readings import Missing, Raw, Reading
+from edgeagent.readings import Missing, Quality, Raw, Reading
 
 PHASES: Final = ("l1", "l2", "l3")
 UNREAD: Final = frozenset[Raw](set(Missing) - {Missing.ABSENT, Missing.NULL})
@@ -52,6 +53,7 @@ def aggregate(kind: Kind, readings: dict[str, Reading]) -> None:
         fitted = [row for row in rows if row.reason not in ("not-fitted", Missing.ABSENT, Missing.NULL)]
         values = [row.value for row in fitted if isinstance(row.value, (int, float))]
         if values and len(values) == len(fitted):
-            readings[id] = Reading(round(_AGGREGATES[point.aggregate](values), 6), rows[0].time, origin=rows[0].origin)
+            worst = next((row for row in fitted if row.quality is not Quality.GOOD), fitted[0])
+            readings[id] = replace(worst, value=round(_AGGREGATES[point.aggregate](values), 6))
         elif rows:
             readings[id] = next((row for row in fitted if row.value is None), rows[0])

@@ -187,7 +187,7 @@ async def _ask_each(
     """Ask each driver's questions in its own way: units differ in what they can be asked at once.
 
     Two families in a row that get no word end it: nothing stands there. One that gets none may have asked for
-    what the unit does not answer at all, instead of refusing it.
+    what the unit does not answer at all, instead of refusing it. Who has said what it is is asked for no shapes.
     """
     answers: dict[str, Raw] = {}
     silent = 0
@@ -195,6 +195,8 @@ async def _ask_each(
         left = tuple(address for address in driver.proofs if address not in answers)
         if not left:
             continue
+        if not driver.named and best(drivers, answers):
+            break
         answered = await ask(link, Target("probe", endpoint, driver.quirks, within), Plan(left))
         quiet = silence(answered) is not None
         silent = silent + 1 if quiet and silence(answers) is not None else 0

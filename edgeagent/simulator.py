@@ -54,8 +54,7 @@ class _Ramp:
 class SimulatedDevice:
     """One device. `answers` is what it holds, by address; it begins with the samples of its kind.
 
-    `shown` is what it says of that in its `state`, a `Missing` where it does not say it. `delay` s pass before it
-    does.
+    `shown` is what it says of that in its `state`, a `Missing` where it does not; `delay` s pass before an answer.
     """
 
     def __init__(self, driver: Driver, values: Mapping[str, Value] | None = None) -> None:
@@ -154,14 +153,14 @@ class SimulatedDevice:
 
     def _alarm(self, on: bool) -> None:
         """Show the typical fault of the kind, or what was there before, unless it was set to something else since."""
+        for address, (before, after) in self._raised.items():
+            if self.answers.get(address, Missing.ABSENT) == after:
+                self._put(address, before)
+        self._raised.clear()
         if not on:
-            for address, (before, after) in self._raised.items():
-                if self.answers.get(address, Missing.ABSENT) == after:
-                    self._put(address, before)
             return
-        changes = faulty(self.driver, self.answers)
-        self._raised = {address: (self.answers.get(address, Missing.ABSENT), raw) for address, raw in changes.items()}
-        for address, raw in changes.items():
+        for address, raw in faulty(self.driver, self.answers).items():
+            self._raised[address] = self.answers.get(address, Missing.ABSENT), raw
             self._put(address, raw)
 
     @property

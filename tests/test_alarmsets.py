@@ -105,7 +105,9 @@ NUMBER = Item("alarms", "code", ("o",), enum={1: "fan", 2: "", -2: "door"}, sent
 WORD = Item("alarms", "code", ("o",), enum={"FAN": "fan", "OK": "", 5: "door"}, sentinels={"N/A": "not-available"})
 LIST = Item("alarms", "number-list", ("o",), enum={1: "fan", 23: "door", 4: ""}, sentinels={"N/A": "not-available"})
 BITS = Item("alarms", "bitmap", ("o",), enum={0: "fan", 3: "door", 5: ""})
-PAIR = Item("alarms", "bitmap", ("h0", "h1"), type="u32", enum={0: "fan", 31: "door"}, sentinels={0xFFFFFFFF: "not-available"})
+PAIR = Item(
+    "alarms", "bitmap", ("h0", "h1"), type="u32", enum={0: "fan", 31: "door"}, sentinels={0xFFFFFFFF: "not-available"}
+)
 FLAGS = Item("alarms", "flag-string", ("o",), enum={1: "fan", 3: "door", 4: ""})
 ONE = Item("alarms", "alarm", ("o",), alarm="fan")
 

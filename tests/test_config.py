@@ -102,7 +102,7 @@ def test_a_site_becomes_a_model(tmp_path: Path) -> None:
     assert found.areas["hall"].en == "Hall"
     device = found.devices["ups-a"]
     assert (device.name.en, device.area, device.driver.id) == ("UPS A", "hall", "ups/rfc1628")
-    assert (device.interval, device.fast, device.timeout) == (2.0, 1.0, 2.0)
+    assert (device.interval, device.fast, device.timeout) == (2.0, 1.0, 3.0)
     assert device.endpoint.secrets == {"community": "floor"}
     assert device.alarms == device.driver.kind.alarms
 

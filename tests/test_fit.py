@@ -24,8 +24,14 @@ SILENT = (Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY, Missing.DENIED, M
 """What does not say whether an object is there."""
 
 
-def driver(*ways: Identify, id: str = "test/one", protocol: str = "modbus", items: tuple[Item, ...] = (), **more: tuple[Variant, ...]) -> Driver:  # fmt: skip
-    return Driver(id, Kind("test", TEXT, POINTS, {}), protocol, TEXT, "made up", ways, items, **more)
+def driver(
+    *ways: Identify,
+    id: str = "test/one",
+    protocol: str = "modbus",
+    items: tuple[Item, ...] = (),
+    variants: tuple[Variant, ...] = (),
+) -> Driver:
+    return Driver(id, Kind("test", TEXT, POINTS, {}), protocol, TEXT, "made up", ways, items, variants=variants)
 
 
 # Each kind of evidence by itself has three values.
@@ -94,7 +100,9 @@ def test_evidence_is_for_or_against_or_not_there(way: Identify, answers: Answers
 
 
 @pytest.mark.parametrize("missing", SILENT)
-@pytest.mark.parametrize("way", [TEXTUAL, SPREAD, BETWEEN, GONE, Identify(requires=("t",)), Identify(equals={"t": frozenset({1})})])
+@pytest.mark.parametrize(
+    "way", [TEXTUAL, SPREAD, BETWEEN, GONE, Identify(requires=("t",)), Identify(equals={"t": frozenset({1})})]
+)
 def test_silence_is_no_evidence(way: Identify, missing: Missing) -> None:
     assert fits(driver(way), dict.fromkeys(way.addresses, missing)) is None
 
@@ -116,7 +124,9 @@ def test_a_way_holds_when_all_that_it_asks_for_does() -> None:
     ("address", "wrong"),
     [(SYS_OBJECT_ID, "1.3.6.1.4.1.8"), (SYS_DESCR, b"Cisco"), ("r", b""), ("e", 2), ("t", b"PDU"), ("b", 3), ("a", 1), ("u", b"PDU")],
 )  # fmt: skip
-def test_one_thing_that_is_wrong_is_enough_and_one_that_is_silent_leaves_it_open(address: str, wrong: int | bytes) -> None:
+def test_one_thing_that_is_wrong_is_enough_and_one_that_is_silent_leaves_it_open(
+    address: str, wrong: int | bytes
+) -> None:
     assert fits(driver(ALL), {**WHOLE, address: wrong}) is False
     assert fits(driver(ALL), {**WHOLE, address: Missing.TIMEOUT}) is None
 
@@ -192,6 +202,7 @@ def test_every_kind_of_evidence_is_a_witness(more: Identify) -> None:
         pytest.param(Identify(sys_object_ids=("1.3.6.1.4.1.9",)), "snmp", Sure.LIKELY, id="a name alone"),
         pytest.param(Identify(sys_descr="^Acme"), "snmp", Sure.LIKELY, id="a description alone"),
         pytest.param(Identify(requires=("r",)), "snmp", Sure.LIKELY, id="the objects of a standard"),
+        pytest.param(Identify(requires=("r",)), "serial", Sure.LIKELY, id="the commands of a standard"),
         pytest.param(Identify(requires=("r",)), "modbus", Sure.GUESS, id="a register that answers"),
         pytest.param(Identify(requires=("r",), between={"b": ((1, 2),)}, absent=("a",)), "modbus", Sure.GUESS, id="a shape"),
         pytest.param(Identify(between={"b": ((1, 2),)}), "snmp", Sure.GUESS, id="a number of an object"),
@@ -314,3 +325,21 @@ def test_one_that_says_it_is_something_else_gives_a_mismatch_and_no_value() -> N
         "reachable": Reading(True, 0.0), "identity": Reading("mismatch", 0.0),
         "input.voltage": Reading.bad("profile-mismatch", 0.0),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"h8": Missing.BUSY, "h9": Missing.TIMEOUT}, "busy"),
+        ({"h8": 0x4453, "h9": Missing.ERROR}, "error"),
+        ({"h8": Missing.TIMEOUT, "h9": 0x4520}, "timeout"),
+    ],
+)
+def test_one_that_cannot_say_what_it_is_is_not_believed(answers: dict[str, Missing | int], reason: str) -> None:
+    state = state_of(driver(Identify(20, texts={("h8", "h9"): "^DSE"}), items=VOLTS))
+    for now in (0.0, 1.0, 2.0):
+        state.take({"h1": 230, **answers}, now)
+    assert state.readings == {
+        "reachable": Reading(False, 2.0, reason=reason),
+        "input.voltage": Reading.bad(reason, 2.0),
+    }

@@ -430,6 +430,41 @@ def test_a_block_that_fails_takes_no_other_with_it() -> None:
     go(story())
 
 
+def test_a_register_that_fails_is_found_and_asked_alone() -> None:
+    async def sick(_fc: int, _start: int, address: int, count: int, *_: object) -> ExcCodes | None:
+        return ExcCodes.DEVICE_FAILURE if address <= 5 < address + count else None
+
+    async def story() -> None:
+        asked: list[tuple[int, int]] = []
+
+        async def heard(fc: int, start: int, address: int, count: int, *rest: object) -> ExcCodes | None:
+            asked.append((address, count))
+            return await sick(fc, start, address, count, *rest)
+
+        async with peer(device(action=heard)) as url, running(url) as link:
+            gets = addresses("h", *range(10))
+            expected = {**{name: FILLED[name] for name in gets}, "h5": Missing.ERROR}
+            assert await ask(link, target(url), gets) == expected
+            asked.clear()
+            assert await ask(link, target(url), gets) == expected
+            assert asked == [(0, 5), (5, 1), (6, 4)]
+
+    go(story())
+
+
+def test_a_device_that_fails_at_everything_is_not_searched_each_time() -> None:
+    async def story() -> None:
+        server = ModbusServer({1: dict(FILLED)}, "modbus://127.0.0.1:0?unit=1", exceptions={1: 4})
+        async with serving(server) as url, running(url) as link:
+            gets = addresses("h", *range(10))
+            for _ in range(3):
+                server.requests.clear()
+                assert await ask(link, target(url), gets) == dict.fromkeys(gets, Missing.ERROR)
+            assert len(server.requests) == 1
+
+    go(story())
+
+
 @pytest.mark.parametrize("scheme", ["modbus", "modbus+rtuovertcp"])
 def test_a_dead_unit_costs_one_request_and_the_others_are_read(scheme: str) -> None:
     async def story() -> None:

@@ -52,7 +52,9 @@ KIND = Kind(
 FLOW = Item("flow", "number", ("h1",), type="u16")
 
 
-def driver(id: str, *ways: Identify, items: tuple[Item, ...] = (FLOW,), protocol: str = "modbus", **more: object) -> Driver:
+def driver(
+    id: str, *ways: Identify, items: tuple[Item, ...] = (FLOW,), protocol: str = "modbus", **more: object
+) -> Driver:
     return replace(Driver(f"pump/{id}", KIND, protocol, TEXT, "made up", ways, items), **more)  # type: ignore[arg-type]
 
 
@@ -114,7 +116,9 @@ def test_the_system_group_is_asked_over_snmp_alone() -> None:
 def test_what_is_read_is_read_as_the_card_gives_it() -> None:
     tenths = Variant("pump/one", ("1.3.6.1.4.1.9",), scales={"flow": 0.1})
     item = Item("flow", "number", ("1.1",), driver="pump/one")
-    device = driver("one", items=(item,), protocol="snmp", identity=(Item("model", "text", ("1.4",)),), variants=(tenths,))
+    device = driver(
+        "one", items=(item,), protocol="snmp", identity=(Item("model", "text", ("1.4",)),), variants=(tenths,)
+    )
     found = read(device, {SYS_OBJECT_ID: "1.3.6.1.4.1.9.2", SYS_DESCR: b"Acme", "1.1": 45, "1.4": b"P1"}, NOW)
     assert found.readings == {"flow": Reading(4.5, NOW)}
     assert found.identity == {"model": "P1", "sysObjectID": "1.3.6.1.4.1.9.2", "sysDescr": "Acme"}
@@ -166,7 +170,9 @@ def test_the_limits_of_the_site_count() -> None:
         ("elsewhere", Reading("x", NOW), {"value": "x", "quality": "good"}),
     ],
 )  # fmt: skip
-def test_a_reading_is_spelled_with_its_unit_and_what_it_is_worth(id: str, reading: Reading, fields: dict[str, object]) -> None:
+def test_a_reading_is_spelled_with_its_unit_and_what_it_is_worth(
+    id: str, reading: Reading, fields: dict[str, object]
+) -> None:
     assert spelled(WHOLE, id, reading) == fields
 
 
@@ -193,31 +199,33 @@ def test_each_family_is_asked_in_its_own_way_the_likeliest_first_and_nothing_twi
         driver("nothing"),
     ]
     link = FakeLink({"h7": 1, "h9": 5})
-    assert found_by(link, MODBUS, *drivers) == [("pump/low", Sure.LIKELY)]
+    assert found_by(link, MODBUS, *drivers) == [("pump/low", Sure.GUESS)]
     assert [plan.gets for plan in link.asked] == [("h9",), ("h8",), ("h7",)]
     assert link.quirks == [slow, Quirks(), Quirks()]
 
 
+FIVE = [driver(f"p{rank}", has(f"h{rank}", 1, rank)) for rank in (15, 16, 17, 18, 19)]
+
+
 @pytest.mark.parametrize(
-    ("answers", "asked"),
+    ("answers", "told", "asked"),
     [
-        pytest.param({}, ["h9", "h8"], id="nothing stands there"),
-        pytest.param({"h7": 1}, ["h9", "h8"], id="nor after two that got no word"),
-        pytest.param({"h8": 1}, ["h9", "h8", "h7", "h6", "h5"], id="one word in the second question"),
-        pytest.param({"h9": 1}, ["h9", "h8", "h7", "h6", "h5"], id="once it spoke, silence is an answer"),
-        pytest.param({"h8": Missing.ABSENT}, ["h9", "h8", "h7", "h6", "h5"], id="a refusal is a word"),
+        pytest.param({}, NoAnswer, 2, id="nothing stands there"),
+        pytest.param({"h17": 1}, NoAnswer, 2, id="whoever would have answered the third question"),
+        pytest.param({"h18": Missing.ABSENT}, NoDriver, 5, id="a refusal of the second is a word"),
+        pytest.param({"h19": 7}, NoDriver, 5, id="once it spoke, silence is an answer"),
+        pytest.param({"h18": 2, "h15": Missing.ABSENT}, NoDriver, 5, id="though two more got none"),
     ],
 )
-def test_two_families_without_a_word_end_it(answers: Answers, asked: list[str]) -> None:
-    drivers = [driver(register, has(register, 1, rank=int(register[1:]))) for register in ("h5", "h6", "h7", "h8", "h9")]
+def test_two_families_without_a_word_end_it(answers: Answers, told: type[Exception], asked: int) -> None:
     link = FakeLink(answers, otherwise=Missing.TIMEOUT)
-    if 1 in answers.values() and len(asked) > 2:
-        spoke = next(address for address, raw in answers.items() if raw == 1)
-        assert found_by(link, MODBUS, *drivers) == [(f"pump/{spoke}", Sure.LIKELY)]
-    else:
-        with pytest.raises(NoAnswer if len(asked) == 2 else NoDriver):
-            found_by(link, MODBUS, *drivers)
-    assert [plan.gets[0] for plan in link.asked] == asked
+    with pytest.raises(told):
+        found_by(link, MODBUS, *FIVE)
+    assert [plan.gets[0] for plan in link.asked] == ["h19", "h18", "h17", "h16", "h15"][:asked]
+
+
+def test_who_answers_one_family_alone_is_found_all_the_same() -> None:
+    assert found_by(FakeLink({"h18": 1}, otherwise=Missing.TIMEOUT), MODBUS, *FIVE) == [("pump/p18", Sure.LIKELY)]
 
 
 def test_over_snmp_the_system_group_goes_first_and_all_others_together() -> None:
@@ -243,7 +251,7 @@ def test_what_it_showed_is_told_where_no_driver_fits() -> None:
     with pytest.raises(NoDriver, match=r"= b'Cisco', 1\.6 = 3$") as caught:
         found_by(FakeLink({SYS_DESCR: b"Cisco", "1.6": 3}), SNMP, device)
     assert "absent" not in str(caught.value)
-    with pytest.raises(NoDriver, match="^nothing that a driver knows$"):
+    with pytest.raises(NoDriver, match=r"^nothing that a driver knows$"):
         found_by(FakeLink({}), SNMP, device)
     with pytest.raises(NoDriver) as caught:
         found_by(FakeLink({SYS_DESCR: b"x" * 5000}), SNMP, device)
@@ -272,7 +280,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
     return make
 
 
-ONE, TWO, SHAPE = driver("one", has("h9", 1, 30)), driver("two", has("h8", 1, 20)), driver("shape", Identify(3, requires=("h7",)))
+ONE, TWO, SHAPE = (
+    driver("one", has("h9", 1, 30)),
+    driver("two", has("h8", 1, 20)),
+    driver("shape", Identify(3, requires=("h7",))),
+)
 
 
 def ask(named: Driver | None = None, types: Mapping[str, AlarmType] | None = None) -> Found:
@@ -282,11 +294,18 @@ def ask(named: Driver | None = None, types: Mapping[str, AlarmType] | None = Non
 def test_the_best_is_read_and_the_others_are_named(opened: Open) -> None:
     link = opened({"h9": 1, "h8": 1, "h7": 0, "h1": 4})
     found = ask(types={})
-    assert (found.driver.id, found.sure, found.others) == ("pump/one", Sure.LIKELY, ("pump/two", "pump/shape"))
+    assert (found.driver.id, found.sure, found.others) == ("pump/one", Sure.LIKELY, ("pump/two",))
     assert found.readings == good(flow=4)
     assert found.types == {}
-    assert link.asked[-1] == plan_of(ONE)
+    assert link.asked == [Plan(("h9",)), Plan(("h8",)), plan_of(ONE)]  # who has said what it is is asked for no shapes
     assert link.stopped
+
+
+def test_who_does_not_say_what_it_is_is_known_by_its_shape(opened: Open) -> None:
+    link = opened({"h9": 2, "h7": 0, "h1": 4})
+    found = ask()
+    assert (found.driver.id, found.sure, found.others) == ("pump/shape", Sure.GUESS, ())
+    assert link.asked == [Plan(("h9",)), Plan(("h8",)), Plan(("h7",)), plan_of(SHAPE)]
 
 
 @pytest.mark.parametrize(

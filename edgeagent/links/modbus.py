@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from edgeagent.endpoint import Endpoint
@@ -28,6 +29,7 @@ LONGEST_RECHECK: Final = 3600.0
 
 _REQUEST: Final = 1.0  # s for one answer where neither quirks nor target say less
 _BUSY: Final = 0.1  # s before a busy device is asked again
+_SPARE: Final = 16  # questions a poll may spend on finding out what a device fails at
 _QUEUE: Final = 512  # polls waiting; a bus has 247 units at most
 
 _FINAL: Final = frozenset({Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY})
@@ -36,10 +38,12 @@ _FINAL: Final = frozenset({Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY})
 
 @dataclass(slots=True)
 class _Unit:
-    """What was learnt about one unit: addresses it refuses, addresses into which no read may run."""
+    """What was learnt about one unit: addresses it refuses, addresses into which no read may run, and those at which
+    blocks begin that fail as a whole."""
 
     bad: set[str] = field(default_factory=set)
     cuts: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     until: float = 0.0
     patience: float = 0.0
     layouts: dict[tuple[str, ...], tuple[Quirks, tuple[Block, ...]]] = field(default_factory=dict)
@@ -65,6 +69,7 @@ class _Unit:
         """Ask for everything again."""
         self.bad.clear()
         self.cuts.clear()
+        self.lost.clear()
         self.layouts.clear()
         self.until = 0.0
 
@@ -79,6 +84,8 @@ class _Poll:
     heard: bool = False
     garbled: bool = False
     over: Missing | None = None
+    spare: int = _SPARE
+    """Questions left for finding out what a device fails at."""
 
 
 class ModbusLink:
@@ -144,6 +151,8 @@ class ModbusLink:
                 poll.unit.forget()
         elif result is Missing.ABSENT:
             await self._bisect(poll, block)
+        elif result is Missing.ERROR and poll.spare > 0 and not (block.whole or block.wanted[0][0] in poll.unit.lost):
+            await self._isolate(poll, block)
         else:
             poll.answers.update((address, result) for address, _ in block.wanted)
             if result in _FINAL or (result is Missing.MALFORMED and poll.garbled):
@@ -167,6 +176,25 @@ class ModbusLink:
         if poll.over is None and len(unit.bad) + len(unit.cuts) == known:
             # Each half is there: the hole between them is not, or both together are longer than the device allows.
             unit.learn(unit.cuts, [halves[1].wanted[0][0]], now, self._recheck)
+
+    async def _isolate(self, poll: _Poll, block: Block) -> None:
+        """Ask again in halves when a device fails at a block (exception 4): one dead sensor is not all of them.
+
+        What fails is asked alone from now on, unless nothing of the block could be read.
+        """
+        unit, now = poll.unit, asyncio.get_running_loop().time()
+        names = [address for address, _ in block.wanted]
+        poll.answers.update(dict.fromkeys(names, Missing.ERROR))
+        for half in block.halves() if len(names) > 1 else ():
+            poll.spare -= 1
+            if poll.over is None:
+                await self._fill(poll, half)
+        failed = {address for address in names if poll.answers[address] is Missing.ERROR}
+        if len(failed) == len(names):
+            unit.learn(unit.lost, names[:1], now, self._recheck)
+        elif failed:
+            edges = [after for before, after in pairwise(names) if (before in failed) is not (after in failed)]
+            unit.learn(unit.cuts, edges, now, self._recheck)
 
     async def _question(self, target: Target, block: Block) -> list[int] | Missing:
         """Ask for one block; a busy device gets a second chance."""
