@@ -38,8 +38,9 @@ _FINAL: Final = frozenset({Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY})
 
 @dataclass(slots=True)
 class _Unit:
-    """What was learnt about one unit: addresses it refuses, addresses into which no read may run, and those at which
-    blocks begin that fail as a whole.
+    """What was learnt about one unit: addresses it refuses, addresses into which no read may run.
+
+    `lost` are the addresses at which blocks begin that fail as a whole.
     """
 
     bad: set[str] = field(default_factory=set)
