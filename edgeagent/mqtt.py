@@ -37,8 +37,7 @@ NOT_AUTHORISED: Final = 0x87
 NO_SUBSCRIBERS: Final = 0x10
 _TAKEN_OVER: Final = 0x8E
 _FAST, _SLOW, _TAKEN = 1.0, 15.0, 60.0  # a critical alarm must not wait a minute for a broker that is back
-_SETTLED: Final = 30.0
-_TAKEOVERS: Final = 5
+_SETTLED, _TAKEOVERS = 30.0, 5
 
 
 class MqttError(Exception):

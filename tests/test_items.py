@@ -235,6 +235,7 @@ def test_the_first_value_stands_though_a_later_source_is_confirmed() -> None:
     items = (Item("x", "number", ("a",), unverified=True), Item("x", "number", ("b",)))
     assert read({"a": 1, "b": 2}, *items)["x"] == uncertain(1, UNVERIFIED)
     assert read({"a": Missing.NULL, "b": 2}, *items)["x"] == good(2)
+    assert read({"a": Missing.ABSENT, "b": Missing.BUSY}, *items)["x"] == bad("busy")
 
 
 def test_what_is_made_of_uncertain_phases_is_uncertain() -> None:
@@ -303,6 +304,7 @@ def test_a_count_of_alarms_is_one_only_where_nothing_lists_them() -> None:
         pytest.param((Item("alarms", "code", ("o",), enum={5: "fan", "other": "door"}),), {"alarms": frozenset({"door"})}, {}, {"o": 6}, id="a number that the map does not name"),
         pytest.param((Item("alarms", "code", ("o",), enum={"OK": "", "FAN": "fan"}),), {"alarms": frozenset()}, {"o": b"FAN"}, {"o": b"OK"}, id="the word for no alarm"),
         pytest.param((Item("alarms", "code", ("o",), enum={5: "fan"}), Item("alarms", "code", ("p",), enum={1: "fan", 2: "door"})), {"alarms": frozenset({"fan", "door"})}, {"o": 0, "p": 0}, {"o": 5, "p": 2}, id="each alarm by the first that knows it"),
+        pytest.param((Item("alarms", "code", ("o",), enum={5: "fan", 6: "door"}), Item("alarms", "code", ("p",), enum={1: "fan"})), {"alarms": frozenset({"fan", "door"})}, {"o": 0, "p": 0}, {"o": 6, "p": 1}, id="a number names one alarm at a time"),
         pytest.param((Item("alarms", "rows", ("n",), walk="w", enum={5: "fan", "HOT": "door"}),), {"alarms": frozenset({"fan", "door"})}, {"w": 1, "w.9": 7}, {"w.9": Missing.ABSENT, "w.1": b"HOT", "w.2": 5, "w": 2, "n": 2}, id="rows of numbers and texts, and their count"),
         pytest.param((Item("alarms", "rows", walk="w", below="1.3", enum={"7.41": "fan"}),), {"alarms": frozenset({"fan"})}, {}, {"w.1": "1.3.7.41", "w": 1}, id="rows of OIDs with several components"),
     ],
@@ -320,6 +322,12 @@ def test_a_value_that_no_source_can_say_is_refused_in_the_words_of_the_last() ->
     device = driver(Item("x", "number", ("h0",), type="u16"), Item("x", "number", ("h1",), type="s16"))
     with pytest.raises(EncodeError, match="x = 70000 does not fit into s16"):
         encode(device, {"x": 70000}, {})
+
+
+def test_a_number_that_names_one_alarm_cannot_name_two() -> None:
+    device = driver(Item("alarms", "code", ("o",), enum={5: "fan", 6: "door"}))
+    with pytest.raises(EncodeError, match=r"alarms cannot show fan \(known: door, fan\)"):
+        encode(device, {"alarms": some("fan", "door")}, {})
 
 
 def test_a_value_that_makes_it_another_variant_is_written_as_that_one_reads_it() -> None:

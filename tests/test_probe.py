@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -344,9 +345,14 @@ def test_a_device_that_says_no_more_after_it_was_found_is_no_answer(opened: Open
     assert link.stopped
 
 
-def test_the_link_is_closed_when_nothing_is_there(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    link = opened({})
+@pytest.mark.parametrize("answers", [{}, {"h9": 1, "h1": 4}], ids=["nothing is there", "it was read"])
+def test_the_link_is_closed_before_it_is_told(opened: Open, answers: dict[str, Raw]) -> None:
+    link = opened(answers)
     link.otherwise = Missing.TIMEOUT
-    with pytest.raises(NoAnswer, match="timeout"):
-        ask()
-    assert link.stopped
+
+    async def told() -> bool:
+        with contextlib.suppress(NoAnswer):
+            await probe(catalog(ONE, TWO, SHAPE), MODBUS, None, 1.0, NOW)
+        return link.stopped
+
+    assert asyncio.run(told())
