@@ -28,7 +28,7 @@ def _rows(item: Item, answers: Answers) -> Value:
     for address, raw in answers.items():
         if not address.startswith(item.walk + ".") or isinstance(raw, (Missing, float)):
             continue
-        if isinstance(raw, int) and abs(raw) > MOST:
+        if raw in item.sentinels or (isinstance(raw, int) and abs(raw) > MOST):
             continue
         if not item.below:
             members.add(_member(item, raw))
@@ -45,13 +45,24 @@ def _code(item: Item, answers: Answers) -> Value:
     raw = answers.get(item.addresses[0], Missing.TIMEOUT)
     if isinstance(raw, Missing):
         return _none_if_absent(raw)
-    if raw in item.sentinels:
-        return frozenset()
     if not isinstance(raw, bytes) or all(isinstance(key, int) or key == OTHER for key in item.enum):
-        raw = int(integer(item, answers))
+        number = _whole(item, answers)
+        if number is None:
+            return frozenset()
+        raw = number
     elif text_of(raw) in item.sentinels:
         return frozenset()
     return frozenset({_member(item, raw)} - {""})
+
+
+def _whole(item: Item, answers: Answers) -> int | None:
+    """Return the raw number of an alarm object, None where a sentinel says that there is none."""
+    try:
+        return int(integer(item, answers))
+    except NoValue as reason:
+        if str(reason) in item.sentinels.values():
+            return None
+        raise
 
 
 def _member(item: Item, raw: str | bytes | int, shown: str = "") -> str:
@@ -82,12 +93,9 @@ def _bitmap(item: Item, answers: Answers) -> Value:
     first = answers.get(item.addresses[0], Missing.TIMEOUT)
     if isinstance(first, Missing):
         return _none_if_absent(first)
-    try:
-        number = int(integer(item, answers))
-    except NoValue as reason:
-        if str(reason) in item.sentinels.values():
-            return frozenset()
-        raise
+    number = _whole(item, answers)
+    if number is None:
+        return frozenset()
     rest = item.enum.get(OTHER)
     bits = (bit for bit in range(number.bit_length()) if number >> bit & 1) if number > 0 else iter(())
     return frozenset({str(item.enum.get(bit, f"unknown-bit-{bit}" if rest is None else rest)) for bit in bits} - {""})

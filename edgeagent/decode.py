@@ -51,6 +51,11 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
     return readings
 
 
+def omitted(driver: Driver, suited: Driver, now: float) -> dict[str, Reading]:
+    """Return the readings of the points that a driver has and its variant for one card has not."""
+    return {id: Reading.bad("not-available", now) for id in driver.points - suited.points}
+
+
 def identity(driver: Driver, answers: Answers, now: float) -> dict[str, str | None]:
     """Decode vendor, model, serial and firmware; None where the device does not say."""
     found: dict[str, str | None] = {}

@@ -12,7 +12,7 @@ from typing import Final
 
 from edgeagent.catalog import Driver
 from edgeagent.config import Device
-from edgeagent.decode import decode, identity
+from edgeagent.decode import decode, identity, omitted
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.phases import UNREAD
 from edgeagent.readings import Answers, Missing, Quality, Reading, fruitless, silence
@@ -81,7 +81,7 @@ class DeviceState:
         if asked:
             self._checked = now if verdict else None
             changed |= self._replace({IDENTITY: Reading("match" if verdict else "mismatch", now)})
-            self._know(answers, now)
+            changed |= self._know(answers, now)
         if not verdict:
             return changed | self._all_bad("profile-mismatch", now)
         self._last = answers
@@ -102,9 +102,11 @@ class DeviceState:
     def _doubtful(self, now: float) -> bool:
         return self._checked is None or now - self._checked >= RECHECK
 
-    def _know(self, answers: Answers, now: float) -> None:
+    def _know(self, answers: Answers, now: float) -> frozenset[str]:
+        """Learn which card it is; what such a card does not have is said to be so."""
         self.driver = suited(self.device.driver, answers)
         self.facts = known(self.driver, answers, now)
+        return self._replace(omitted(self.device.driver, self.driver, now))
 
     def _answered(self, now: float) -> frozenset[str]:
         self.misses, self.reason, self.observed = 0, None, now

@@ -90,7 +90,8 @@ def _fallen_back(
     """Return the driver with the sources of another one behind its own."""
     other = drivers.get(file.fallback or "")
     if other is None or other.kind is not driver.kind or other.protocol != driver.protocol or other.id in falling:
-        plain = [one.id for one in drivers.values() if one.kind is driver.kind and one.id not in falling]
+        alike = (one for one in drivers.values() if one.kind is driver.kind and one.protocol == driver.protocol)
+        plain = [one.id for one in alike if one.id not in falling]
         close = nearest(file.fallback or "", plain)
         mistakes.append(document.mistake(("fallback",), f"needs a driver of this kind that stands alone{close}"))
         return driver

@@ -11,7 +11,7 @@ from edgeagent.alarmsets import NAMED, OTHER
 from edgeagent.catalog import Driver, Kind, Point, PointType, Text
 from edgeagent.driverentries import ChannelEntry, DriverFile, Entry, IdentifyEntry, VariantEntry
 from edgeagent.endpoint import nearest
-from edgeagent.items import REGISTERS, Channel, Identify, Item, Quirks, Variant
+from edgeagent.items import REGISTERS, Channel, Identify, Item, Quirks, Ranges, Variant
 from edgeagent.kindfiles import compile_condition, text_of
 from edgeagent.readings import Raw
 from edgeagent.tomlfile import Document, Mistake, Path_
@@ -64,14 +64,16 @@ class DriverReader:
     def _identify(self, number: int, way: IdentifyEntry) -> Identify:
         path: Path_ = ("identify", number) if isinstance(self._document.data.get("identify"), list) else ("identify",)
         self._regex((*path, "sys_descr"), way.sys_descr)
+        if way == IdentifyEntry(rank=way.rank):
+            self._say(path, "names nothing that a device is known by, such as requires, equals or texts")
         return Identify(
             way.rank,
-            way.sys_object_ids,
+            self._object_ids(path, way.sys_object_ids),
             way.sys_descr,
             tuple(self._address((*path, "requires"), place) for place in way.requires),
             {self._address((*path, "equals", place), place): wanted for place, wanted in way.equals.items()},
             self._texts((*path, "texts"), way.texts),
-            {self._address((*path, "between", place), place): ranges for place, ranges in way.between.items()},
+            self._between(path, way.between),
             tuple(self._address((*path, "absent"), place) for place in way.absent),
             self._texts((*path, "unless"), way.unless),
         )
@@ -80,18 +82,33 @@ class DriverReader:
         path: Path_ = ("variants", number)
         if not (variant.sys_object_ids or variant.texts or variant.between):
             self._say(path, "needs sys_object_ids, texts or between")
+        for id, scale in variant.scale.items():
+            if scale == 0:
+                self._say((*path, "scale", id), "may not be 0; omit leaves a point out")
         for key, ids in (("scale", tuple(variant.scale)), ("omit", variant.omit)):
             for id in ids:
                 if self._kind.point(id) is None:
                     self._say((*path, key, id), f"unknown point{nearest(id, list(self._kind.points))}")
         return Variant(
             self._file.driver,
-            variant.sys_object_ids,
+            self._object_ids(path, variant.sys_object_ids),
             self._texts((*path, "texts"), variant.texts),
-            {self._address((*path, "between", place), place): ranges for place, ranges in variant.between.items()},
+            self._between(path, variant.between),
             variant.scale,
             frozenset(variant.omit),
         )
+
+    def _object_ids(self, path: Path_, ids: tuple[str, ...]) -> tuple[str, ...]:
+        for id in ids:
+            if not _OID.fullmatch(id):
+                self._say((*path, "sys_object_ids"), f'"{id}" is not an OID')
+        return ids
+
+    def _between(self, path: Path_, between: Mapping[str, Ranges]) -> dict[str, Ranges]:
+        for place, ranges in between.items():
+            if any(low > high for low, high in ranges):
+                self._say((*path, "between", place), "a range is its lowest and its highest number")
+        return {self._address((*path, "between", place), place): ranges for place, ranges in between.items()}
 
     def _texts(self, path: Path_, texts: Mapping[str, str]) -> dict[tuple[str, ...], str]:
         """Return the regular expressions by all the addresses that the text of each lies in."""
@@ -100,7 +117,9 @@ class DriverReader:
             self._regex((*path, place), pattern)
             first, _, count = place.partition("+")
             first = self._address((*path, place), first)
-            many = int(count) if count.isdecimal() else 1
+            many = int(count) if re.fullmatch(r"[1-9]\d{0,2}", count) else 1
+            if "+" in place and many < 2:
+                self._say((*path, place), "a text over several registers is an address and how many, such as h1307+16")
             if many > 1 and _ADDRESS.fullmatch(first):
                 found[tuple(f"{first[0]}{int(first[1:]) + step}" for step in range(many))] = pattern
             else:
@@ -145,6 +164,12 @@ class DriverReader:
         code = self._code(path, point, entry)
         if entry.scale == 0:
             self._say(path, "scale may not be 0")
+        if entry.walk is None and (entry.below is not None or entry.total is not None):
+            self._say(path, "below and total go with walk")
+        if entry.walk is not None and self._file.protocol != "snmp":
+            self._say(path, f"has no table that {self._file.protocol} could walk")
+        if entry.valid is not None and entry.valid[0] > entry.valid[1]:
+            self._say(path, "valid is the lowest and the highest raw number")
         type = entry.type or ("u16" if self._file.protocol == "modbus" else "int")
         base = Item(
             point.id, code, type=type, scale=entry.scale, offset=entry.offset,
@@ -209,7 +234,10 @@ class DriverReader:
             for name in names:
                 self._member(path, name)
             plain = table if isinstance(table, dict) else {}
-            if code == "bitmap" and not (plain and all(key == OTHER or _bit(key) >= 0 for key in plain)):
+            if code == "number-list" and not plain:
+                self._say(path, "a number-list needs map = { number = alarm }")
+            width = 64 if self._file.protocol == "snmp" else 16 * REGISTERS.get(entry.type or "u16", 1)
+            if code == "bitmap" and not (plain and all(key == OTHER or 0 <= _bit(key) < width for key in plain)):
                 self._say(path, "a bitmap needs map = { bit = alarm }, its bits counted from 0")
             if isinstance(table, tuple) and code != "gencomm-alarms":
                 self._say(path, "map is a table of raw number = alarm here")

@@ -89,6 +89,8 @@ def _first(items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
                 raise
         raw = image.get(item.addresses[0], Missing.ABSENT)
         if not isinstance(raw, (Missing, float)) and raw not in item.sentinels:
+            if len(item.addresses) > 1 or item.bits is not None:
+                raise EncodeError(f"{item.point}: its first source cannot say {value}, nor be silent in this variant")
             silenced[item.addresses[0]] = next(iter(item.sentinels), Missing.ABSENT)
     raise EncodeError("nothing gives this point in this variant")
 
@@ -109,6 +111,8 @@ def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
     raw = _merged(item, raw, image)
     if raw in item.sentinels:
         raise EncodeError(f"{item.point} = {value} would be the raw value {raw}, which means {item.sentinels[raw]}")
+    if item.valid is not None and not item.valid[0] <= raw <= item.valid[1]:
+        raise EncodeError(f"{item.point} = {value} would be the raw value {raw}, which is none here")
     if words is None:
         return {item.addresses[0]: raw}
     parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
@@ -204,6 +208,8 @@ def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
         key = _key(item, member)
         return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
     quiet = next((key for key, name in item.enum.items() if name == "" and key != OTHER), 0)
+    if item.enum.get(quiet):
+        raise EncodeError(f"{item.point}: no raw value of {item.addresses[0]} means that there is no alarm")
     return {item.addresses[0]: quiet if isinstance(quiet, int) else quiet.encode()}
 
 
@@ -215,6 +221,8 @@ def _bitmap(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     """Set one bit for each member, the first that stands for it."""
     number = sum(1 << int(_key(item, member)) for member in members)
     words = len(item.addresses)
+    if number.bit_length() > 16 * words and item.type != "int":
+        raise EncodeError(f"{item.point}: {', '.join(sorted(members))} would be a bit beyond {item.type}")
     parts = [number >> 16 * place & _WORD for place in range(words)] if words > 1 else [number]
     ordered = parts if item.word_order == "little" else parts[::-1]
     return dict(zip(item.addresses, ordered, strict=True))

@@ -117,7 +117,8 @@ def _matches(raw: Raw | None, pattern: str) -> bool | None:
 def _texts(texts: Mapping[tuple[str, ...], str], answers: Answers) -> Iterator[bool | None]:
     for addresses, pattern in texts.items():
         parts = [answers.get(address, Missing.TIMEOUT) for address in addresses]
-        gone = next((part for part in parts if isinstance(part, Missing)), None)
+        missing = sorted((part for part in parts if isinstance(part, Missing)), key=lambda part: part not in UNREAD)
+        gone = missing[0] if missing else None
         if gone is not None or len(parts) == 1:
             yield _matches(gone if gone is not None else parts[0], pattern)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
@@ -11,6 +12,9 @@ from edgeagent.rules import Condition
 
 REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 """How many 16-bit registers a value of each type takes."""
+
+
+_WHOLE: Final = re.compile(rb"\s*[+-]?\d{1,19}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ def shows(between: Mapping[str, Ranges], answers: Answers) -> bool:
     """Tell whether any of these addresses holds a raw number within its ranges."""
     for address, ranges in between.items():
         raw = answers.get(address)
-        if isinstance(raw, bytes) and len(raw) < 20 and raw.strip().lstrip(b"+-").isdigit():
+        if isinstance(raw, bytes) and _WHOLE.fullmatch(raw):
             raw = int(raw)
         if isinstance(raw, (int, float)) and any(low <= raw <= high for low, high in ranges):
             return True

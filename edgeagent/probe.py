@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edgeagent.alarm import Rule
 from edgeagent.catalog import AlarmType, Catalog, Driver
-from edgeagent.decode import decode
+from edgeagent.decode import decode, omitted
 from edgeagent.devices import known
 from edgeagent.endpoint import Endpoint
 from edgeagent.fit import SYSTEM, Sure, best, fits, suited
@@ -125,8 +125,9 @@ def plan_of(driver: Driver) -> Plan:
 
 def read(driver: Driver, answers: Answers, now: float) -> Found:
     """Decode the answers to `plan_of(driver)`."""
-    driver = suited(driver, answers)
-    return Found(driver, known(driver, answers, now), decode(driver, answers, now))
+    own = suited(driver, answers)
+    readings = omitted(driver, own, now) | decode(own, answers, now)
+    return Found(own, known(own, answers, now), readings)
 
 
 async def ask(link: Link, target: Target, plan: Plan) -> Answers:

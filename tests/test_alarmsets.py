@@ -260,3 +260,15 @@ def test_whatever_a_device_says_is_a_set_of_alarms_or_a_reason(item: Item, data:
 
 def test_every_way_is_tried_here() -> None:
     assert {item.code for item in WAYS} == set(SETS) >= NAMED
+
+
+@pytest.mark.parametrize("high", [0, 0xFFFF])
+def test_a_code_over_two_registers_is_tested_as_a_whole(high: int) -> None:
+    item = Item("alarms", "code", ("h0", "h1"), type="u32", enum={1: "dry"}, sentinels={0: "none", 0xFFFFFFFF: "none"})
+    low = 1 if high == 0 else 0xFFFF
+    assert SETS["code"](item, {"h0": high, "h1": low}) == (frozenset({"dry"}) if high == 0 else frozenset())
+
+
+def test_a_row_that_holds_a_sentinel_is_no_alarm() -> None:
+    item = Item("alarms", "rows", walk="1.2", enum={3: "dry"}, sentinels={-1: "not-fitted"})
+    assert SETS["rows"](item, {"1.2": 2, "1.2.1": -1, "1.2.2": 3}) == frozenset({"dry"})

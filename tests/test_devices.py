@@ -345,3 +345,20 @@ def test_an_answer_of_an_alarm_table_that_failed_leaves_the_rest() -> None:
     assert story.poll(102.0, {"1.3.6.1.2.1.33.1.6.2.1.2": Missing.TIMEOUT}) == {"alarms"}
     assert story.state.readings["alarms"] == Reading(frozenset(), 102.0, Quality.UNCERTAIN, PARTIAL)
     assert story.value("source") == "normal"
+
+
+def test_what_a_card_does_not_have_is_not_left_as_it_was() -> None:
+    bare = Variant(UPS.id, ("1.3.6.1.4.1.9",), omit=frozenset({"battery.charge"}))
+    story = Story(replace(UPS, variants=(bare,)))
+    story.poll(100.0)
+    assert story.value("battery.charge") == 100
+    story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.9.1"
+    assert "battery.charge" in story.poll(100.0 + RECHECK)
+    assert story.state.readings["battery.charge"] == Reading.bad("not-available", 100.0 + RECHECK)
+
+
+def test_a_proof_that_the_device_fails_at_is_told_as_that() -> None:
+    story = Story(GENSET)
+    for now in (1.0, 2.0, 3.0):
+        story.poll(now, {"h768": Missing.ERROR})
+    assert story.state.reason is Missing.ERROR

@@ -347,3 +347,29 @@ def test_a_value_that_lies_between_two_variants_is_refused() -> None:
 def test_a_point_that_the_variant_lacks_cannot_be_set() -> None:
     with pytest.raises(EncodeError, match="nothing gives this point in this variant"):
         encode(driver(*VOLTS, variants=(NO_X,)), {"x": 1}, {"n": 1})
+
+
+@pytest.mark.parametrize("raw", [b"--5", b"+-5", b"5-", b"", b"9" * 30, b"\xb2"])
+def test_what_only_looks_like_a_number_shows_nothing(raw: bytes) -> None:
+    assert not shows({"a": ((-9, 9),)}, {"a": raw})
+    assert shows({"a": ((-9, 9),)}, {"a": b" -5 "})
+
+
+def test_what_is_no_raw_number_is_not_written() -> None:
+    item = Item("x", "number", ("h0",), type="u16", valid=(0, 100))
+    with pytest.raises(EncodeError, match="would be the raw value 150"):
+        encode(driver(item), {"x": 150}, {})
+    assert encode(driver(item, Item("x", "number", ("h1",), type="u16")), {"x": 150}, {"h0": 7})["h1"] == 150
+
+
+def test_a_first_source_of_two_registers_is_not_half_overwritten() -> None:
+    first = Item("x", "number", ("h0", "h1"), type="u32", sentinels={0xFFFFFFFF: "not-available"})
+    second = Item("x", "number", ("h2",), type="s16")
+    with pytest.raises(EncodeError, match="nor be silent"):
+        encode(driver(first, second), {"x": -1}, {"h0": 0, "h1": 7})
+
+
+def test_an_alarm_that_no_number_can_take_back_is_told() -> None:
+    item = Item("alarms", "code", ("h0",), enum={0: "dry", 1: "wet"})
+    with pytest.raises(EncodeError, match="no alarm"):
+        encode(driver(item), {"alarms": frozenset()}, {"h0": 1})
