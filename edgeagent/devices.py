@@ -45,6 +45,8 @@ class DeviceState:
         self._goods = GOODS
         self._last: Answers | None = None
         self._checked: float | None = None
+        self._slow = False
+        """It answered, but not all that would prove it: it is asked for that alone next time."""
 
     def wants(self, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what to ask next: addresses to get and subtrees to walk."""
@@ -52,6 +54,8 @@ class DeviceState:
         if not self._doubtful(now):
             return self.driver.gets, self.driver.walks
         known = (address for item in driver.identity for address in item.addresses)
+        if self._slow:
+            return tuple(dict.fromkeys((*self._proof(), *known))), ()
         gets = dict.fromkeys((*self._proof(), *known, *driver.gets))
         return tuple(gets), driver.walks
 
@@ -74,7 +78,9 @@ class DeviceState:
             self._checked = now if asked else self._checked
             return self._answered(now)
         verdict = fits(self.device.driver, answers) if asked and self._proof() else True
-        nothing = fruitless(answers, self.driver.gets)
+        read = any(address in answers for address in self.driver.gets)
+        nothing = fruitless(answers, self.driver.gets) if read else None
+        self._slow = verdict is None
         if verdict is None or (verdict and nothing is not None):
             return self._missed(nothing or self._unproven(answers), now)
         changed = self._answered(now)

@@ -362,3 +362,17 @@ def test_a_proof_that_the_device_fails_at_is_told_as_that() -> None:
     for now in (1.0, 2.0, 3.0):
         story.poll(now, {"h768": Missing.ERROR})
     assert story.state.reason is Missing.ERROR
+
+
+def test_a_device_too_slow_to_prove_itself_beside_its_points_is_asked_for_the_proof_alone() -> None:
+    story = Story(GENSET)
+    story.poll(1.0, {"h768": Missing.TIMEOUT})
+    gets, _ = story.state.wants(2.0)
+    assert "h768" in gets
+    assert "h1027" not in gets
+    story.poll(2.0)
+    assert story.value("identity") == "match"
+    assert "h1027" in story.state.wants(3.0)[0]
+    story.poll(3.0)
+    assert story.value("fuel") == 85
+    assert story.value("reachable") is True
