@@ -7,12 +7,12 @@ What cannot be read becomes quality bad with a reason on that point alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from edgeagent.alarmsets import SETS, UNLISTED
 from edgeagent.catalog import Driver, Point
-from edgeagent.items import Item
+from edgeagent.items import Item, Variant, among, shows
 from edgeagent.phases import aggregate, drop_phantoms
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, UNVERIFIED, Answers, Missing, Quality, Reading, Value
 from edgeagent.values import NoValue, enum, flag, number, text
@@ -37,8 +37,9 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
         known = readings.get(item.point)
         readings[item.point] = reading if known is None else _better(known, reading)
     if items is not driver.items:
+        shown = [variant for variant in driver.variants if shows(variant.between, answers)]
         for id in {item.point for item in driver.items} - {item.point for item in items}:
-            readings[id] = Reading.bad("not-available", now, origin)
+            readings[id] = Reading.bad(_why(shown, id), now, origin)
     drop_phantoms(readings, now, origin)
     aggregate(driver.kind, readings)
     for item in items:
@@ -53,7 +54,12 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
 
 def omitted(driver: Driver, suited: Driver, now: float) -> dict[str, Reading]:
     """Return the readings of the points that a driver has and its variant for one card has not."""
-    return {id: Reading.bad("not-available", now) for id in driver.points - suited.points}
+    return {id: Reading.bad(_why(driver.variants, id), now) for id in driver.points - suited.points}
+
+
+def _why(variants: Iterable[Variant], id: str) -> str:
+    """Return why a variant has no such point."""
+    return next((variant.reason for variant in variants if among(variant.omit, id)), "not-fitted")
 
 
 def identity(driver: Driver, answers: Answers, now: float) -> dict[str, str | None]:

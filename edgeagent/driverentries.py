@@ -112,6 +112,7 @@ class VariantEntry(Strict):
     between: dict[str, RangesEntry] = Field(default_factory=dict)
     scale: dict[str, float] = Field(default_factory=dict)
     omit: tuple[str, ...] = ()
+    reason: Literal["not-fitted", "not-available", "sensor-fault"] = "not-fitted"
 
 
 class DriverFile(Strict):

@@ -96,6 +96,7 @@ class DriverReader:
             self._between(path, variant.between),
             variant.scale,
             frozenset(variant.omit),
+            variant.reason,
         )
 
     def _object_ids(self, path: Path_, ids: tuple[str, ...]) -> tuple[str, ...]:

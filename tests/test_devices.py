@@ -354,7 +354,7 @@ def test_what_a_card_does_not_have_is_not_left_as_it_was() -> None:
     assert story.value("battery.charge") == 100
     story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.9.1"
     assert "battery.charge" in story.poll(100.0 + RECHECK)
-    assert story.state.readings["battery.charge"] == Reading.bad("not-available", 100.0 + RECHECK)
+    assert story.state.readings["battery.charge"] == Reading.bad("not-fitted", 100.0 + RECHECK)
 
 
 def test_a_proof_that_the_device_fails_at_is_told_as_that() -> None:

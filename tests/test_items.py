@@ -183,7 +183,7 @@ def test_the_numbers_of_each_poll_tell_the_variant() -> None:
     assert decode(device, {"v": 231, "x": 5, "n": 0}, NOW) == {"volts.l1": good(231), "volts": good(231), "x": good(5)}
     assert decode(device, {"v": 2310, "x": 5, "n": 0}, NOW)["volts"] == good(231)
     assert decode(device, {"v": 2310, "x": 5, "n": 1}, NOW) == {
-        "volts.l1": good(231), "volts": good(231), "x": bad("not-available"),
+        "volts.l1": good(231), "volts": good(231), "x": bad("not-fitted"),
     }  # fmt: skip
     assert decode(device, {"v": 231, "x": 5, "n": Missing.TIMEOUT}, NOW)["x"] == good(5)
 

@@ -64,7 +64,7 @@ def test_the_site_gives_the_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("driver", "index", "told"),
-    [("hvac/intesis-multi", 64, "0 to 63"), ("hvac/liebert-icom", 1, "reads one unit"), ("hvac/intesis-multi", -1, "index")],
+    [("hvac/intesis-multi", 128, "0 to 127"), ("hvac/liebert-icom", 1, "reads one unit"), ("hvac/intesis-multi", -1, "index")],
 )  # fmt: skip
 def test_an_index_that_the_gateway_lacks_is_a_mistake(tmp_path: Path, driver: str, index: int, told: str) -> None:
     (tmp_path / "site.toml").write_text(SITE.format(folder=tmp_path, driver=driver, index=index), encoding="utf-8")
