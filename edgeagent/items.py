@@ -136,7 +136,8 @@ class Variant:
     """Cards or firmware of a family that give some points in another scale, or make them up (`omit`).
 
     All that is given must hold: one of the sysObjectID prefixes, each regular expression of `texts`, and one
-    raw number of `between` within its ranges. `reason` is why an omitted point has no value. Only sources that stand in the file of `driver` are touched.
+    raw number of `between` within its ranges. `reason` is why an omitted point has no value.
+    Only sources that stand in the file of `driver` are touched.
     """
 
     driver: str
