@@ -76,6 +76,7 @@ class Agent:
         self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
+        self._reading = asyncio.Lock()
 
     # Start and stop.
 
@@ -84,7 +85,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.create_task(self._reload()))
         loop.set_exception_handler(self._in_callback)
         self._restore()
         try:
@@ -334,14 +335,15 @@ class Agent:
             f"broker {self._feed.session}; {self._store.depth().events} events waiting"
         )
 
-    def _reload(self) -> None:
+    async def _reload(self) -> None:
         """Read the configuration again; a wrong one changes nothing, a right one swaps only what is another."""
-        sdnotify.reloading()
-        found = self._read()
-        self._own("config.error", value=found is None)
-        if found is not None:
-            self._swap(found)
-        sdnotify.ready(self._status())
+        async with self._reading:
+            sdnotify.reloading()
+            found = await asyncio.to_thread(self._read)  # half a second for a whole catalogue: polling goes on
+            self._own("config.error", value=found is None)
+            if found is not None:
+                self._swap(found)
+            sdnotify.ready(self._status())
 
     def _read(self) -> Site | None:
         try:

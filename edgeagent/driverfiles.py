@@ -31,7 +31,7 @@ def load(folders: Sequence[Path]) -> Catalog:
     falling: dict[str, tuple[Document, DriverFile]] = {}
     origin: dict[str, str] = {}
     broken: set[str] = set()
-    device = Document("", {}, {})
+    device = Document("", {}, "")
     for folder in folders:
         if (folder / "device.toml").is_file():
             device = _document(folder / "device.toml", folder, mistakes) or device

@@ -117,7 +117,7 @@ class _Laid(Document):
 
 def compile_kind(document: Document, device: Document, mistakes: list[Mistake]) -> Kind | None:
     """Read a kind from its file and from what every device has; None, and `mistakes` grow, when it cannot be."""
-    document = _Laid(document.file, document.data, document.places, device)
+    document = _Laid(document.file, document.data, document.source, device)
     data = dict(document.data)
     for table in ("points", "alarms"):
         own = data.get(table, {})

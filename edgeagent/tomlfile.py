@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,12 @@ class Document:
 
     file: str
     data: dict[str, Any]
-    places: dict[Path_, int]
+    source: str
+
+    @property
+    def places(self) -> Mapping[Path_, int]:
+        """Lines by key, found when the first mistake asks for one."""
+        return _places(self.source)
 
     def depth(self, path: Sequence[str | int]) -> int:
         """Return how many parts of the path stand in this file."""
@@ -94,7 +100,7 @@ def read(path: Path, name: str | None = None) -> Document:
         match = re.search(r"\(at line (\d+)", str(error))
         line = int(match.group(1)) if match else len(text.splitlines())
         raise Mistakes([Mistake(file, line, "", re.sub(r" \(at .*\)$", "", str(error)))]) from error
-    return Document(file, data, _places(text))
+    return Document(file, data, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ def joined(folder: Path, mistakes: list[Mistake]) -> Document:
             else:
                 data[key] = value
             owners.setdefault((key,), document)
-    return _Joined(str(folder), data, {}, owners)
+    return _Joined(str(folder), data, "", owners)
 
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
@@ -148,6 +154,7 @@ _STRING: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=8)
 def _places(text: str) -> dict[Path_, int]:
     """Find the line of every key. Values that span lines belong to the line their key stands on."""
     places: dict[Path_, int] = {}

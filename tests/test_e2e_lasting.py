@@ -133,7 +133,7 @@ def test_killed_twenty_times_it_loses_no_transition_no_ack_and_no_shelf(
         trouble.start()
         began = time.monotonic()
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.1, 2.8))  # any moment: in the middle of its start, of a pass, of a commit
+            time.sleep(chance.uniform(0.1, 3.4))  # any moment: in the middle of its start, of a pass, of a commit
             daemon.kill()
             daemon.start(ready=False)
         daemon.until_says("first pass after", 20)
