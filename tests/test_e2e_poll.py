@@ -140,7 +140,7 @@ def test_a_set_that_fails_to_start_is_told_whatever_page_says_so(tmp_path: Path)
     ("changes", "point", "reason"),
     [
         ({1025: 0x7FFF}, "coolant.temperature", "not-available"),
-        ({1027: 0xFFFF}, "fuel", "not-available"),
+        ({1027: 0xFFFF}, "fuel", "not-fitted"),
         ({1024: 0xFFFC}, "oil.pressure", "sensor-fault"),
         ({1025: 0x7FFC}, "coolant.temperature", "sensor-fault"),
         ({1027: 0xFFFE}, "fuel", "over-range"),
