@@ -14,6 +14,7 @@ and "snmp-priv".
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,14 @@ class Endpoint:
     def unit(self) -> int:
         """Modbus unit id."""
         return int(self.options["unit"])
+
+    @property
+    def on_loopback(self) -> bool:
+        """Tell whether the host is this machine, reached by no other."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def medium(self) -> str:

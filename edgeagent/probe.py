@@ -158,9 +158,8 @@ async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, within: flo
     drivers = [driver for driver in catalog.drivers.values() if driver.protocol == endpoint.protocol]
     if len(drivers) == 1 and not drivers[0].proofs:
         return [(drivers[0], Sure.CERTAIN)]  # this host
-    wanted = tuple(dict.fromkeys(address for driver in drivers for address in driver.proofs))
     asking = _ask_snmp if endpoint.protocol == "snmp" else _ask_each
-    answers = await asking(drivers, link, endpoint, within, wanted)
+    answers = await asking(drivers, link, endpoint, within)
     missing = silence(answers)
     if missing is not None:
         raise NoAnswer(missing.value)
@@ -171,20 +170,17 @@ async def identify(catalog: Catalog, link: Link, endpoint: Endpoint, within: flo
     return fitting
 
 
-async def _ask_snmp(
-    drivers: list[Driver], link: Link, endpoint: Endpoint, within: float, wanted: tuple[str, ...]
-) -> Answers:
+async def _ask_snmp(drivers: list[Driver], link: Link, endpoint: Endpoint, within: float) -> Answers:
     """Ask for the system group first: who does not answer that is not there."""
     target = Target("probe", endpoint, Quirks(), within)
     system = await ask(link, target, Plan(SYSTEM))
+    wanted = tuple(dict.fromkeys(address for driver in drivers for address in driver.proofs))
     if silence(system) is not None or not wanted:
         return system
     return {**system, **await ask(link, target, Plan(wanted))}
 
 
-async def _ask_each(
-    drivers: list[Driver], link: Link, endpoint: Endpoint, within: float, wanted: tuple[str, ...]
-) -> Answers:
+async def _ask_each(drivers: list[Driver], link: Link, endpoint: Endpoint, within: float) -> Answers:
     """Ask each driver's questions in its own way: units differ in what they can be asked at once.
 
     Two families in a row that get no word end it: nothing stands there. One that gets none may have asked for

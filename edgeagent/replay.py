@@ -5,7 +5,6 @@ Touches no device. What was not recorded is not there: noSuchObject, or Modbus e
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +40,7 @@ class ReplayedDevice:
             raise SimulationError(f"a {protocol} capture cannot be served, only SNMP and Modbus ones")
         if endpoint.protocol != protocol:
             raise SimulationError(f"this is a capture of {protocol}, not {endpoint.scheme}")
-        if endpoint.host and not _is_loopback(endpoint.host):
+        if endpoint.host and not endpoint.on_loopback:
             raise SimulationError(f"{endpoint.host} is not a loopback address; a replayed device stays on this machine")
         self._serving = Replaying(self.capture, endpoint)
         try:
@@ -124,10 +123,3 @@ def _modbus(capture: Capture, endpoint: Endpoint) -> ModbusServer:
 
     image = {address: raw for address, (_, raw) in capture.objects.items() if isinstance(raw, int)}
     return ModbusServer({endpoint.unit: image}, str(endpoint))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,7 +7,6 @@ captures and other people's tools. Values are set, ramped and silenced in the wo
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import shlex
 from collections.abc import Callable, Mapping, MutableMapping
@@ -251,7 +250,7 @@ class SimulatedDevice:
         """
         if endpoint.protocol != self.driver.protocol:
             raise SimulationError(f"{self.driver.id} speaks {self.driver.protocol}, not {endpoint.scheme}")
-        if endpoint.host and not _is_loopback(endpoint.host):
+        if endpoint.host and not endpoint.on_loopback:
             raise SimulationError(
                 f"{endpoint.host} is not a loopback address; a simulated device stays on this machine"
             )
@@ -373,13 +372,6 @@ def _broken(shown: Mapping[str, Raw]) -> dict[str, Missing]:
 
 def _served(raw: Raw) -> bool:
     return raw is Missing.NULL or not isinstance(raw, Missing)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _tagged(raw: Raw) -> tuple[int, int | bytes | str]:

@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from edgeagent import captures
 from edgeagent.catalog import Driver
 from edgeagent.phases import PHASES
 from edgeagent.probe import Found
-from edgeagent.readings import Raw
 from tests import nut, truth
 from tests.field import CAPTURES, SNMPSIM, SnmpSim, varied
 
@@ -124,10 +124,7 @@ def lines(view: View, variables: Mapping[str, str]) -> Iterator[Line]:
     """Compare what NUT printed of a view with what we read, point by point, and the states."""
     if not variables:
         return
-    changes: dict[str, Raw] = {}
-    for oid, row in view.changes.items():
-        tag, _, value = row.partition("|")
-        changes[oid] = truth.raw(tag, value.encode())
+    changes = {oid: captures._object(f"{oid}|{row}".encode())[2] for oid, row in view.changes.items()}
     found = truth.read({**truth.walk(view.capture), **changes}, _driver(view.capture))
     assert found is not None, view.id
     for name, id in FIELDS.items():

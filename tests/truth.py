@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeagent import fit, probe
+from edgeagent.captures import Capture
+from edgeagent.captures import load as capture
 from edgeagent.catalog import Driver
 from edgeagent.driverfiles import load
 from edgeagent.phases import PHASES
 from edgeagent.probe import Found
-from edgeagent.readings import Answers, Missing, Raw
+from edgeagent.readings import Answers, Raw
 from edgeagent.resources import drivers
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "shared" / "captures"
@@ -76,33 +78,14 @@ def truth(name: str) -> Mapping[str, Any]:
 
 @cache
 def walk(name: str) -> Mapping[str, Raw]:
-    """Read a snmprec file: `oid|tag|value`, the tag an ASN.1 number, with x for a value in hex."""
-    objects: dict[str, Raw] = {}
-    for line in (FOLDER / f"{name}.snmprec").read_bytes().split(b"\n"):
-        if line.strip():
-            oid, tag, value = line.rstrip(b"\r").split(b"|", 2)
-            objects[oid.decode()] = raw(tag.decode(), value)
-    return objects
-
-
-def raw(tag: str, value: bytes) -> Raw:
-    """Read one value of a snmprec file."""
-    if tag.endswith("x"):
-        return bytes.fromhex(value.decode())
-    if tag in ("2", "65", "66", "67", "70"):
-        return int(value.split()[0])  # one walk keeps the unit behind the number
-    if tag == "6":
-        return value.decode().lstrip(".")
-    return Missing.NULL if tag == "5" else value
+    """Return what a walked card answered, by OID."""
+    return {oid: raw for oid, (_, raw) in capture(FOLDER / f"{name}.snmprec").objects.items()}
 
 
 def answers(driver: Driver, objects: Mapping[str, Raw]) -> Answers:
     """Answer as a card would that has these objects."""
-    found: dict[str, Raw] = {address: objects.get(address, Missing.ABSENT) for address in probe.plan_of(driver).gets}
-    for root in driver.walks:
-        rows = {oid: raw for oid, raw in objects.items() if oid.startswith(f"{root}.")}
-        found |= {**rows, root: len(rows)}
-    return found
+    plan = probe.plan_of(driver)
+    return Capture("snmp", {oid: (0, raw) for oid, raw in objects.items()}).answers(plan.gets, plan.walks)
 
 
 def recognised(objects: Mapping[str, Raw]) -> list[Driver]:

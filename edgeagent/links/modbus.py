@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.items import Quirks
 from edgeagent.links import Plan, Target
 from edgeagent.links.blocks import Block, cover
 from edgeagent.links.modbuswire import Wire
+from edgeagent.links.turns import Done, Turns, same
 from edgeagent.readings import Answers, Missing, Raw
 
 _log = logging.getLogger(__name__)
-
-Done: TypeAlias = Callable[[Answers], None]
 
 RECHECK: Final = 60.0
 LONGEST_RECHECK: Final = 3600.0
@@ -103,43 +102,27 @@ class ModbusLink:
         self._wire = Wire(endpoint)
         self._recheck = recheck
         self._units: dict[int, _Unit] = {}
-        self._polls: asyncio.Queue[tuple[Target, Plan, Done]] = asyncio.Queue(_QUEUE)
+        self._turns = Turns(_QUEUE)
 
     def ask(self, target: Target, plan: Plan, done: Done) -> None:
         """Start one poll; see `Link.ask`. Walks do not exist in Modbus and are answered as absent."""
-        try:
-            self._polls.put_nowait((target, plan, done))
-        except asyncio.QueueFull:
-            asyncio.get_running_loop().call_soon(done, _all(plan, Missing.TIMEOUT))
+        self._turns.ask(target, plan, done)
 
     async def run(self) -> None:
         """Own the connection until cancelled; what is still open then is answered as link down."""
-        current: tuple[Target, Plan, Done] | None = None
-        try:
-            while True:
-                current = await self._polls.get()
-                answers = await self._poll(current[0], current[1])
-                done, current = current[2], None
-                done(answers)
-        finally:
-            self._wire.close()
-            if current is not None:
-                current[2](_all(current[1], Missing.LINK_DOWN))
-            while not self._polls.empty():
-                _, plan, done = self._polls.get_nowait()
-                done(_all(plan, Missing.LINK_DOWN))
+        await self._turns.serve(self._poll, self._wire.close)
 
     async def _poll(self, target: Target, plan: Plan) -> Answers:
         unit = self._units.setdefault(target.endpoint.unit, _Unit())
         if unit.until and unit.until <= asyncio.get_running_loop().time():
             unit.forget()
-        poll = _Poll(target, unit, _all(plan, Missing.ABSENT))
+        poll = _Poll(target, unit, same(plan, Missing.ABSENT))
         self._wire.spent = 0.0
         for block in unit.layout(plan.gets, target.quirks):
             await self._fill(poll, block)
         if poll.over is not None and not poll.heard:
             # What is known to be refused says nothing about a unit that is silent now.
-            return _all(plan, poll.over)
+            return same(plan, poll.over)
         return poll.answers
 
     async def _fill(self, poll: _Poll, block: Block) -> None:
@@ -212,7 +195,3 @@ class ModbusLink:
             return Missing.TIMEOUT
         within = min(target.quirks.timeout or _REQUEST, left)
         return await self._wire.read(target.endpoint.unit, block, target.quirks, within)
-
-
-def _all(plan: Plan, missing: Missing) -> dict[str, Raw]:
-    return dict.fromkeys((*plan.gets, *plan.walks), missing)

@@ -12,13 +12,13 @@ import os
 import random
 import termios
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.links import Plan, Target
 from edgeagent.links import megatec as lines
-from edgeagent.readings import Answers, Missing, Raw
+from edgeagent.links.turns import Done, Turns, same
+from edgeagent.readings import Answers, Missing
 
 if TYPE_CHECKING:
     import serial
@@ -37,8 +37,6 @@ _BACKOFF: Final = 0.5  # s between failed openings, doubling
 _LONGEST_BACKOFF: Final = 10.0
 _SUSPECT: Final = 5  # polls without a value after which the port is opened anew and nothing is taken for known
 _TROUBLE: Final = (OSError, ValueError, termios.error)  # what pyserial and termios raise; SerialException is an OSError
-
-Done: TypeAlias = Callable[[Answers], None]
 
 
 class SerialLink:
@@ -61,34 +59,18 @@ class SerialLink:
         self._cells: int | None = None
         self._rated = 0.0  # when the ratings are asked again
         self._mute = 0
-        self._polls: asyncio.Queue[tuple[Target, Plan, Done]] = asyncio.Queue(_QUEUE)
+        self._turns = Turns(_QUEUE)
 
     def ask(self, target: Target, plan: Plan, done: Done) -> None:
         """Start one poll; see `Link.ask`. Walks do not exist here and are answered as absent."""
-        try:
-            self._polls.put_nowait((target, plan, done))
-        except asyncio.QueueFull:
-            asyncio.get_running_loop().call_soon(done, _all(plan, Missing.TIMEOUT))
+        self._turns.ask(target, plan, done)
 
     async def run(self) -> None:
         """Own the port until cancelled; what is still open then is answered as link down."""
-        current: tuple[Target, Plan, Done] | None = None
-        try:
-            while True:
-                current = await self._polls.get()
-                answers = await self._poll(current[0], current[1])
-                done, current = current[2], None
-                done(answers)
-        finally:
-            self._line.close()
-            if current is not None:
-                current[2](_all(current[1], Missing.LINK_DOWN))
-            while not self._polls.empty():
-                _, plan, done = self._polls.get_nowait()
-                done(_all(plan, Missing.LINK_DOWN))
+        await self._turns.serve(self._poll, self._line.close)
 
     async def _poll(self, target: Target, plan: Plan) -> Answers:
-        answers = _all(plan, Missing.ABSENT)
+        answers = same(plan, Missing.ABSENT)
         if not await self._line.open():
             return dict.fromkeys(answers, Missing.LINK_DOWN)
         if self._line.fresh:
@@ -381,7 +363,3 @@ def _close(port: serial.Serial) -> None:
         termios.tcflush(port.fileno(), termios.TCIOFLUSH)  # else the kernel waits for what nobody reads any more
     with contextlib.suppress(*_TROUBLE):
         port.close()
-
-
-def _all(plan: Plan, missing: Missing) -> dict[str, Raw]:
-    return dict.fromkeys((*plan.gets, *plan.walks), missing)
