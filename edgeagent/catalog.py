@@ -175,20 +175,20 @@ class Driver:
     evidence: str = EVIDENCE[-1]
     models: tuple[str, ...] = ()
     last_unit: int = 0
+    gets: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """All addresses of one poll, each once, in the order of the file."""
+    walks: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """All subtrees of one poll."""
     _suited: dict[tuple[int, ...], tuple[Item, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
-    @property
-    def gets(self) -> tuple[str, ...]:
-        """All addresses of one poll, each once, in the order of the file."""
+    def __post_init__(self) -> None:
+        """Find once what each poll of each device asks for."""
         own = (address for item in self.items for address in item.addresses)
-        return tuple(dict.fromkeys((*own, *(address for variant in self.variants for address in variant.between))))
-
-    @property
-    def walks(self) -> tuple[str, ...]:
-        """All subtrees of one poll."""
-        return tuple(dict.fromkeys(item.walk for item in self.items if item.walk))
+        shown = (address for variant in self.variants for address in variant.between)
+        object.__setattr__(self, "gets", tuple(dict.fromkeys((*own, *shown))))
+        object.__setattr__(self, "walks", tuple(dict.fromkeys(item.walk for item in self.items if item.walk)))
 
     @property
     def proofs(self) -> tuple[str, ...]:
