@@ -40,7 +40,8 @@ def test_watch_says_each_change_in_one_line_of_the_sites_language(tmp_path: Path
                 def turned() -> bool:
                     ups.tell("set source=battery")
                     ups.tell("set source=normal")
-                    return "cleared" in seen.read_text(encoding="utf-8")
+                    _, raised, later = seen.read_text(encoding="utf-8").partition("  raised  ")
+                    return bool(raised) and "  cleared  " in later
 
                 until(turned, within=30.0)
             finally:

@@ -704,7 +704,7 @@ def test_a_late_answer_is_dropped_and_the_next_poll_is_right() -> None:
     ],
 )
 def test_what_is_no_answer_to_us_is_silence(spoil: Callable[[Heard], bytes]) -> None:
-    answers, heard = lied_to(lambda heard: heard.reply(spoil(heard)), Plan(OIDS[:2]), timeout=0.15)
+    answers, heard = lied_to(lambda heard: heard.reply(spoil(heard)), Plan(OIDS[:2]), timeout=0.6)
     assert answers == dict.fromkeys(OIDS[:2], Missing.TIMEOUT)
     assert len(heard) == 2
 
