@@ -45,6 +45,17 @@ class Severity(StrEnum):
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
+class Relation(StrEnum):
+    """What one thing gets from another: the edges of the site's tree, and what an alarm says is lost there."""
+
+    POWER = "power"
+    COOLING = "cooling"
+    NETWORK = "network"
+    SERVICE = "service"
+    PLACE = "place"
+    """Where it stands: groups alike faults, and explains nothing."""
+
+
 class PointType(StrEnum):
     """What a point's value is."""
 
@@ -96,7 +107,9 @@ class AlarmType:
 
     `levels` run from the lowest severity to the highest. `deadband` is in the unit of the compared points,
     `off_delay` in s. `latch` keeps a cleared alarm until it is reset. `each` names a set point: every member
-    of it that maps to no alarm type becomes an alarm of its own with the member as qualifier.
+    of it that maps to no alarm type becomes an alarm of its own with the member as qualifier. `shows` is the point
+    whose value the texts give, the compared one if empty. While it stands, the alarm says that what hangs on its
+    resource does not get what `explains` names; a loss of what `explained_by` names accounts for it.
     """
 
     id: str
@@ -111,6 +124,9 @@ class AlarmType:
     latch: bool = False
     ack_needed: bool = True
     each: str | None = None
+    shows: str = ""
+    explains: frozenset[Relation] = frozenset()
+    explained_by: frozenset[Relation] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

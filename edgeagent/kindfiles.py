@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from edgeagent.catalog import AlarmType, Kind, Level, Point, PointType, Severity, Text
+from edgeagent.catalog import AlarmType, Kind, Level, Point, PointType, Relation, Severity, Text
 from edgeagent.endpoint import nearest
 from edgeagent.rules import Condition, RuleError, parse
 from edgeagent.tomlfile import Document, Mistake, Path_, Strict, check
@@ -83,6 +83,9 @@ class _Alarm(Strict):
     latch: bool = False
     ack_needed: bool = True
     each: str | None = None
+    shows: str = ""
+    explains: frozenset[Relation] = frozenset()
+    explained_by: frozenset[Relation] = frozenset()
 
 
 class _KindFile(Strict):
@@ -191,6 +194,8 @@ class _KindReader:
             self._say(path, "needs a severity or levels")
         if alarm.each is not None and self._type_of(alarm.each) is not PointType.SET:
             self._say((*path, "each"), f'"{alarm.each}" is not a set point of this kind')
+        if alarm.shows and self._type_of(alarm.shows) is None:
+            self._say((*path, "shows"), f'unknown point "{alarm.shows}"{nearest(alarm.shows, list(self._file.points))}')
         for name, text in (("text", alarm.text), ("advice", alarm.advice)):
             for language in ("en", "zh"):
                 self._placeholders((*path, name), getattr(text, language))
@@ -209,7 +214,8 @@ class _KindReader:
         clear = None if alarm.clear is None else self._condition((*path, "clear"), alarm.clear, alarm.limit)
         return AlarmType(
             id, text_of(alarm.text), text_of(alarm.advice), levels, alarm.event_type, alarm.probable_cause, clear,
-            alarm.deadband, alarm.off_delay, alarm.latch, alarm.ack_needed, alarm.each,
+            alarm.deadband, alarm.off_delay, alarm.latch, alarm.ack_needed, alarm.each, alarm.shows,
+            alarm.explains, alarm.explained_by,
         )  # fmt: skip
 
     def _type_of(self, point: str) -> PointType | None:

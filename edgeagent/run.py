@@ -1,0 +1,157 @@
+"""A run of a procedure: what it is at one moment, and one change to it. Pure.
+
+A run is a fact sheet that only `procedures.py` changes, one verb a change; its story is the journal. Times are epoch s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgeagent.catalog import Text
+from edgeagent.procedure import Phase
+from edgeagent.readings import Value
+
+
+class RunState(StrEnum):
+    """Where a run is. Only `closed` and `aborted` are ends."""
+
+    OPEN = "open"
+    RECOVERING = "recovering"
+    """What started it is over; the recovery steps are asked for."""
+    CLOSED = "closed"
+    ABORTED = "aborted"
+
+
+class StepState(StrEnum):
+    """Where a step is. Overdue is no state: it is a fact beside it, and an overdue step can still be done."""
+
+    WAITING = "waiting"
+    """Not asked for yet: its phase, its conditions or the steps before it."""
+    READY = "ready"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One reading that proved a step."""
+
+    resource: str
+    point: str
+    value: Value | None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One step of a run. `due` is the moment it should be done by, `ready` since when it is asked for."""
+
+    id: str
+    state: StepState = StepState.WAITING
+    ready: float | None = None
+    opens: float | None = None
+    due: float | None = None
+    overdue: bool = False
+    at: float | None = None
+    by: str = ""
+    note: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    reminded: int = 0
+    escalated: int = 0
+    """How many of its escalations were told."""
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return self.state in (StepState.DONE, StepState.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `scope` is the id of the site, area, seat or resource it is about.
+
+    `onset` is since when the fault is there, `started` when the run opened, `recovered` when the last fault was over
+    for good, `ended` when it closed. `alarms` are the ids of all alarms that belong to it, `standing` those still
+    raised. `affected` are resources that are hit, `spare` the healthy spare seat that was named. `form` are the fields
+    of the fault record that people fill in: nature, cause, responsible, follow-up and the like.
+    """
+
+    run_id: str
+    procedure: str
+    version: int
+    scope: str
+    scope_name: Text
+    text: Text
+    summary: Text
+    """One line: what failed, where."""
+    state: RunState
+    phase: Phase
+    onset: float
+    started: float
+    steps: tuple[StepRun, ...]
+    opened_by: str = "system"
+    level: int | None = None
+    restore_by: float | None = None
+    escalated: int = 0
+    """How many of its level's escalations were told."""
+    recovered: float | None = None
+    ended: float | None = None
+    alarms: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
+    affected: tuple[str, ...] = ()
+    spare: str | None = None
+    commander: str = ""
+    acked_by: str = ""
+    acked: float | None = None
+    ack_until: float | None = None
+    form: Mapping[str, str] = field(default_factory=dict)
+    notes: int = 0
+    origin: str | None = None
+    """The drill it belongs to."""
+
+    def step(self, id: str) -> StepRun | None:
+        """Find a step."""
+        return next((step for step in self.steps if step.id == id), None)
+
+
+class RunVerb(StrEnum):
+    """What a change did."""
+
+    OPENED = "opened"
+    ALARM_JOINED = "alarm-joined"
+    ALARM_CLEARED = "alarm-cleared"
+    STEP_READY = "step-ready"
+    STEP_DONE = "step-done"
+    STEP_SKIPPED = "step-skipped"
+    STEP_OVERDUE = "step-overdue"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    ACK_LAPSED = "ack-lapsed"
+    COMMANDER = "commander"
+    LEVEL_CHANGED = "level-changed"
+    NOTED = "noted"
+    FORM_CHANGED = "form-changed"
+    RECOVERING = "recovering"
+    RELAPSED = "relapsed"
+    CLOSED = "closed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """One thing that happened to one run: the run after it, when, by whom, about which step, in which words.
+
+    `text` is what people are told: one line. `roles` are the ids of those whom it is meant for.
+    """
+
+    verb: RunVerb
+    run: Run
+    at: float
+    text: Text
+    by: str = "system"
+    step: str = ""
+    reason: str = ""
+    roles: tuple[str, ...] = ()
