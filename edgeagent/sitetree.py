@@ -22,6 +22,22 @@ _NOTHING: Final[Mapping[Relation, tuple[str, ...]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class CauseSettings:
+    """How the cause finder of a site weighs and waits. Times in s.
+
+    A fault that something above it could account for waits `hold`, so that the cause can speak first. `quorum` alike
+    faults that began within `window` of each other, at a `share` of what hangs on one node, are one group fault.
+    After its cause is over a fault has been read again and waits `settle` before it may speak for itself.
+    """
+
+    hold: float = 10.0
+    quorum: int = 5
+    share: float = 0.5
+    window: float = 60.0
+    settle: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One thing of the site: a device, a seat, an area, or something that nobody polls (mains, panel, circuit).
 
