@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from edgeagent.readings import Quality, Value
 LONGEST: Final = 160
 """Characters of a short text: one SMS."""
 _UNITS: Final[Mapping[str, str]] = MappingProxyType({})
+_NAMES: Final[Mapping[str, Text]] = MappingProxyType({})
 _SHOWN: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 """How people write UCUM codes that are not written as they are spelled."""
 _SHOWN_ZH: Final = {**_SHOWN, "s": "秒", "min": "分钟", "h": "小时", "d": "天"}
@@ -33,7 +34,8 @@ class Rule:
 
     `resource` is the device whose readings the conditions look at; `qualifier` tells apart several alarms of
     one type on it. `group` is where alarms are first or follow (first-out), the resource if empty. `known` are
-    the set members that an `each` type leaves alone; `units` gives the UCUM unit of a point.
+    the set members that an `each` type leaves alone; `units` gives the UCUM unit of a point, `names` what people call
+    the ids that a value may hold.
     """
 
     resource: str
@@ -43,6 +45,7 @@ class Rule:
     group: str = ""
     known: frozenset[str] = frozenset()
     units: Mapping[str, str] = field(default_factory=lambda: _UNITS)
+    names: Mapping[str, Text] = field(default_factory=lambda: _NAMES)
 
     @property
     def id(self) -> str:
@@ -284,17 +287,16 @@ def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
     unit = shown.unit or "" if shown else ""
     limit = number(shown.limit) if shown and shown.limit is not None else ""
 
-    def fill(template: str, name: str, units: Mapping[str, str], words: tuple[str, str]) -> str:
-        value = "" if shown is None else spoken(shown.value, words)
+    def fill(template: str, code: str, units: Mapping[str, str], words: tuple[str, str]) -> str:
+        value = "" if shown is None else spoken(shown.value, words, lambda id: _called(rule, id, code))
+        name: str = getattr(rule.name, code)
         filled = template.format(
             name=name, value=value, unit=units.get(unit, unit), limit=limit, qualifier=rule.qualifier
         )
         return " ".join(filled.split())
 
     def both(text: Text) -> Text:
-        return Text(
-            fill(text.en, rule.name.en, _SHOWN, ("yes", "no")), fill(text.zh, rule.name.zh, _SHOWN_ZH, ("是", "否"))
-        )
+        return Text(fill(text.en, "en", _SHOWN, ("yes", "no")), fill(text.zh, "zh", _SHOWN_ZH, ("是", "否")))
 
     text = both(rule.type.text)
     return text, Text(_short(text.en), _short(text.zh)), both(rule.type.advice)
@@ -310,15 +312,22 @@ def _in_minutes(measured: Measured | None) -> Measured | None:
     return replace(measured, value=value / 60, unit="min", limit=None if limit is None else limit / 60)
 
 
-def spoken(value: Value | None, words: tuple[str, str]) -> str:
-    """Write a value for people; `words` say yes and no."""
+def _called(rule: Rule, id: str, code: str) -> str:
+    name: str = getattr(rule.names[id], code) if id in rule.names else id
+    return name
+
+
+def spoken(value: Value | None, words: tuple[str, str], called: Callable[[str], str] = str) -> str:
+    """Write a value for people; `words` say yes and no, `called` gives the name of an id."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return words[0] if value else words[1]
     if isinstance(value, (int, float)):
         return number(value)
-    return ", ".join(sorted(value)) if isinstance(value, frozenset) else value
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(called, value)))
+    return called(value)
 
 
 def number(value: float) -> str:

@@ -17,7 +17,7 @@ from edgeagent.catalog import Severity, Text
 from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
-_EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
+EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
 _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
     {
         Verb.CLEARED: Text("CLEARED: ", "已恢复："),
@@ -248,12 +248,20 @@ def snapshot(alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, vers
 
 
 def messages_of(
-    changes: Sequence[Change], tree: Tree, language: str, boot: int, next_seq: Callable[[], int], now: float
-) -> list[Message]:
-    """Turn changes into one event each, and one retained record for each alarm as it is after the last of them."""
+    changes: Sequence[Change], tree: Tree, language: str, boot: int, next_seq: Callable[[], int], now: float,
+    folded: Callable[[str], bool] = lambda _: False,
+) -> list[Message]:  # fmt: skip
+    """Turn changes into one event each, and one retained record for each alarm as it is after the last of them.
+
+    What is `folded` under its cause has no record of its own; the snapshot lists it.
+    """
     events = [_event_of(change, tree, language, boot, next_seq(), now) for change in changes if not _hushed(change)]
     newest = {(mode_of(change.alarm), change.alarm.alarm_id): change.alarm for change in changes}
-    records = [state(tree.alarm(id, mode), record(alarm, language), now, qos=0) for (mode, id), alarm in newest.items()]
+    records = [
+        state(tree.alarm(id, mode), record(alarm, language), now, qos=0)
+        for (mode, id), alarm in newest.items()
+        if not folded(id)
+    ]
     return records + events
 
 
@@ -293,7 +301,16 @@ def _event_of(change: Change, tree: Tree, language: str, boot: int, seq: int, no
 
 
 def _hushed(change: Change) -> bool:
-    return change.verb in _HUSHED and change.alarm.suppression.kind is not Silence.NONE
+    """Tell whether a change is nobody's business.
+
+    What is explained by another alarm is not told. Who heard that it was raised hears when it is over.
+    """
+    alarm, verb = change.alarm, change.verb
+    if verb is Verb.UNSUPPRESSED:
+        return alarm.is_cleared and not alarm.latched
+    if verb is Verb.CLEARED and alarm.suppression.kind is Silence.BY_DESIGN:
+        return alarm.announced is None
+    return verb is Verb.SUPPRESSED or (verb in _HUSHED and alarm.suppression.kind is not Silence.NONE)
 
 
 def _keep(change: Change) -> Keep:
@@ -308,7 +325,7 @@ def _texts(alarm: Alarm, spoken: Text | None = None) -> dict[str, AlarmTexts]:
 
 
 def _marked(alarm: Alarm, code: str, spoken: str) -> AlarmTexts:
-    mark = "" if alarm.origin is None else _EXERCISE[code]
+    mark = "" if alarm.origin is None else EXERCISE[code]
     text, short, action = (
         getattr(both, code) for both in (alarm.alarm_text, alarm.short_text, alarm.recommended_action)
     )

@@ -33,7 +33,7 @@ from edgeagent.alarm import (
     Suppression,
     Verb,
 )
-from edgeagent.entry import State
+from edgeagent.entry import State, closed
 from edgeagent.flood import FLOOD
 from edgeagent.lifecycle import Live
 from edgeagent.readings import Readings
@@ -59,7 +59,6 @@ _NOTHING: Final[Readings] = MappingProxyType({})
 _NO_ONSETS: Final[Mapping[tuple[str, str], float]] = MappingProxyType({})
 _ROW: Final = TypeAdapter(State)
 _STANDARD: Final = Settings()
-_GONE: Final = "no longer configured"
 
 
 class Alarms:
@@ -86,7 +85,18 @@ class Alarms:
         now: float,
         onsets: Mapping[tuple[str, str], float] = _NO_ONSETS,
     ) -> list[Change]:
-        """Judge the alarms that name a changed (device, point), and do what the timers owe.
+        """Judge the alarms that name a changed (device, point), do what the timers owe, and tell what came of it."""
+        self.judge(view, changed, now, onsets)
+        return self.tell(now)
+
+    def judge(
+        self,
+        view: Mapping[str, Readings],
+        changed: Iterable[tuple[str, str]],
+        now: float,
+        onsets: Mapping[tuple[str, str], float] = _NO_ONSETS,
+    ) -> None:
+        """Do a step but for the telling, so that a cause finder can have its say before.
 
         `view[device][point]` is the reading by now. `onsets` says since when a changed point is as it is, where
         the device told and can be trusted; it dates the alarm back and shortens no delay.
@@ -106,6 +116,9 @@ class Alarms:
             for live in self._concerned(rule, readings, now):
                 live.see(readings, now, onset)
                 self._roster.keep(live)
+
+    def tell(self, now: float) -> list[Change]:
+        """Tell what happened since the last telling, in order."""
         return self._roster.in_order(now)
 
     def tick(self, view: Mapping[str, Readings], now: float) -> list[Change]:
@@ -228,6 +241,35 @@ class Alarms:
             live.tell(Verb.RELATED, now, by, reason, **facts)
         return self._done(live)
 
+    # -- what the cause finder does before a step is told ------------------------------------------------------
+
+    @property
+    def roster(self) -> Roster:
+        """All alarms under way."""
+        return self._roster
+
+    def impact(self, alarm_id: str, resources: tuple[str, ...], now: float) -> None:
+        """Write into a standing record which resources it hits."""
+        live = self._roster.get(alarm_id)
+        if live is not None and live.standing and live.listed.impacted_resource != resources:
+            live.tell(Verb.RELATED, now, impacted_resource=resources)
+            self._roster.keep(live)
+
+    def release(self, alarm_id: str, now: float) -> None:
+        """Let the settle time of one alarm run that nothing explains any more."""
+        live = self._roster.get(alarm_id)
+        if live is not None:
+            live.unsuppress(now)
+            self._roster.keep(live)
+
+    def admit(self, rule: Rule) -> None:
+        """Take in the rule of an alarm that comes up with a fault of many."""
+        self._rules.add(rule)
+
+    def dismiss(self, rule: Rule) -> None:
+        """Drop such a rule whose alarm is no longer under way."""
+        self._rules.remove(rule)
+
     def announced(self, alarm_id: str, now: float) -> None:
         """Note that the feed got the raise out."""
         live = self._roster.get(alarm_id)
@@ -325,24 +367,24 @@ class Alarms:
         orphans, self._orphans = self._orphans, {}
         for alarm_id in orphans:
             self._roster.touch(alarm_id)
-        return [change for _, state in sorted(orphans.items()) for change in _closed(state.record, self._now)]
+        return [change for _, state in sorted(orphans.items()) for change in closed(state.record, self._now)]
 
     def replace(self, rules: Iterable[Rule], now: float) -> list[Change]:
         """Go on with other rules: what remains keeps its state, what is gone closes, what is new is judged next."""
         self._now = now
         before, self._rules = self._rules, Rulebook(rules, FLOOD)
         self._stale = dict.fromkeys(self._rules.news(before))
-        closed: list[Change] = []
+        changes: list[Change] = []
         for live in self._roster.all():
             member = live.state.member
             rule = self._rules.find(live.rule.id, member)
             if rule is None:
-                closed += _closed(live.record, now)
+                changes += closed(live.record, now)
                 self._roster.drop(live)
             else:
                 live.adopt(rule.member(member) if member else rule, rule)
                 self._roster.keep(live)
-        return closed
+        return changes
 
     # -- inner ------------------------------------------------------------------------------------------------
 
@@ -355,14 +397,3 @@ def _hinted(rule: Rule, onsets: Mapping[tuple[str, str], float]) -> Iterator[flo
     for point in rule.points:
         if (rule.resource, point) in onsets:
             yield onsets[rule.resource, point]
-
-
-def _closed(record: Alarm | None, now: float) -> list[Change]:
-    """Close the record of an alarm that no rule raises any more."""
-    if record is None or record.state is AlarmState.CLOSED:
-        return []
-    closed = replace(
-        record, operator_state=OperatorState.CLOSED, is_cleared=True, latched=False, oscillating=False,
-        suppression=Suppression(), last_changed=now,
-    )  # fmt: skip
-    return [Change(Verb.CLOSED, closed, record, now, "system", _GONE)]

@@ -60,7 +60,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """The state of one level. `onset` is the first moment its condition was true."""
+    """The state of one level. `onset` is the first moment its condition was true, as early as is known by the raise."""
 
     phase: Phase = Phase.NORMAL
     onset: float | None = None
@@ -86,7 +86,7 @@ class Detector:
         moving = (
             replace(self, phase=Phase.CLEARING, timer=timer)
             if self.active
-            else Detector(Phase.PENDING, onset if self.onset is None else self.onset, timer)
+            else Detector(Phase.PENDING, onset if self.onset is None else min(self.onset, onset), timer)
         )
         return moving.fire(now)
 

@@ -32,6 +32,7 @@ from typing import Any, Final
 
 from edgeagent.alarm import (
     Alarm,
+    AlarmState,
     Change,
     Measured,
     OperatorState,
@@ -58,13 +59,17 @@ BACK: Final = {
 }
 
 
+_GONE: Final = "no longer configured"
+
+
 @dataclass(slots=True)
 class State:
     """All about one alarm that survives a restart. Times are epoch s.
 
     `detectors` and `levels` run together. `measured` and `origin` are from when it was last judged. `raises`
     are the last times it was raised (of the flood alarm: any alarm), `quiet` when that is over. `nag` is when
-    an acknowledgement lapses or a reminder is due, `purge` when the record goes, `at` when all this was so.
+    an acknowledgement lapses or a reminder is due, `purge` when the record goes, `at` when all this was so. `unseen`
+    is what another alarm explained when it was raised, so nobody was told; `folded` has no topic of its own either.
     """
 
     levels: tuple[Severity, ...]
@@ -78,16 +83,19 @@ class State:
     nag: float | None = None
     purge: float | None = None
     at: float = 0.0
+    unseen: bool = False
+    folded: bool = False
 
 
 class Entry:
     """One alarm: its rule and its state, and what people and other alarms may do to it.
 
     `base` is the rule that is judged: for a member of a set the one with `each`. Changes gather in `out` in
-    the order they happened; `touched` tells that something to be stored changed. `armed` belongs to the list.
+    the order they happened; `touched` tells that something to be stored changed. `over` tells that what is
+    suppressed by design has been read to be there no more. `armed` and `noted` belong to the list.
     """
 
-    __slots__ = ("armed", "base", "out", "rule", "settings", "state", "touched")
+    __slots__ = ("armed", "base", "noted", "out", "over", "rule", "settings", "state", "touched")
 
     def __init__(self, rule: Rule, settings: Settings, state: State | None = None, base: Rule | None = None) -> None:
         levels = tuple(level.severity for level in rule.type.levels)
@@ -96,6 +104,8 @@ class Entry:
         self.settings = settings
         self.state = state or State(levels, (Detector(),) * len(levels))
         self.armed: float | None = None
+        self.noted: object = None
+        self.over = False
         self.out: list[Change] = []
         self.touched = False
 
@@ -151,6 +161,7 @@ class Entry:
             last_changed=at, origin=self.state.origin, **self._described(severity),
         )  # fmt: skip
         self.state.purge = None
+        self.state.unseen = self.state.folded = False
         self._put(verb, before, after, at, "system", "")
 
     def regrade(self, severity: Severity, at: float) -> None:
@@ -244,25 +255,32 @@ class Entry:
 
     # -- keeping it from people -------------------------------------------------------------------------------
 
-    def keep_back(self, suppression: Suppression, at: float) -> None:
+    def keep_back(self, suppression: Suppression, at: float, root: tuple[str, ...] | None = None) -> None:
         """Shelve, suppress or take out of service; the same once more changes nothing."""
-        before = self.state.record
-        if before is not None and before.suppression == suppression:
+        before, record = self.state.record, self._record(at)
+        root = record.root_cause_resource if root is None else root
+        if before is not None and (before.suppression, before.root_cause_resource) == (suppression, root):
             return
-        after = replace(self._record(at), suppression=suppression, last_changed=at)
+        after = replace(record, suppression=suppression, root_cause_resource=root, last_changed=at)
         reminded = suppression.kind is Silence.OUT_OF_SERVICE
-        self.state.purge, self.state.nag = None, at + self.settings.remind if reminded else None
+        self.state.purge, self.state.nag, self.over = None, at + self.settings.remind if reminded else None, False
         if suppression.kind is Silence.BY_DESIGN:
             self.freeze(at)
         self._put(KEEPS[suppression.kind], before, after, at, suppression.by, suppression.reason)
 
-    def suppress(self, by: str, reason: str, now: float) -> None:
+    def suppress(self, by: str, reason: str, now: float, root: tuple[str, ...] | None = None) -> None:
         """Suppress by design; its timers stand still. A shelf or being out of service keeps its place."""
         had = self._record(now).suppression
-        if had.kind is Silence.NONE or (had.kind is Silence.BY_DESIGN and (had.by, had.reason) != (by, reason)):
-            self.keep_back(Suppression(Silence.BY_DESIGN, by, reason), now)
-        elif had.kind is Silence.BY_DESIGN and had.until is not None:
+        if had.kind is Silence.BY_DESIGN and had.until is not None:
             self._settle(None)
+        if had.kind in (Silence.NONE, Silence.BY_DESIGN):
+            self.keep_back(Suppression(Silence.BY_DESIGN, by, reason), now, root)
+
+    def veil(self, suppression: Suppression, root: tuple[str, ...], now: float) -> None:
+        """Suppress by design what was raised a moment ago and is not told yet: nobody will have seen it."""
+        self.state.record = replace(self.listed, suppression=suppression, root_cause_resource=root)
+        self.state.unseen = self.touched = True
+        self.freeze(now)
 
     def unsuppress(self, now: float) -> None:
         """Let the settle time run that ends a suppression by design."""
@@ -274,14 +292,21 @@ class Entry:
         self.touched = True
 
     def bring_back(self, at: float, by: str, reason: str) -> None:
-        """End the suppression: an active alarm wants to be acknowledged again, one that is over closes."""
+        """End the suppression: an active alarm wants to be acknowledged again, one that is over closes.
+
+        What nobody has seen and is over asks nobody to acknowledge it.
+        """
         record = self.listed
         if self.silence is Silence.NONE:
             return
-        self.state.nag = None
-        if record.operator_state is OperatorState.CLOSED:
-            self.state.purge = at + self.settings.linger
+        self.state.nag, self.over = None, False
         state = record.operator_state if record.is_cleared else OperatorState.NONE
+        if record.is_cleared and self.state.unseen and not record.latched and self.silence is Silence.BY_DESIGN:
+            state = OperatorState.CLOSED
+        elif not record.is_cleared or record.latched:
+            self.state.unseen = self.state.folded = False
+        if state is OperatorState.CLOSED:
+            self.state.purge = at + self.settings.linger
         self.tell(BACK[self.silence], at, by, reason, suppression=Suppression(), operator_state=state)
         self._close_if_over(at, by, reason)
 
@@ -304,3 +329,14 @@ class Entry:
             return
         if state.record.suppression.until is not None:
             self._settle(state.record.suppression.until + delta)
+
+
+def closed(record: Alarm | None, now: float) -> list[Change]:
+    """Close the record of an alarm that no rule raises any more."""
+    if record is None or record.state is AlarmState.CLOSED:
+        return []
+    after = replace(
+        record, operator_state=OperatorState.CLOSED, is_cleared=True, latched=False, oscillating=False,
+        suppression=Suppression(), last_changed=now,
+    )  # fmt: skip
+    return [Change(Verb.CLOSED, after, record, now, "system", _GONE)]

@@ -14,12 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 
 from edgeagent.alarm import Measured, OperatorState, Rule, Silence, Verb, spelled
 from edgeagent.catalog import Severity
 from edgeagent.detector import Detector, Phase, Timer, judge, judge_member
 from edgeagent.entry import Entry
 from edgeagent.readings import PARTIAL, Quality, Reading
+
+
+class Presence(StrEnum):
+    """Whether a fault is there, as far as is known."""
+
+    GONE = "gone"
+    COMING = "coming"
+    """Its on-delay runs. A timer that stands still tells nothing."""
+    THERE = "there"
 
 
 class Live(Entry):
@@ -48,12 +58,27 @@ class Live(Entry):
         timers.append(state.record.suppression.until if state.record else None)
         return min((due for due in timers if due is not None), default=None)
 
+    @property
+    def presence(self) -> Presence:
+        """Whether the fault is there, kept from people or not."""
+        hidden = self.silence is Silence.BY_DESIGN
+        if self.standing:
+            return Presence.GONE if hidden and self.over else Presence.THERE
+        coming = (d.phase is Phase.PENDING and d.due is not None for d in self.state.detectors)
+        return Presence.COMING if not hidden and any(coming) else Presence.GONE
+
+    def readable(self, readings: Mapping[str, Reading]) -> bool:
+        """Tell whether readings say anything about it."""
+        return any(truth is not None for truth in self._judge(readings))
+
     def see(self, readings: Mapping[str, Reading], now: float, onset: float) -> None:
         """Judge the alarm by readings; `onset` is since when they are so."""
         state, kind = self.state, self.rule.type
-        if self.silence is Silence.BY_DESIGN:
-            return
         truths = self._judge(readings)
+        if self.silence is Silence.BY_DESIGN:
+            ends = [truth for d, truth in zip(state.detectors, truths, strict=True) if d.active]
+            self.over = self.over if None in ends else bool(ends) and all(ends)
+            return
         known = any(truth is not None for truth in truths)
         detectors = tuple(
             d.see(truth, kind.off_delay if d.active else level.on_delay, now, onset)
@@ -125,10 +150,14 @@ class Live(Entry):
         if kind.each:
             state.measured = Measured(kind.each, state.member)
             return
+        if kind.shows in readings:
+            shown = readings[kind.shows]
+            state.measured = Measured(kind.shows, shown.value, self.rule.units.get(kind.shows), None, shown.quality)
+            return
         raising = frozenset().union(*(level.when.points for level in kind.levels))
-        shown = [(point, reading) for point, reading in used if point in raising]
-        numbers = [pair for pair in shown if type(pair[1].value) in (int, float)]
-        for point, reading in (numbers or shown)[:1]:
+        compared = [(point, reading) for point, reading in used if point in raising]
+        numbers = [pair for pair in compared if type(pair[1].value) in (int, float)]
+        for point, reading in (numbers or compared)[:1]:
             state.measured = Measured(point, reading.value, self.rule.units.get(point), None, reading.quality)
 
     def _mark_quality(self, readings: Mapping[str, Reading], *, known: bool) -> None:

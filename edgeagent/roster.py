@@ -15,10 +15,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from edgeagent.alarm import Alarm, Change, Rule, Settings, Silence, Verb
+from edgeagent.alarm import Alarm, Change, Rule, Settings, Silence, Suppression, Verb
 from edgeagent.entry import State
 from edgeagent.flood import FLOOD, FirstOut, Flood, marked
-from edgeagent.lifecycle import Live
+from edgeagent.lifecycle import Live, Presence
 
 _FALLING: Final = frozenset({Verb.CLEARED, Verb.CLOSED, Verb.STEADIED})
 
@@ -34,6 +34,10 @@ class Roster:
         self._heap: list[tuple[float, str]] = []
         self._touched: set[str] = set()
         self._told: list[Change] = []
+        self._risen: dict[str, None] = {}
+        self._veils: dict[str, tuple[Suppression, tuple[str, ...]]] = {}
+        self._moved: dict[str, None] = {}
+        self._folded: set[str] = set()
         self.first = FirstOut(settings.first_out_window)
         self.records: Mapping[str, Alarm] = MappingProxyType(self._records)
 
@@ -69,6 +73,10 @@ class Roster:
         alarm_id = live.rule.id
         self._live.pop(alarm_id, None)
         self._touched.add(alarm_id)
+        if live.noted is not None:
+            self._moved[alarm_id] = None
+        if live.state.folded:
+            self._folded.add(alarm_id)
         self._unlist(live)
         if live.state.member:
             family = self._members[live.base.id]
@@ -79,8 +87,16 @@ class Roster:
     def keep(self, live: Live) -> None:
         """Take over what changed in one alarm: its record, its timer, what it told."""
         alarm_id = live.rule.id
-        self._told += live.out
-        live.out.clear()
+        if live.out:
+            self._told += live.out
+            if any(change.verb is Verb.RAISED for change in live.out):
+                self._risen[alarm_id] = None
+            live.out.clear()
+        presence = live.presence
+        noted = None if presence is Presence.GONE and live.silence is Silence.NONE else (presence, live.silence)
+        if noted != live.noted:
+            live.noted = noted
+            self._moved[alarm_id] = None
         if live.touched:
             live.touched = False
             self._touched.add(alarm_id)
@@ -124,7 +140,35 @@ class Roster:
     def told(self) -> list[Change]:
         """Take what was told since the last call, as it happened."""
         told, self._told = self._told, []
+        self._risen = {}
         return told
+
+    @property
+    def risen(self) -> tuple[str, ...]:
+        """The alarms that were raised and are not told yet."""
+        return tuple(self._risen)
+
+    def moved(self) -> tuple[str, ...]:
+        """Take the alarms that came, went, or are kept from people in another way since the last call."""
+        moved, self._moved = tuple(self._moved), {}
+        return moved
+
+    def hide(self, live: Live, by: str, reason: str, root: tuple[str, ...], now: float) -> None:
+        """Suppress what another alarm explains; if its raise is not told yet, it begins so."""
+        alarm_id = live.rule.id
+        if alarm_id in self._risen and live.silence in (Silence.NONE, Silence.BY_DESIGN):
+            veil = Suppression(Silence.BY_DESIGN, by, reason)
+            if self._veils.get(alarm_id) != (veil, root):
+                self._veils[alarm_id] = (veil, root)
+                live.veil(veil, root, now)
+        else:
+            live.suppress(by, reason, now, root)
+        self.keep(live)
+
+    def folded(self, alarm_id: str) -> bool:
+        """Tell whether an alarm has no topic of its own; also of one that went since the last step."""
+        live = self._live.get(alarm_id)
+        return live.state.folded if live is not None else alarm_id in self._folded
 
     def touch(self, alarm_id: str) -> None:
         """Mark a stored row as out of date."""
@@ -140,14 +184,17 @@ class Roster:
         if not self._told:
             return []
         chunks: dict[str, list[Change]] = {}
+        veils, self._veils = self._veils, {}
         for change in self.told():
             chunks.setdefault(change.alarm.alarm_id, []).append(change)
         ordered: list[Change] = []
         followers: dict[str, str] = {}
+        for alarm_id, (suppression, root) in veils.items():
+            _veil(chunks[alarm_id], suppression, root)
         for chunk in sorted(chunks.values(), key=_precedence):
             for index in range(len(chunk)):
                 raised = chunk[index].verb is Verb.RAISED
-                if raised:
+                if raised and chunk[index].alarm.suppression.kind is not Silence.BY_DESIGN:
                     self._place(chunk, index, followers)
                 ordered.append(chunk[index])
                 if raised and chunk[index].alarm.suppression.kind is Silence.NONE:
@@ -177,6 +224,15 @@ class Roster:
             chunk[later] = replace(chunk[later], alarm=marked(chunk[later].alarm, leader), before=before)
         live.state.record = marked(live.record, leader)
         self.keep(live)
+
+
+def _veil(chunk: list[Change], suppression: Suppression, root: tuple[str, ...]) -> None:
+    """Write into the last raise, and what came after it in this step, that another alarm explains it."""
+    first = max(index for index, change in enumerate(chunk) if change.verb is Verb.RAISED)
+    for index in range(first, len(chunk)):
+        before = chunk[index - 1].alarm if index > first else chunk[index].before
+        after = replace(chunk[index].alarm, suppression=suppression, root_cause_resource=root)
+        chunk[index] = replace(chunk[index], alarm=after, before=before)
 
 
 def _precedence(chunk: list[Change]) -> tuple[int, float, int, str]:

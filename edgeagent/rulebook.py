@@ -29,9 +29,21 @@ class Rulebook:
                 raise ValueError(f"two alarm rules of {resource} have one id")
             key = tuple(id(rule.type) for rule in theirs)
             if key not in plans:
-                points |= {id(rule.type): rule.points for rule in theirs if id(rule.type) not in points}
+                points |= {id(rule.type): _looks_at(rule) for rule in theirs if id(rule.type) not in points}
                 plans[key] = _plan([points[type_id] for type_id in key])
             self._plans[resource] = plans[key]
+
+    def add(self, rule: Rule) -> None:
+        """Take a rule in that comes up while others run."""
+        self._change(rule.resource, (*self._rules.get(rule.resource, ()), rule))
+
+    def remove(self, rule: Rule) -> None:
+        """Drop a rule."""
+        self._change(rule.resource, tuple(other for other in self._rules.get(rule.resource, ()) if other is not rule))
+
+    def _change(self, resource: str, rules: tuple[Rule, ...]) -> None:
+        self._rules[resource] = rules
+        self._plans[resource] = _plan([_looks_at(rule) for rule in rules])
 
     def naming(self, resource: str, point: str) -> Iterator[Rule]:
         """Give the rules of a resource that look at a point."""
@@ -69,6 +81,10 @@ class Rulebook:
                     same[key] = old.type == rule.type
                 if not same[key]:
                     yield rule
+
+
+def _looks_at(rule: Rule) -> frozenset[str]:
+    return rule.points | {rule.type.shows} if rule.type.shows else rule.points
 
 
 def _plan(points: list[frozenset[str]]) -> Mapping[str, tuple[int, ...]]:
