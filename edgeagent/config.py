@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -26,13 +25,14 @@ from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.sitetree import CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
 from edgeagent.trapconfig import Traps, TrapsEntry
+from edgeagent.treefiles import ID, DeviceTies, Planter, TreeTables
 
 STATE: Final = Path("/var/lib/edgeagent")
 TIMEOUT: Final = 2.0
 """s that a poll may take where neither the site nor the driver says otherwise."""
-_ID: Final = r"^[a-z0-9-]{1,40}$"
 _BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -73,33 +73,33 @@ class Site:
     digest: str
     """Of all files of the folder: tells two configurations apart."""
     traps: Traps | None = None
+    tree: SiteTree = field(default_factory=SiteTree)
+    causes: CauseSettings = field(default_factory=CauseSettings)
+    notes: tuple[Mistake, ...] = ()
+    """What may be right and is worth a look."""
 
 
 class _Site(Strict):
-    id: str = Field(pattern=_ID)
+    id: str = Field(pattern=ID)
     name: TextEntry
     language: Literal["en", "zh"] = "zh"
 
 
 class _Agent(Strict):
-    id: str = Field(default="edge-1", pattern=_ID)
+    id: str = Field(default="edge-1", pattern=ID)
     state: Path | None = None
     drivers: tuple[Path, ...] = ()
 
 
 class _Feed(Strict):
     broker: str
-    root: str = Field(default="floor", pattern=_ID)
+    root: str = Field(default="floor", pattern=ID)
     username: str | None = None
     password_secret: str | None = None
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
     rate: float = Field(default=200.0, gt=0, le=2000)
-
-
-class _Area(Strict):
-    name: TextEntry
 
 
 class _Override(Strict):
@@ -112,11 +112,8 @@ class _Override(Strict):
     deadband: float | None = Field(default=None, ge=0)
 
 
-class _Device(Strict):
+class _Device(DeviceTies):
     url: str
-    driver: str
-    name: TextEntry
-    area: str | None = None
     interval: float | None = Field(default=None, ge=0.1, le=3600)
     fast: float | None = Field(default=None, ge=0.1, le=3600)
     timeout: float | None = Field(default=None, gt=0, le=60)
@@ -125,12 +122,11 @@ class _Device(Strict):
     index: int = Field(default=0, ge=0)
 
 
-class _File(Strict):
+class _File(TreeTables):
     site: _Site
     feed: _Feed
     agent: _Agent = _Agent()
     traps: TrapsEntry | None = None
-    areas: dict[str, _Area] = Field(default_factory=dict)
     devices: dict[str, _Device] = Field(default_factory=dict)
 
 
@@ -220,19 +216,16 @@ class _Reader:
         devices = {id: device for id, entry in file.devices.items() if (device := self._device(id, entry))}
         if not self._document.data.get("devices"):
             self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
-        for area in file.areas:
-            self._id(("areas", area), area)
+        planter = Planter(self._document, file, file.devices, self._catalog.kinds)
+        tree = planter.tree()
+        self.mistakes += planter.mistakes
         state = file.agent.state or Path(os.environ.get("STATE_DIRECTORY", STATE))
         return Site(
             file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
             self._broker(file.feed), file.feed.root, file.feed.rate,
             {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
-            None if file.traps is None else file.traps.settings(),
+            None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
         )  # fmt: skip
-
-    def _id(self, path: Path_, id: str) -> None:
-        if not re.fullmatch(_ID, id):
-            self._say(path, "an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics")
 
     def _broker(self, feed: _Feed) -> Broker:
         parts, port = urlsplit(""), None
@@ -286,11 +279,6 @@ class _Reader:
 
     def _device(self, id: str, entry: _Device) -> Device | None:
         path: Path_ = ("devices", id)
-        self._id(path, id)
-        if id == "agent":
-            self._say(path, '"agent" is the agent itself; take another id')
-        if entry.area is not None and entry.area not in self._file.areas:
-            self._say((*path, "area"), f'unknown area "{entry.area}"{nearest(entry.area, list(self._file.areas))}')
         endpoint = None
         try:
             endpoint = parse(entry.url, self._folder / "secrets")

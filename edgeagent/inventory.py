@@ -1,4 +1,7 @@
-"""Which alarms can exist at this site: each device's alarm types, once for each instance of a `many` point. Pure."""
+"""Which alarms can exist at this site, the groups of alike faults aside. Pure.
+
+Each device's alarm types, once for each instance of a `many` point, those of the mains and those of the agent itself.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from edgeagent.catalog import AlarmType, Driver, Kind, Text
 from edgeagent.config import Site
 from edgeagent.contacts import Delays, debounced
 from edgeagent.devices import IDENTITY, REACHABLE
+from edgeagent.sitetree import MAINS, SEAT
 
 AGENT: Final = "agent"
 """Resource and kind of the agent's own alarms."""
 
 
 def rules_of(site: Site) -> list[Rule]:
-    """Return the alarm inventory: all rules of all devices and of the agent itself."""
+    """Return the alarm inventory: all rules of all devices, of the mains if the site has one, of the agent itself."""
     # What a driver can decide is found once for all devices that share it and its alarm types.
     found: dict[tuple[int, int], list[tuple[AlarmType, str]]] = {}
     rules: list[Rule] = []
@@ -27,11 +31,24 @@ def rules_of(site: Site) -> list[Rule]:
             found[key] = list(_decidable(device.driver, device.alarms, device.contacts))
         kind = device.driver.kind
         rules += [_rule(device.id, device.name, kind, type, qualifier) for type, qualifier in found[key]]
+    rules += _mains_rules(site)
     own = site.catalog.kinds.get(AGENT)
     if own is not None:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
         rules += [_rule(AGENT, name, own, type) for type in own.alarms.values()]
     return rules
+
+
+def _mains_rules(site: Site) -> Iterator[Rule]:
+    """Yield the rules of the mains: nobody polls it, so it is never unreachable. Its sets are told by names."""
+    kind, node = site.catalog.kinds.get(MAINS), next(iter(site.tree.of_kind(MAINS)), None)
+    if kind is None or node is None:
+        return
+    names = {id: other.name for id, other in site.tree.nodes.items() if other.kind != SEAT}
+    for type in kind.alarms.values():
+        rule = replace(_rule(node.id, node.name, kind, type), names=names)
+        if rule.points.isdisjoint({REACHABLE, IDENTITY}):
+            yield rule
 
 
 def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:
