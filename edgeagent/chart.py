@@ -15,17 +15,27 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
-from edgeagent.catalog import Text
-from edgeagent.wording import clean, duration, local, said
+from edgeagent.wording import clean, duration, local
 
 WIDTH: Final = 720.0
-_LEFT, _RIGHT = 214.0, 616.0  # the plot; the labels stand left of it, what came of each row right of it
+_LEFT, _RIGHT = 212.0, 602.0  # the plot; the labels stand left of it, what came of each row right of it
 _ROW, _HEAD, _FLAG = 21.0, 25.0, 16.0
 _FONT: Final = "'Noto Sans CJK SC','Source Han Sans SC','Microsoft YaHei','PingFang SC','WenQuanYi Zen Hei',sans-serif"
 _STEPS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 604_800)
 """Between two ticks, s."""
 _APART: Final = 58.0
+"""px between two ticks at least."""
+_LONGEST: Final = 0.14
+"""Part of the axis that a quiet stretch takes at most."""
 _INK, _PALE, _GRID = "#1f2a33", "#5d6b76", "#dfe4e8"
+
+
+_HATCHES: Final = """<defs>
+<pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<rect width="5" height="5" fill="#fff"/><rect width="1.8" height="5" fill="#5d6b76"/></pattern>
+<pattern id="late" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">
+<rect width="4" height="4" fill="#8f1d21"/><rect width="1.2" height="4" fill="#fff"/></pattern>
+</defs>"""
 
 
 class Look(StrEnum):
@@ -93,7 +103,10 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture. `legend` explains looks and shapes."""
+    """One picture. `legend` explains looks and shapes.
+
+    A fault's time counts from its onset, and quiet stretches are cut short; a shift's (`plain`) is the clock's.
+    """
 
     title: str
     start: float
@@ -101,6 +114,7 @@ class Chart:
     rows: tuple[Row, ...]
     flags: tuple[Flag, ...] = ()
     legend: tuple[tuple[Look | Shape, str], ...] = ()
+    plain: bool = False
 
     def moments(self) -> list[float]:
         """Return every moment that it shows, in order."""
@@ -133,10 +147,10 @@ class Scale:
 
 
 def scale(moments: Sequence[float], left: float = _LEFT, right: float = _RIGHT) -> Scale:
-    """Spread moments over the axis. No quiet stretch takes more than about a quarter of it."""
+    """Spread moments over the axis. What is quiet for long is cut short."""
     times = moments if len(moments) > 1 else [moments[0], moments[0] + 1.0]
     gaps = [after - before for before, after in pairwise(times)]
-    kept, most = gaps, max(0.25, 1.6 / len(gaps))
+    kept, most = gaps, max(_LONGEST, 1.6 / len(gaps))
     for _ in range(20):
         limit = most * sum(kept)
         kept = [min(gap, limit) for gap in gaps]
@@ -145,9 +159,7 @@ def scale(moments: Sequence[float], left: float = _LEFT, right: float = _RIGHT) 
     places = [left]
     for length in lengths:
         places.append(places[-1] + length * unit)
-    cuts = tuple(
-        (t0, t1) for (t0, t1), gap, length in zip(pairwise(times), gaps, lengths, strict=True) if length < gap
-    )
+    cuts = tuple((t0, t1) for (t0, t1), gap, length in zip(pairwise(times), gaps, lengths, strict=True) if length < gap)
     return Scale(tuple(times), tuple(places), cuts, unit)
 
 
@@ -164,26 +176,22 @@ class _Drawing:
     scale: Scale = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scale = scale(self.chart.moments())
+        self.scale = scale([self.chart.start, self.chart.end] if self.chart.plain else self.chart.moments())
 
     def text(self) -> str:
         flags, depth = self._flags()
         top = 8.0 + depth * _FLAG
         body, bottom = self._rows(top)
         axis = list(self._axis(top, bottom))
-        notes, height = self._notes(bottom + 46.0)
+        notes, height = self._notes(bottom + (34.0 if self.chart.plain else 46.0))
         title = _safe(self.chart.title)
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:.0f}" width="{WIDTH:g}"'
-                f' height="{height:.0f}" role="img" aria-label="{title}" font-family="{_FONT}" font-size="11"'
-                f' fill="{_INK}">',
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:.0f}" role="img"',
+                f'width="{WIDTH:g}" height="{height:.0f}" aria-label="{title}"',
+                f'font-family="{_FONT}" font-size="11" fill="{_INK}">',
                 f"<title>{title}</title>",
-                '<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"'
-                ' patternTransform="rotate(45)"><rect width="5" height="5" fill="#fff"/><rect width="1.8" height="5"'
-                f' fill="{_PALE}"/></pattern><pattern id="late" width="4" height="4" patternUnits="userSpaceOnUse"'
-                ' patternTransform="rotate(-45)"><rect width="4" height="4" fill="#8f1d21"/><rect width="1.2" height="4"'
-                ' fill="#fff"/></pattern></defs>',
+                _HATCHES,
                 f'<rect width="{WIDTH:g}" height="{height:.0f}" fill="#fff"/>',
                 *axis,
                 *(_line(x, y + 6, x, bottom, _INK, "2 2") for x, y, _ in flags),
@@ -201,7 +209,7 @@ class _Drawing:
         for number, flag in enumerate(self.chart.flags, 1):
             x = self.scale.place(flag.at)
             lane = next((lane for lane, last in enumerate(lanes) if x - last >= _FLAG), len(lanes))
-            lanes[lane:lane + 1] = [x]
+            lanes[lane : lane + 1] = [x]
             placed.append((x, lane, number))
         return [(x, 10.0 + lane * _FLAG, number) for x, lane, number in placed], len(lanes)
 
@@ -210,7 +218,9 @@ class _Drawing:
         for row in self.chart.rows:
             if row.heading:
                 y += _HEAD
-                drawn.append(f'<text x="4" y="{y - 8:.1f}" font-weight="bold" font-size="11.5">{_safe(row.label)}</text>')
+                drawn.append(
+                    f'<text x="4" y="{y - 8:.1f}" font-weight="bold" font-size="11.5">{_safe(row.label)}</text>'
+                )
                 drawn.append(_line(4, y - 3, WIDTH - 4, y - 3, _PALE))
                 continue
             drawn += self._row(row, y)
@@ -235,17 +245,15 @@ class _Drawing:
             yield _line(x, top, x, bottom, _GRID)
             yield _line(x, bottom, x, bottom + 4, _INK)
             since = at - self.chart.start
-            elapsed = "0" if since == 0 else f"+{_tick(since, self.language)}"
-            yield _centred(x, bottom + 15, elapsed, _INK)
-            yield _centred(x, bottom + 27, self._clock(at), _PALE)
+            elapsed = "0" if since == 0 else f"+{duration(since, self.language)}"
+            words = [self._clock(at)] if self.chart.plain else [elapsed, self._clock(at)]
+            for depth, (word, colour) in enumerate(zip(words, (_INK, _PALE), strict=False)):
+                yield _centred(x, bottom + 15 + 12 * depth, word, colour)
         for t0, t1 in self.scale.cuts:
             x0, x1 = self.scale.place(t0), self.scale.place(t1)
             x = (x0 + x1) / 2
             yield f'<rect x="{x - 4:.1f}" y="{top:.1f}" width="8" height="{bottom - top + 2:.1f}" fill="#f3f5f6"/>'
             yield f'<path d="M{x - 7:.1f} {bottom + 5:.1f}l5 -10M{x + 2:.1f} {bottom + 5:.1f}l5 -10" stroke="{_INK}"/>'
-            skipped = Text("{} cut short", "（{}，略缩）")
-            if x1 - x0 > 2 * _APART:
-                yield _centred(x, bottom + 15, said(skipped, self.language).format(duration(t1 - t0, self.language)), _PALE)
 
     def _clock(self, at: float) -> str:
         step = self._step()
@@ -259,9 +267,15 @@ class _Drawing:
     def _ticks(self) -> Iterator[tuple[float, float]]:
         """Give the ticks outside of what is cut short, none so close to the last that their words touch."""
         step, start, last = self._step(), self.chart.start, _LEFT - 2 * _APART
-        edges = [start, *(edge for cut in self.scale.cuts for edge in cut), self.chart.end]
+        if self.chart.plain:  # whole hours of the zone, as a clock shows them
+            clock = local(start, self.zone)
+            start -= (clock.hour * 3600 + clock.minute * 60 + clock.second) % min(step, 86_400)
+        edges = [self.chart.start, *(edge for cut in self.scale.cuts for edge in cut), self.chart.end]
         for t0, t1 in zip(edges[::2], edges[1::2], strict=True):
-            ticks = [start + step * number for number in range(int((t0 - start) // step), int((t1 - start) // step) + 1)]
+            ticks = [
+                start + step * number
+                for number in range(max(0, int((t0 - start) // step)), int((t1 - start) // step) + 1)
+            ]
             for at in ticks:
                 x = self.scale.place(at)
                 if t0 <= at <= t1 and x - last >= _APART:
@@ -284,7 +298,10 @@ class _Drawing:
             if x + width > WIDTH and x > 8.0:
                 x, y = 8.0, y + 17
             sample = _bar(look, x, 24, y) if isinstance(look, Look) else _mark(look, x + 12, y)
-            drawn += [sample, f'<text x="{x + 30:.1f}" y="{y + 4:.1f}" font-size="10" fill="{_PALE}">{_safe(word)}</text>']
+            drawn += [
+                sample,
+                f'<text x="{x + 30:.1f}" y="{y + 4:.1f}" font-size="10" fill="{_PALE}">{_safe(word)}</text>',
+            ]
             x += width
         return drawn, y + 14
 
@@ -305,13 +322,6 @@ def _fitted(text: str, width: float) -> str:
     while text and _wide(text) > width - 11:
         text = text[:-1]
     return f"{text}…"
-
-
-def _tick(seconds: float, language: str) -> str:
-    """Write a round number of seconds in one or two units, leaving out what is zero."""
-    parts = duration(seconds, language).split()
-    pairs = list(zip(parts[::2], parts[1::2], strict=True))
-    return " ".join(f"{count} {unit}" for count, unit in pairs if count != "0")
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, colour: str, dashes: str = "") -> str:

@@ -120,6 +120,8 @@ def _markdown(document: Document) -> Iterator[str]:
 
 def _block(block: Block) -> Iterator[str]:
     match block:
+        case Facts(()) | Figures(()):
+            return
         case Facts(rows) | Figures(rows):
             yield "| | |"
             yield "|---|---|"
@@ -164,14 +166,15 @@ th, td { padding: 1.1mm 1.8mm; border: .25mm solid #b9c3ca; text-align: left; ve
   overflow-wrap: anywhere; white-space: pre-line }
 th { background: #eef2f5; font-weight: 600 }
 .facts th { width: 27mm }
-.facts.two th { width: 24mm }
-tr.late td { background: #fbeceb } tr.late td:last-child { font-weight: bold; color: #8f1d21 }
-tr.skipped td { color: #5d6b76; background: #f6f7f8 } tr.open td:last-child { font-weight: bold }
+section:last-of-type:has(.facts) { break-inside: avoid }
+tr.late td { background: #fbeceb } tr.late td:first-child { box-shadow: inset 1mm 0 #8f1d21 }
+tr.open td:first-child { box-shadow: inset 1mm 0 #d4a017 } tr.skipped td { color: #5d6b76; background: #f6f7f8 }
 tr.drill td { font-style: italic; background: repeating-linear-gradient(45deg, #fff 0 2mm, #f3f5f6 2mm 4mm) }
 .figures { display: flex; flex-wrap: wrap; gap: 2mm; margin: 0 0 2mm; padding: 0; break-inside: avoid }
 .figures div { flex: 1 1 24mm; padding: 1.6mm 2mm; border: .25mm solid #b9c3ca; border-radius: 1mm; text-align: center }
 .figures dt { color: #5d6b76; font-size: 8pt } .figures dd { margin: 0; font-size: 11.5pt; font-weight: 600 }
 figure { margin: 0; break-inside: avoid } svg { display: block; width: 100%; height: auto }
+.wide figure { max-width: 210mm }
 .sign { display: flex; gap: 8mm; margin-top: 9mm; break-inside: avoid } .sign span { flex: 1; padding-bottom: 1mm;
   border-bottom: .25mm solid #1f2a33; white-space: nowrap }
 footer { margin-top: 5mm; color: #5d6b76; font-size: 8pt; text-align: center }
@@ -189,7 +192,7 @@ def html(documents: Sequence[Document]) -> str:
             "<head>",
             '<meta charset="utf-8">',
             # Should ever something get past the escaping, nothing runs and nothing is fetched.
-            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">',
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{_safe(title)}</title>",
             f"<style>\n{_STYLE}\n</style>",
@@ -220,6 +223,8 @@ def _article(document: Document) -> Iterator[str]:
 
 def _element(block: Block) -> Iterator[str]:
     match block:
+        case Facts(()) | Figures(()):
+            return
         case Facts(rows):
             yield '<table class="facts">'
             yield from (f"<tr><th>{_safe(name)}</th><td>{_safe(value)}</td></tr>" for name, value in rows)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgeagent.catalog import Severity, Text
+from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
+from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure, Role, Ticked
-from edgeagent.run import Evidence, Run, RunChange, RunState, RunVerb, StepRun, StepState
+from edgeagent.run import Run, RunChange, RunState, RunVerb, StepRun, StepState
 
 FORM: Final[Mapping[str, Text]] = {
     "nature": Text("Nature of the fault", "故障性质"),
@@ -31,26 +32,6 @@ PROVEN: Final = 12
 """Readings that a line holds for each step."""
 TURNS: Final = frozenset({RunVerb.OPENED, RunVerb.RECOVERING, RunVerb.RELAPSED, RunVerb.CLOSED, RunVerb.ABORTED})
 """Where a run turns: these lines hold all ids, and the procedure's words."""
-
-
-class Line(Protocol):
-    """A line of the journal, as `store.Entry` is one."""
-
-    @property
-    def kind(self) -> str:
-        """ "run" or "alarm"."""
-
-    @property
-    def time(self) -> float:
-        """When it happened, epoch s."""
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """What was written."""
-
-    @property
-    def seq(self) -> int:
-        """Its place in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +67,6 @@ class Happening:
     change: RunChange
     words: Words | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch in which an alarm stood; no start where the journal begins later, no end while it stands."""
-
-    start: float | None
-    end: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmLine:
-    """What became of one alarm of the run. `severity` is the gravest that it had."""
-
-    alarm_id: str
-    text: Text
-    severity: Severity
-    spans: tuple[Span, ...]
-    acked: float | None = None
-    acked_by: str = ""
-    announced: float | None = None
-
-    @property
-    def resource(self) -> str:
-        """The resource, which an alarm's id begins with."""
-        return self.alarm_id.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,47 +243,6 @@ def of(lines: Iterable[Line], run_id: str, as_of: float) -> FaultRecord | None:
     )
 
 
-def alarm_lines(lines: Iterable[Line], ids: frozenset[str] | None, until: float) -> Iterator[AlarmLine]:
-    """Make one line an alarm of all that the journal says of it up to a moment; all alarms where no ids are given."""
-    told: dict[str, AlarmLine] = {}
-    for line in lines:
-        body = line.body
-        id = str(body.get("alarm_id", ""))
-        if (ids is not None and id not in ids) or line.time > until:
-            continue
-        try:
-            severity, text = Severity(body["severity"]), _TEXT.validate_python(body["text"])
-        except (KeyError, ValueError, ValidationError):
-            continue
-        had = told.get(id, AlarmLine(id, text, severity, ()))
-        told[id] = _after(had, str(body.get("verb")), line.time, severity, text, body)
-    yield from (line for line in told.values() if line.spans)
-
-
-def _after(
-    had: AlarmLine, verb: str, at: float, severity: Severity, text: Text, body: Mapping[str, Any]
-) -> AlarmLine:
-    announced = body.get("announced")
-    if had.announced is None and isinstance(announced, (int, float)):
-        had = replace(had, announced=float(announced))
-    stands = bool(had.spans) and had.spans[-1].end is None
-    if verb == "raised" and not stands:
-        return replace(had, text=text, severity=_graver(had.severity, severity), spans=(*had.spans, Span(at)))
-    if verb == "severity-changed":
-        spans = had.spans if stands else (*had.spans, Span(None))
-        return replace(had, text=text, severity=_graver(had.severity, severity), spans=spans)
-    if verb == "cleared":
-        last = had.spans[-1] if stands else Span(None)
-        return replace(had, spans=(*(had.spans[:-1] if stands else had.spans), replace(last, end=at)))
-    if verb == "acknowledged" and had.acked is None:
-        return replace(had, acked=at, acked_by=str(body.get("by", "")), spans=had.spans or (Span(None),))
-    return had
-
-
-def _graver(one: Severity, other: Severity) -> Severity:
-    return max(one, other, key=lambda severity: severity.rank)
-
-
 def _words_of(procedure: Procedure) -> Words:
     return Words(
         procedure.text,
@@ -401,5 +315,3 @@ def _times(run: Run, story: tuple[RunChange, ...], alarms: tuple[AlarmLine, ...]
         since(min(raised, default=None)), since(min(announced, default=None)), since(run.started),
         since(min(acked, default=None)), since(run.recovered), since(run.ended),
     )  # fmt: skip
-
-

@@ -5,7 +5,7 @@ Owns the headings (PROCEDURES.md) and the order; `document.py` writes them as Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from itertools import groupby
 from typing import Final
@@ -16,12 +16,16 @@ from edgeagent.document import Document, Facts, Figures, Lines, Picture, Section
 from edgeagent.faultrecord import FORM, FaultRecord, StepLine
 from edgeagent.procedure import Phase
 from edgeagent.run import RunChange, RunState, RunVerb, StepState
-from edgeagent.shiftlog import COLUMNS, ShiftLog, cells, measure
+from edgeagent.shiftlog import Fault, ShiftLog, cells, measure
 from edgeagent.wording import (
+    NAMELESS,
     NOTHING,
     STATES,
+    SYSTEM,
+    Names,
     duration,
     evidence,
+    folded,
     hour,
     moment,
     person,
@@ -31,11 +35,8 @@ from edgeagent.wording import (
     zone_name,
 )  # fmt: skip
 
-Name = Callable[[str], Text]
-"""Gives the name of a resource."""
-
 _SHOWN: Final = 40
-"""Affected resources that are named one by one."""
+"""Affected resources, or series of them, that are named."""
 _ALARMS: Final = 60
 """Alarms that get a row."""
 _ALIKE: Final = 3
@@ -49,21 +50,23 @@ _TITLES: Final = {
     "system-fault": Text("System fault record", "系统故障情况记录表"),
     "": Text("Fault record", "故障记录"),
 }
+_SIGNERS: Final = (Text("Shift leader", "值班班组长"), Text("Supervisor", "呼叫中心主管"), Text("Date", "日期"))
+_TIMES: Final = Text("all times", "时间均为")
 _BLANK: Final = Text("(to be filled in)", "（待填写）")
 _UNKNOWN: Final = Text("not known", "未知")
 
 
-def fault(record: FaultRecord, language: str, zone: tzinfo | None, name: Name | None = None) -> Document:
+def fault(record: FaultRecord, language: str, zone: tzinfo | None, names: Names = NAMELESS) -> Document:
     """Lay a fault record out."""
-    return _Fault(record, language, zone, name or (lambda id: Text(id, id))).document()
+    return _Fault(record, language, zone, names).document()
 
 
 class _Fault:
     """A fault record being laid out."""
 
-    def __init__(self, record: FaultRecord, language: str, zone: tzinfo | None, name: Name) -> None:
+    def __init__(self, record: FaultRecord, language: str, zone: tzinfo | None, names: Names) -> None:
         self.record, self.run = record, record.run
-        self.language, self.zone, self.name = language, zone, name
+        self.language, self.zone, self.names = language, zone, names
 
     def document(self) -> Document:
         record, run = self.record, self.run
@@ -79,10 +82,11 @@ class _Fault:
             Section(self.word("How it developed", "故障发展过程"), self.story()),
             Section(
                 self.word("Review", "总结"),
-                (Facts(tuple(self.form())), Lines((self.word("Shift leader", "值班班组长"), self.word("Supervisor", "呼叫中心主管"), self.word("Date", "日期")))),
+                (Facts(tuple(self.form())), Lines(tuple(map(self.say, _SIGNERS)))),
             ),
-        )  # fmt: skip
-        line = f"{self.say(record.words.text)} · {run.run_id} · {self.word('all times', '时间均为')} {zone_name(run.onset, self.zone)}"
+        )
+        zone = f"{self.say(_TIMES)} {zone_name(run.onset, self.zone)}"
+        line = f"{self.say(record.words.text)} · {run.run_id} · {zone}"
         made = self.word("Written by edgeagent from its journal, as of", "由 edgeagent 根据日志生成，截至")
         foot = f"{made} {moment(record.as_of, self.zone)} · {run.procedure} v{run.version}"
         return Document(title, line, self.language, sections, tuple(self.marks()), foot)
@@ -103,7 +107,7 @@ class _Fault:
         return person(change.by, self.language)
 
     def called(self, id: str) -> str:
-        return self.say(self.name(id))
+        return self.say(self.names.resource(id))
 
     def listed(self, words: list[str]) -> str:
         return self.word(", ", "、").join(words)
@@ -153,12 +157,13 @@ class _Fault:
         return ", ".join(filter(None, (words, limit, verdicts[self.record.restored])))
 
     def affected(self) -> str:
-        ids, count = self.run.affected[:_SHOWN], self.record.affected
+        count = self.record.affected
         if not count:
             return NOTHING
-        more = count - len(ids)
+        words = folded(self.run.affected, self.names, self.language)
+        more = count - len(self.run.affected) + len(words[_SHOWN:])
         rest = "" if more <= 0 else self.word(f" and {more} more", f" 等，另有 {more} 个")
-        return f"{count}{self.word('', ' 个')}: {self.listed([self.called(id) for id in ids])}{rest}"
+        return f"{count}{self.word('', ' 个')}: {self.listed(words[:_SHOWN])}{rest}"
 
     def figures(self) -> Iterator[tuple[str, str]]:
         times = self.record.times
@@ -171,11 +176,12 @@ class _Fault:
 
     def steps(self) -> tuple[Table, ...]:
         head = (
-            self.word("Step", "步骤"), self.word("Role", "责任人"), self.word("Target", "规定"), self.word("Actual", "实际"),
-            self.word("Done", "完成时间"), self.word("By", "完成人 / 依据"), self.word("Result", "结果"),
+            self.word("Step", "步骤"), self.word("Role", "责任人"), self.word("Target", "规定"),
+            self.word("Actual", "实际"), self.word("Done", "完成时间"), self.word("By", "完成人 / 依据"),
+            self.word("Result", "结果"),
         )  # fmt: skip
         rows = tuple((self.tone(step), tuple(self.step(step))) for step in self.record.steps)
-        return (Table(head, rows, (25, 12, 11, 11, 10, 19, 12)),) if rows else ()
+        return (Table(head, rows, (23, 11, 10, 11, 10, 22, 13)),) if rows else ()
 
     def tone(self, step: StepLine) -> Tone:
         if step.run.state is StepState.SKIPPED:
@@ -205,8 +211,8 @@ class _Fault:
         run = step.run
         if not run.settled:
             return NOTHING
-        by = [] if run.evidence and run.by in ("", "system") else [person(run.by, self.language)]
-        proven = [evidence(each, self.called(each.resource), self.language) for each in run.evidence]
+        by = [] if run.evidence and run.by in ("", SYSTEM) else [person(run.by, self.language)]
+        proven = [evidence(each, self.names, self.language) for each in run.evidence]
         return "\n".join(filter(None, (*by, *proven, run.note)))
 
     def measures(self) -> tuple[Table, ...]:
@@ -219,28 +225,35 @@ class _Fault:
         return (Table(head, rows, (15, 25, 60)),) if rows else ()
 
     def escalations(self) -> tuple[Table, ...]:
-        head = (self.word("Time", "时间"), self.word("To", "对象"), self.word("What", "内容"), self.word("Step", "步骤"))
-        told = [change for change in self.record.story if change.verb in (RunVerb.ESCALATED, RunVerb.REMINDED)]
-        words = {step.words.id: step.words.text for step in self.record.steps}
+        kinds = {RunVerb.ESCALATED: self.word("escalation", "上报"), RunVerb.REMINDED: self.word("reminder", "提醒")}
+        head = (
+            self.word("Time", "时间"),
+            self.word("Kind", "类型"),
+            self.word("To", "对象"),
+            self.word("What", "内容"),
+        )
         rows = []
-        for change, count, last in self.folded(told):
-            roles = self.listed([role(id, self.language) for id in change.roles]) or NOTHING
-            step = self.say(words[change.step]) if change.step in words else NOTHING
-            kind = self.word("Escalated", "上报") if change.verb is RunVerb.ESCALATED else self.word("Reminder", "提醒")
-            line = f"{kind}: {self.say(change.text)}{self.times(count, last)}"
-            rows.append((Tone.LATE if change.verb is RunVerb.ESCALATED else Tone.PLAIN, (self.at(change.at), roles, line, step)))
-        return (Table(head, tuple(rows), (15, 20, 40, 25)),) if rows else ()
+        for change, count, last in self.folded([each for each in self.record.story if each.verb in kinds]):
+            told = f"{self.say(change.text)}{self.about(change, roles=False)}{self.times(count, last)}"
+            tone = Tone.LATE if change.verb is RunVerb.ESCALATED else Tone.PLAIN
+            rows.append((tone, (self.at(change.at), kinds[change.verb], self.roles(change) or NOTHING, told)))
+        return (Table(head, tuple(rows), (15, 12, 23, 50)),) if rows else ()
+
+    def roles(self, change: RunChange) -> str:
+        return self.listed([role(id, self.language) for id in change.roles])
 
     def alarms(self) -> tuple[Table, ...]:
         head = (
-            self.word("Alarm", "告警"), self.word("Severity", "级别"), self.word("Raised", "触发"), self.word("Cleared", "恢复"),
-            self.word("Times", "次数"), self.word("Acknowledged", "确认"),
+            self.word("Alarm", "告警"), self.word("Severity", "级别"), self.word("Raised", "触发"),
+            self.word("Cleared", "恢复"), self.word("Times", "次数"), self.word("Acknowledged", "确认"),
         )  # fmt: skip
         rows = []
         for alarm in self.record.alarms[:_ALARMS]:
             first, last = alarm.spans[0], alarm.spans[-1]
             over = self.word("still there", "未恢复") if last.end is None else self.at(last.end)
-            acked = NOTHING if alarm.acked is None else f"{self.at(alarm.acked)} {person(alarm.acked_by, self.language)}"
+            acked = (
+                NOTHING if alarm.acked is None else f"{self.at(alarm.acked)} {person(alarm.acked_by, self.language)}"
+            )
             cells = (
                 f"{self.say(alarm.text)}\n{alarm.alarm_id}", severity(alarm.severity, self.language),
                 self.at(first.start), over, str(len(alarm.spans)), acked,
@@ -253,7 +266,12 @@ class _Fault:
         return (Table(head, tuple(rows), (38, 10, 13, 13, 8, 18)),) if rows else ()
 
     def story(self) -> tuple[Table, ...]:
-        head = (self.word("Time", "时间"), self.word("Since onset", "距故障发生"), self.word("What happened", "经过"), self.word("Who", "操作人"))
+        head = (
+            self.word("Time", "时间"),
+            self.word("Since onset", "距故障发生"),
+            self.word("What happened", "经过"),
+            self.word("Who", "操作人"),
+        )
         rows = tuple(
             (
                 Tone.LATE if change.verb in (RunVerb.STEP_OVERDUE, RunVerb.ESCALATED, RunVerb.RELAPSED) else Tone.PLAIN,
@@ -267,7 +285,7 @@ class _Fault:
         return (Table(head, rows, (13, 15, 52, 20)),)
 
     def folded(self, story: Sequence[RunChange]) -> Iterator[tuple[RunChange, int, float]]:
-        """Give each change with how many it stands for and when the last of them was: a reminder may come forty times."""
+        """Give each change with how many it stands for, and when the last was: a reminder may come forty times."""
         for (verb, _), alike in groupby(story, key=lambda change: (change.verb, change.step)):
             found = list(alike)
             if verb in _FOLDED and len(found) >= _ALIKE:
@@ -279,15 +297,15 @@ class _Fault:
         words = self.word(" (×{}, the last at {})", "（共 {} 次，最后一次 {}）")
         return "" if count == 1 else words.format(count, self.at(last))
 
-    def about(self, change: RunChange) -> str:
+    def about(self, change: RunChange, *, roles: bool = True) -> str:
         """Add the step's words, the roles and the reason, where the line does not have them already."""
         line = self.say(change.text)
         step = next((self.say(each.words.text) for each in self.record.steps if each.words.id == change.step), "")
-        roles = self.listed([role(id, self.language) for id in change.roles])
+        to = self.roles(change) if roles else ""
         added = [
             "" if step in line else step,
             "" if change.reason in line else change.reason,
-            f"→ {roles}" if roles else "",
+            f"→ {to}" if to else "",
         ]
         return "".join(f"\n{words}" for words in added if words)
 
@@ -319,25 +337,47 @@ def shift(log: ShiftLog, language: str, zone: tzinfo | None) -> Document:
         (word("mean time to recover", "平均恢复用时"), took(total.mean_recovery)),
         (word("longest", "最长故障"), NOTHING if longest is None else took(longest.took)),
     )
-    facts = [(said(kind, language), str(count)) for kind, count in total.by_kind.items()]
+    kinds = word(", ", "、").join(f"{said(kind, language)} {count}" for kind, count in total.by_kind.items())
+    facts = [(word("By procedure", "按预案"), kinds)] if kinds else []
     if longest is not None:
         facts.append((word("Longest fault", "最长故障"), f"{said(longest.what, language)} ({took(longest.took)})"))
     if total.drills:
         facts.append((word("Exercises, not counted", "演练（不计入统计）"), str(total.drills)))
     tones = {True: Tone.DRILL, False: Tone.PLAIN}
     rows = tuple(
-        (Tone.OPEN if fault.end is None else tones[fault.drill is not None], cells(fault, language, zone))
+        (Tone.OPEN if fault.end is None else tones[fault.drill is not None], tuple(_row(fault, log, language, zone)))
         for fault in log.faults
     )
-    table = Table(tuple(said(column, language) for column in COLUMNS), rows, (9, 9, 7, 8, 14, 8, 5, 5, 7, 15, 7, 6))
+    head = (
+        word("Start", "开始"), word("Recovered", "恢复"), word("Place", "地点"), word("What failed", "故障内容"),
+        word("Level", "等级"), word("Spare seat", "备用座席"), word("Measures", "处理措施"), word("Who", "处理人"),
+    )  # fmt: skip
+    table = Table(head, rows, (9, 10, 9, 22, 7, 8, 25, 10))
     none = Facts(((word("Faults", "故障"), word("none", "无")),))
     signs = Lines((word("Shift leader", "值班班组长"), word("Takes over", "接班人"), word("Date", "日期")))
-    line = f"{moment(log.since, zone)} – {moment(log.until, zone)} · {word('all times', '时间均为')} {zone_name(log.since, zone)}"
+    span = f"{moment(log.since, zone)} – {moment(log.until, zone)}"
+    line = f"{span} · {said(_TIMES, language)} {zone_name(log.since, zone)}"
     picture = (Picture(timeline.of_shift(log, language, zone)),) if log.faults else ()
     sections = (
-        Section(word("The shift in numbers", "本班汇总"), (Figures(numbers), *((Facts(tuple(facts)),) if facts else ()))),
+        Section(
+            word("The shift in numbers", "本班汇总"), (Figures(numbers), *((Facts(tuple(facts)),) if facts else ()))
+        ),
         Section(word("The shift in one picture", "本班故障时间线"), picture),
         Section(word("Faults", "故障明细"), (table if rows else none, signs)),
     )
     foot = word("Written by edgeagent from its journal", "由 edgeagent 根据日志生成")
     return Document(word("Shift leader's log", "组长日志"), line, language, sections, foot=foot, wide=True)
+
+
+def _row(fault: Fault, log: ShiftLog, language: str, zone: tzinfo | None) -> Iterator[str]:
+    """Write a fault for the page; the spreadsheet has more columns."""
+    full = cells(fault, language, zone)
+    affected = said(Text("affected: {}", "影响 {} 个"), language).format(fault.affected) if fault.affected > 1 else ""
+    yield hour(fault.start, zone, log.since)
+    yield full.recovered if fault.end is None else f"{hour(fault.end, zone, log.since)}\n{full.lasted}"
+    yield full.place
+    yield "\n".join(filter(None, (full.what, affected, f"{full.procedure} {full.number}".strip())))
+    yield full.level
+    yield full.spare or NOTHING
+    yield "\n".join(said(each, language) for each in fault.measures) or NOTHING
+    yield full.who or NOTHING

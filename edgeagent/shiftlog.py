@@ -9,25 +9,24 @@ from __future__ import annotations
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 
 from edgeagent import faultrecord
+from edgeagent.alarm import AlarmState, Verb
+from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Severity, Text
-from edgeagent.faultrecord import AlarmLine, FaultRecord, Line, alarm_lines
+from edgeagent.faultrecord import FaultRecord
 from edgeagent.inventory import AGENT
 from edgeagent.run import RunChange, RunVerb
-from edgeagent.wording import clean, duration, moment, person, said, severity, zone_name
+from edgeagent.wording import NAMELESS, SYSTEM, Names, clean, duration, moment, person, said, severity, zone_name
 
 _DONE: Final = frozenset({RunVerb.STEP_DONE, RunVerb.STEP_SKIPPED, RunVerb.NOTED})
 _BY_PEOPLE: Final = _DONE | {RunVerb.ACKNOWLEDGED, RunVerb.COMMANDER, RunVerb.LEVEL_CHANGED, RunVerb.CLOSED}
 _RISKY: Final = tuple("=+-@\t\r\n＝＋－＠")
 """What a cell must not begin with: a spreadsheet would take it for a formula."""
-
-Name = Callable[[str], Text]
-"""Gives the name of a resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +81,14 @@ class ShiftLog:
     summary: Summary
 
 
-def of(lines: Iterable[Line], since: float, until: float, name: Name | None = None) -> ShiftLog:
+def of(lines: Iterable[Line], since: float, until: float, names: Names = NAMELESS) -> ShiftLog:
     """Make the log of a shift out of the lines of its runs and of its alarms, earlier ones of theirs included."""
     found = sorted((line for line in lines if line.time < until), key=lambda line: line.seq)
-    called = name or (lambda id: Text(id, id))
     ids = dict.fromkeys(str(line.body.get("run_id")) for line in found if line.kind == "run")
     records = [record for id in ids if (record := faultrecord.of(found, id, until)) is not None]
-    runs = [_of_run(record, called) for record in records]
+    runs = [_of_run(record, names) for record in records]
     known = {id for record in records for id in record.run.alarms}
-    alarms = _of_alarms(found, known, until, called)
+    alarms = _of_alarms(found, known, until, names)
     faults = sorted(
         (fault for fault in (*runs, *alarms) if fault.end is None or fault.end >= since),
         key=lambda fault: (fault.start, fault.id),
@@ -98,13 +96,13 @@ def of(lines: Iterable[Line], since: float, until: float, name: Name | None = No
     return ShiftLog(since, until, tuple(faults), _summary(faults, since))
 
 
-def _of_run(record: FaultRecord, name: Name) -> Fault:
+def _of_run(record: FaultRecord, names: Names) -> Fault:
     run = record.run
     over = run.recovered if run.recovered is not None else run.ended
     grave = max((alarm.severity for alarm in record.alarms), key=lambda each: each.rank, default=Severity.MAJOR)
     return Fault(
         run.run_id, run.onset, over, run.scope_name, run.summary, grave, record.words.text, record.level,
-        record.affected, None if run.spare is None else name(run.spare),
+        record.affected, None if run.spare is None else names.resource(run.spare),
         tuple(measure(change, record) for change in record.story if change.verb in _DONE),
         tuple(dict.fromkeys(who_of(record))), None if record.times.ack is None else run.onset + record.times.ack,
         run.origin,
@@ -124,25 +122,25 @@ def measure(change: RunChange, record: FaultRecord) -> Text:
 def who_of(record: FaultRecord) -> Iterator[str]:
     """Give the people who acted in a run, in the order of their first act."""
     for change in record.story:
-        if change.verb in _BY_PEOPLE and change.by not in ("", "system"):
+        if change.verb in _BY_PEOPLE and change.by not in ("", SYSTEM):
             yield change.by
 
 
-def _of_alarms(lines: Iterable[Line], known: Collection[str], until: float, name: Name) -> Iterator[Fault]:
+def _of_alarms(lines: Iterable[Line], known: Collection[str], until: float, names: Names) -> Iterator[Fault]:
     """Give the alarms that no run has, that people heard of, and that tell of more than the agent itself."""
     own = [line for line in lines if line.kind == "alarm" and line.body.get("alarm_id") not in known and _heard(line)]
     acks: dict[object, list[Line]] = {}
     for line in own:
-        if line.body.get("verb") == "acknowledged":
+        if line.body.get("verb") == Verb.ACKNOWLEDGED:
             acks.setdefault(line.body.get("alarm_id"), []).append(line)
     for alarm in alarm_lines(own, None, until):
         if alarm.severity.rank >= Severity.MINOR.rank and alarm.resource != AGENT:
-            yield from _of_alarm(alarm, name(alarm.resource), acks.get(alarm.alarm_id, []))
+            yield from _of_alarm(alarm, names.place(alarm.resource), acks.get(alarm.alarm_id, []))
 
 
 def _heard(line: Line) -> bool:
     """Tell whether people heard of it: what another fault explains is no fault of its own."""
-    return not (line.body.get("state") == "suppressed" and line.body.get("verb") == "raised")
+    return not (line.body.get("state") == AlarmState.SUPPRESSED and line.body.get("verb") == Verb.RAISED)
 
 
 def _of_alarm(alarm: AlarmLine, place: Text, acks: Iterable[Line]) -> Iterator[Fault]:
@@ -187,14 +185,30 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def cells(fault: Fault, language: str, zone: tzinfo | None) -> tuple[str, ...]:
-    """Write a fault under the COLUMNS."""
+class Cells(NamedTuple):
+    """A fault as it is written, one field for each of the COLUMNS."""
+
+    start: str
+    recovered: str
+    lasted: str
+    place: str
+    what: str
+    procedure: str
+    level: str
+    affected: str
+    spare: str
+    measures: str
+    who: str
+    number: str
+
+
+def cells(fault: Fault, language: str, zone: tzinfo | None) -> Cells:
+    """Write a fault."""
     drill = said(Text("EXERCISE – ", "演练 – "), language) if fault.drill is not None else ""
-    open = said(Text("still there", "未恢复"), language)
     level = fault.level or fault.severity
-    return (
+    return Cells(
         moment(fault.start, zone),
-        open if fault.end is None else moment(fault.end, zone),
+        said(Text("still there", "未恢复"), language) if fault.end is None else moment(fault.end, zone),
         "" if fault.took is None else duration(fault.took, language),
         clean(said(fault.place, language)),
         drill + clean(said(fault.what, language)),

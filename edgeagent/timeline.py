@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
+from edgeagent.alarmhistory import AlarmLine
 from edgeagent.catalog import Severity, Text
 from edgeagent.chart import Bar, Chart, Flag, Look, Mark, Row, Shape, draw
-from edgeagent.faultrecord import AlarmLine, FaultRecord, StepLine
+from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.procedure import Phase
 from edgeagent.run import RunChange, RunVerb, StepState
 from edgeagent.shiftlog import ShiftLog
@@ -42,6 +43,7 @@ _LEGEND: Final[dict[Look | Shape, Text]] = {
 }
 _ALARMS: Final = Text("Alarms", "告警")
 _STEPS: Final = {Phase.RESPONSE: Text("Response steps", "处置步骤"), Phase.RECOVERY: Text("Recovery steps", "恢复步骤")}
+_DRILL: Final = Text("EXERCISE – ", "演练 – ")
 _MORE: Final = Text("and {} more alarms", "另有 {} 条告警")
 
 
@@ -50,14 +52,16 @@ def of_record(record: FaultRecord, language: str, zone: tzinfo | None) -> str:
     end = _end(record)
     rows = (*_alarm_rows(record, end, language), *_step_rows(record, end, language))
     title = f"{said(Text('Timeline', '时间线'), language)}: {said(record.run.summary, language)}"
-    return draw(Chart(title, record.run.onset, end, rows, _flags(record, language), _legend(rows, language)), language, zone)
+    return draw(
+        Chart(title, record.run.onset, end, rows, _flags(record, language), _legend(rows, language)), language, zone
+    )
 
 
 def of_shift(log: ShiftLog, language: str, zone: tzinfo | None) -> str:
     """Draw a shift: one bar a fault."""
     rows = tuple(
         Row(
-            f"{said(fault.place, language)} {said(fault.what, language)}",
+            (said(_DRILL, language) if fault.drill is not None else "") + said(fault.what, language),
             (Bar(fault.start, fault.end, _LOOKS.get(fault.severity, Look.WARNING)),),
             (Mark(log.until, Shape.OPEN),) if fault.end is None else (),
             _open(language) if fault.took is None else duration(fault.took, language),
@@ -65,7 +69,7 @@ def of_shift(log: ShiftLog, language: str, zone: tzinfo | None) -> str:
         for fault in log.faults[:_FAULTS]
     )
     title = said(Text("The shift", "本班故障"), language)
-    return draw(Chart(title, log.since, log.until, rows, (), _legend(rows, language)), language, zone)
+    return draw(Chart(title, log.since, log.until, rows, (), _legend(rows, language), plain=True), language, zone)
 
 
 def _end(record: FaultRecord) -> float:
@@ -90,7 +94,9 @@ def _flags(record: FaultRecord, language: str) -> tuple[Flag, ...]:
         (record.as_of - run.onset if run.ended is None else None, Text("now", "当前")),
     ]
     told = [(each.at - run.onset, Text("escalated", "上报")) for each in record.escalations if not each.step]
-    found = sorted(((at, said(word, language)) for at, word in (*words, *told) if at is not None), key=lambda flag: flag[0])
+    found = sorted(
+        ((at, said(word, language)) for at, word in (*words, *told) if at is not None), key=lambda flag: flag[0]
+    )
     return tuple(Flag(run.onset + at, f"{word} +{duration(at, language)}") for at, word in found)
 
 
@@ -127,8 +133,8 @@ def _step_rows(record: FaultRecord, end: float, language: str) -> Iterator[Row]:
         for step in steps:
             own = [change for change in record.story if change.step == step.words.id]
             yield Row(
-                said(step.words.text, language), tuple(_step_bars(step, record, end)), tuple(_step_marks(step, record, own)),
-                result(step, language),
+                said(step.words.text, language), tuple(_step_bars(step, record, end)),
+                tuple(_step_marks(step, record, own)), result(step, language),
             )  # fmt: skip
 
 

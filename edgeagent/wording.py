@@ -6,6 +6,8 @@ Owns nothing but the spelling. A language is "en" or "zh"; a zone of None is the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
@@ -43,13 +45,30 @@ NOTHING: Final = "–"
 _SHORTEST: Final = 10.0
 """s below which tenths are told."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_SECONDS: Final = Text("{0} s", "{0} 秒")
-_MINUTES: Final = Text("{0} min {1} s", "{0} 分 {1} 秒")
-_HOURS: Final = Text("{0} h {1} min", "{0} 小时 {1} 分")
-_DAYS: Final = Text("{0} d {1} h", "{0} 天 {1} 小时")
+_SPANS: Final = (
+    (_DAY, Text("{} d", "{} 天")), (_HOUR, Text("{} h", "{} 小时")),
+    (_MINUTE, Text("{} min", "{} 分")), (1, Text("{} s", "{} 秒")),
+)  # fmt: skip
 _UNITS: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
-_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+_SERIES: Final = 3
+_NUMBERED: Final = re.compile(r"(.*?)(\d{0,9})", re.DOTALL)
+_UNSEEN: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]"
+)
 """Characters that XML forbids, that hide, or that turn the direction of what follows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How things are called: a resource and where it stands by its id, a point by its resource and its own id."""
+
+    resource: Callable[[str], Text] = lambda id: Text(id, id)
+    place: Callable[[str], Text] = lambda id: Text(id, id)
+    point: Callable[[str, str], Text] = lambda _, id: Text(id, id)
+
+
+NAMELESS: Final = Names()
+"""Calls everything by its id."""
 
 
 def said(text: Text, language: str) -> str:
@@ -63,20 +82,16 @@ def clean(text: str) -> str:
 
 
 def duration(seconds: float, language: str) -> str:
-    """Write a duration with the two largest units that matter: 8 分 10 秒, 2 h 14 min."""
+    """Write a duration with the two largest units, what is zero left out: 8 分 10 秒, 2 h 14 min, 10 分."""
     seconds = max(0.0, seconds)
-    if seconds < _SHORTEST and seconds != int(seconds):
-        return said(_SECONDS, language).format(f"{seconds:.1f}".removesuffix(".0"))
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return said(_SECONDS, language).format(whole)
-    if whole < _HOUR:
-        return said(_MINUTES, language).format(*divmod(whole, _MINUTE))
-    if whole < _DAY:
-        hours, rest = divmod(whole, _HOUR)
-        return said(_HOURS, language).format(hours, rest // _MINUTE)
-    days, rest = divmod(whole, _DAY)
-    return said(_DAYS, language).format(days, rest // _HOUR)
+    if seconds < _SHORTEST:
+        return said(_SPANS[-1][1], language).format(f"{seconds:.1f}".removesuffix(".0"))
+    rest, parts = round(seconds), []
+    for size, words in _SPANS:
+        count, rest = divmod(rest, size)
+        parts.append(said(words, language).format(count) if count else "")
+    first = next(place for place, part in enumerate(parts) if part)
+    return " ".join(filter(None, parts[first : first + 2]))
 
 
 def local(at: float, zone: tzinfo | None) -> datetime:
@@ -117,8 +132,34 @@ def severity(id: str, language: str) -> str:
     return said(SEVERITIES[Severity(id)], language) if id in set(Severity) else clean(id)
 
 
-def evidence(found: Evidence, name: str, language: str) -> str:
-    """Write one reading that proved a step: UPS A source = battery."""
+def evidence(found: Evidence, names: Names, language: str) -> str:
+    """Write one reading that proved a step: UPS A, source: battery."""
     value = spoken(found.value, ("是", "否") if language == "zh" else ("yes", "no"))
     unit = _UNITS.get(found.unit or "", found.unit or "")
-    return clean(f"{name} {found.point} = {value} {unit}")
+    name, point = (
+        said(names.resource(found.resource), language),
+        said(names.point(found.resource, found.point), language),
+    )
+    return clean(f"{name}，{point}：{value} {unit}" if language == "zh" else f"{name}, {point}: {value} {unit}")
+
+
+def folded(ids: Iterable[str], names: Names, language: str) -> list[str]:
+    """Name things; three or more whose ids count up become one: Seat 1 – Seat 60."""
+    series: list[list[str]] = []
+    for id in ids:
+        if series and _next(series[-1][-1]) == id:
+            series[-1].append(id)
+        else:
+            series.append([id])
+    told = []
+    for found in series:
+        called = [
+            said(names.resource(id), language) for id in (found if len(found) < _SERIES else found[:: len(found) - 1])
+        ]
+        told += called if len(found) < _SERIES else [" – ".join(called)]
+    return told
+
+
+def _next(id: str) -> str:
+    stem, digits = _NUMBERED.fullmatch(id).groups()  # type: ignore[union-attr]  # it matches every string
+    return f"{stem}{int(digits) + 1:0{len(digits)}}" if digits else ""
