@@ -133,7 +133,7 @@ def _seats_of(text: str) -> _Range | str:
     seats = _Range(low[1], len(low[2]), int(low[2]), int(high[2]))
     if low[1] != high[1]:
         return f'both ends begin alike: "{low[1]}" is not "{high[1]}"'
-    if len(seats) < 1:
+    if seats.last < seats.first:
         return f'"{text}" runs backwards'
     if high[2] != f"{seats.last:0{seats.digits}}":
         return f'both ends have as many digits: "{low[2]}" and "{high[2]}"'
@@ -347,9 +347,7 @@ class Planter:
         mains = next(iter(tree.of_kind(MAINS)), None)
         backed = next(iter(tree.of_kind("ups", "generator")), None)
         if mains is None and backed is not None:
-            self._note(
-                ("power",), f'no [power.<id>] has kind = "mains": it cannot be said what {backed.id} stands in for'
-            )
+            self._note(("power",), f'no [power.<id>] has kind = "mains", yet {backed.id} stands in for it')
         for ups in tree.of_kind("ups"):
             if mains is not None and not tree.parents(ups.id, Relation.POWER):
                 self._note(("devices", ups.id), "is fed by nothing; say with fed_by what its input hangs on")

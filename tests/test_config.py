@@ -105,6 +105,8 @@ def test_a_site_becomes_a_model(tmp_path: Path) -> None:
     assert (device.interval, device.fast, device.timeout) == (2.0, 1.0, 3.0)
     assert device.endpoint.secrets == {"community": "floor"}
     assert device.alarms == device.driver.kind.alarms
+    assert found.tree.area("ups-a") == "hall"
+    assert [note.key for note in found.notes] == ["power"]  # whence its UPS has its power it does not say
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeagent.alarm import Rule
+from edgeagent.alarm import Measured, Rule, texts
 from edgeagent.catalog import Driver, Text
 from edgeagent.config import Device
 from edgeagent.config import load as load_site
@@ -17,6 +17,7 @@ from edgeagent.inventory import AGENT, driver_rules, rules_of
 from edgeagent.items import Item
 from edgeagent.readings import Reading, Value
 from edgeagent.resources import drivers, examples
+from edgeagent.sitetree import SiteTree
 
 DRIVERS = load([drivers()]).drivers
 CONTACTS = DRIVERS["environment/moxa-iologik-e1212"]
@@ -104,7 +105,26 @@ def test_the_site_has_the_rules_of_all_its_devices_and_of_the_agent() -> None:
     site = load_site(examples(), drivers())
     ids = [rule.id for rule in rules_of(site)]
     assert len(ids) == len(set(ids))
-    assert {id.partition(".")[0] for id in ids} == {*site.devices, AGENT}
+    assert {id.partition(".")[0] for id in ids} == {*site.devices, "mains", AGENT}
     assert {"ups-a.on-battery", "contacts.smoke", "contacts.door.front", "agent.clock-unsynced"} <= set(ids)
     load_high = next(rule for rule in rules_of(site) if rule.id == "ups-b.load-high")
     assert [level.limit for level in load_high.type.levels] == [70, 95]
+
+
+def test_the_mains_has_rules_where_the_site_tells_of_it_and_is_never_unreachable() -> None:
+    site = load_site(examples(), drivers())
+    found = {rule.id: rule for rule in rules_of(site) if rule.resource == "mains"}
+    assert {"mains.mains-lost", "mains.circuit-lost", "mains.supply-lost", "mains.generator-late"} <= found.keys()
+    assert "mains.unreachable" not in found
+    assert found["mains.mains-lost"].name == site.tree.name("mains")
+    nodes = {id: node for id, node in site.tree.nodes.items() if node.kind != "mains"}
+    assert not [rule for rule in rules_of(replace(site, tree=SiteTree(nodes))) if rule.resource == "mains"]
+
+
+def test_who_sees_the_mains_lost_is_told_by_name() -> None:
+    site = load_site(examples(), drivers())
+    rule = next(rule for rule in rules_of(site) if rule.id == "mains.mains-lost")
+    text, short, _ = texts(rule, Measured("witnesses", frozenset({"ups-a", "genset"})))
+    assert text.en == "Mains lost, seen by Diesel generator, UPS A"
+    assert "A 路 UPS" in short.zh
+    assert "柴油发电机" in short.zh
