@@ -12,7 +12,7 @@ import typer
 
 from edgeagent import log
 from edgeagent.cli import devices, discovery, feed
-from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, out, site_of
+from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, print_line, site_of
 
 app = typer.Typer(
     help="Watch the power, cooling, sensors and hosts of a call centre and publish faults as one MQTT feed.",
@@ -39,9 +39,15 @@ def _start(
 
 @app.command()
 def check(config: ConfigDir) -> None:
-    """Read the site's folder and name every mistake in it."""
+    """Read the site's folder and name every mistake in it, and what may have been forgotten."""
+    from edgeagent.sitetree import SEAT
+
     site = site_of(config)
-    out.print(f"{config}: {len(site.devices)} devices, {len(site.areas)} areas, no mistakes")
+    seats = sum(1 for _ in site.tree.of_kind(SEAT))
+    for note in site.notes:
+        print_line(f"note: {note}")
+    found = f"{len(site.devices)} devices, {len(site.areas)} areas, no mistakes"
+    print_line(f"{config}: {found}; {len(site.tree.nodes)} nodes in the tree, {seats} of them seats")
 
 
 @app.command()
