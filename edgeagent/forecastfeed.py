@@ -246,14 +246,14 @@ _BATTERIES: Final[Mapping[Why, Text]] = {
     Why.CARRYING: Text("the generator carries the load", "柴油机已带载"),
     Why.NOT_TAKEN: Text("the generator carries, yet {ups} is on battery", "柴油机已带载，但 {ups} 仍由电池供电"),
 }
-_GENERATORS: Final[Mapping[str, Text]] = {
-    "failed-to-start": Text("generator failed to start", "柴油机启动失败"),
-    "failed-to-transfer": Text("generator did not take the load", "柴油机未能带载"),
-    "unknown": Text("generator cannot be read", "柴油机状态未知"),
+_FAILURES: Final[Mapping[str, Text]] = {
+    "failed-to-start": Text("generator FAILED to start", "柴油机启动失败"),
+    "failed-to-transfer": Text("generator did NOT take the load", "柴油机未能带载"),
 }
+_UNREAD: Final = Text("generator cannot be read", "柴油机状态未知")
 _NOT_CALLED: Final = Text("no generator starts for that", "柴油机不会为此启动")
-_OPENS: Final = Text("generator window opens in {time}", "柴油机窗口 {time} 后打开")
-_CLOSES: Final = Text("generator window closes in {time}", "柴油机窗口 {time} 后关闭")
+_OPENS: Final = Text("generator window opens in {time}", "柴油机窗口 {time}后打开")
+_CLOSES: Final = Text("generator window closes in {time}", "柴油机窗口 {time}后关闭")
 _OVER: Final = Text("generator window over for {time}", "柴油机窗口已过 {time}")
 _ANSWERS: Final[Mapping[Outlast, Text]] = {
     Outlast.YES: Text("battery outlasts it", "可撑到窗口结束"),
@@ -304,15 +304,22 @@ def _outage(forecast: Forecast, outage: Outage, name: Callable[[str], Text]) -> 
     if outage.why is Why.NO_WINDOW:
         told.append(_NOT_CALLED)
     elif outage.why not in (Why.CARRYING, Why.NOT_TAKEN):
-        if outage.generator in _GENERATORS:
-            told.append(_GENERATORS[outage.generator])
-        told.append(_window(outage, forecast.at))
-        if outage.outlast in _ANSWERS and outage.why is not Why.WINDOW_OVER:
-            told.append(_ANSWERS[outage.outlast])
+        told += _generator(outage, forecast.at)
     if outage.why is not Why.CARRYING:
         told += _seats(forecast, _FIRST)
     rest = _joined(*told)
     return Text(f"{head.en}: {rest.en}", f"{head.zh}：{rest.zh}")
+
+
+def _generator(outage: Outage, at: float) -> list[Text]:
+    """Say what is to be expected of the generator; for one that failed there is no window to outlast."""
+    if outage.generator in _FAILURES:
+        return [_FAILURES[outage.generator]]
+    told = [_UNREAD] if outage.generator == "unknown" else []
+    told.append(_window(outage, at))
+    if outage.outlast in _ANSWERS and outage.why is not Why.WINDOW_OVER:
+        told.append(_ANSWERS[outage.outlast])
+    return told
 
 
 def _window(outage: Outage, at: float) -> Text:

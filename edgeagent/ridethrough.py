@@ -138,8 +138,8 @@ class Battery:
     def take(self, readings: Readings, now: float, observed: float | None = None) -> bool:
         """Take what the UPS says; tell whether a discharge ended that is worth remembering."""
         said = [reading for point in POINTS if (reading := readings.get(point))]
-        self._heard.mute = all(reading.quality is Quality.BAD for reading in said)
-        if self._heard.look(now, observed) > STALE:
+        was_mute, self._heard.mute = self._heard.mute, all(reading.quality is Quality.BAD for reading in said)
+        if self._heard.look(now, observed) > STALE and was_mute:
             self._begun = None  # nobody knows what went on meanwhile
         self.origin = next((reading.origin for reading in said if reading.origin is not None), None)
         on = ON_BATTERY.holds(readings)

@@ -83,7 +83,7 @@ class SeatFeeds:
             Dark(self._named(tuple(indices)), self._count(indices), upses, *spans[upses])
             for upses, indices in found.items()
         ]
-        return tuple(sorted(told, key=lambda dark: (dark.low is None, dark.low or 0.0, dark.upses)))
+        return tuple(sorted(told, key=lambda dark: (dark.low is None, dark.low or 0.0, len(dark.upses), dark.upses)))
 
     def _count(self, indices: Iterable[int]) -> int:
         return sum(len(self._groups[index].seats) for index in indices)

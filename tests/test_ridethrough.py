@@ -297,7 +297,7 @@ def test_what_tells_nothing_is_not_remembered(seconds: float, drop: float) -> No
 def test_a_discharge_with_a_hole_in_it_is_not_remembered() -> None:
     ups = Ups()
     ups.drain(100, linear(20))
-    ups.say(102, source=None, battery_charge=None)
+    ups.say(102, source=None, battery_charge=None, output_load=None)
     assert not ups.say(4000, source="normal", battery_charge=60)
     assert ups.battery.last is None
 
