@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from edgeagent import driverfiles
 from edgeagent.catalog import Relation, Severity, Text
+from edgeagent.cli import app
 from edgeagent.config import Site, load
 from edgeagent.resources import drivers, examples
 from edgeagent.sitetree import CauseSettings
@@ -112,6 +115,12 @@ def test_the_example_has_every_table_and_no_note() -> None:
     assert tree.parents("climate-hall", Relation.COOLING) == ("hall",)
     assert tree.parents("hall", Relation.COOLING) == ("crac-2",)
     assert len([id for id in tree.below("mains", Relation.POWER) if tree.nodes[id].kind == "seat"]) == 40
+
+
+def test_the_example_shows_the_defaults_of_the_cause_finder() -> None:
+    text = (examples() / "site.toml").read_text(encoding="utf-8")
+    for field in fields(CauseSettings):
+        assert f"\n# {field.name} = {field.default:g} " in text
 
 
 def test_a_device_hangs_on_what_its_seat_hangs_on_where_it_says_nothing_itself(tmp_path: Path) -> None:
@@ -363,3 +372,14 @@ def test_an_outage_leaves_the_network_of_a_ups_as_the_only_reason_for_its_silenc
     silent = {id: kind.alarms["unreachable"].explained_by for id, kind in SHIPPED.kinds.items()}
     assert silent["ups"] == silent["generator"] == {Relation.NETWORK}
     assert silent["workstation"] == silent["hvac"] == {Relation.POWER, Relation.NETWORK}
+
+
+def test_check_says_how_large_the_tree_is_and_what_may_have_been_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(
+        SITE + MAINS + device("ups-a", "ups") + seats("row", "a1..a9"), encoding="utf-8"
+    )
+    result = CliRunner().invoke(app, ["check", "--config", str(tmp_path)])
+    assert result.exit_code == 0
+    *noted, last = result.stdout.splitlines()
+    assert [line.startswith(f"note: {tmp_path}/site.toml:") for line in noted] == [True, True]
+    assert last.endswith("1 devices, 0 areas, no mistakes; 11 nodes in the tree, 9 of them seats")
