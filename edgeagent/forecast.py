@@ -37,8 +37,8 @@ _WATCHED: Final = {
 }
 _NEVER: Final = Starts()
 _STARTS: Final = 20
-_BUSY, _CALM, _ALL = 5.0, 10.0, 600.0
-"""How often to look while something gives out, else, and at what nothing was heard of."""
+_SOON, _BUSY, _CALM, _ALL = 1.0, 5.0, 10.0, 600.0
+"""After how many s to look again: when something big changed, while something gives out, else, and at everything."""
 _RUN_AGAIN: Final = 3600.0
 _SAME_RUN: Final = 1.0
 """The onset of an outage is dated back at times; one that begins later by more than this is another one."""
@@ -100,7 +100,7 @@ class Forecasts:
         self._circuits: frozenset[str] = frozenset()
         self._origin: str | None = None
         self._told: Forecast | None = None
-        self._next = self._next_all = 0.0
+        self._next = self._next_all = self._looked = 0.0
         self.replace(tree, kinds, limits, window)
 
     def replace(
@@ -133,22 +133,26 @@ class Forecasts:
         `since` is when the mains or the circuit was lost, by the alarm that says so; without it the reading of the
         mains tells.
         """
-        urgent = False
         for resource, point in changed:
             if resource == self._mains:
-                urgent = True
-            elif (kind := self._kinds.get(resource)) is not None:
-                urgent = self._take(resource, kind, point, view, now) or urgent
-        if not urgent and now < self._next:
+                self._follow_mains(view, since, now)
+                self._hasten()
+            elif (kind := self._kinds.get(resource)) is not None and self._take(resource, kind, point, view, now):
+                self._hasten()
+        if now < self._next:
             return False
         self._follow_mains(view, since, now)
         self._judge(view, now)
         found = self.at(now)
-        self._next = now + (_BUSY if found.rides or found.outage else _CALM)
+        self._looked, self._next = now, now + (_BUSY if found.rides or found.outage else _CALM)
         worth = self._told is None or differs(self._told, found)
         if worth:
             self._told = found
         return worth
+
+    def _hasten(self) -> None:
+        """Look soon: at once, but not all the time while everything changes."""
+        self._next = min(self._next, self._looked + _SOON)
 
     def _take(self, device: str, kind: str, point: str, view: Mapping[str, Readings], now: float) -> bool:
         """Take one changed point where it is worth it; tell whether it is worth a look at once."""
@@ -302,9 +306,11 @@ class Forecasts:
         for sensor in self._sensors.values():
             sensor.shift(delta)
         self._since = None if self._since is None else self._since + delta
-        if self._memory.counted is not None:
-            self._memory.counted += delta
-        self._next = self._next_all = 0.0
+        memory, self._learnt = self._memory, True
+        memory.counted = None if memory.counted is None else memory.counted + delta
+        memory.runs = {id: at + delta for id, at in memory.runs.items()}
+        memory.discharges |= {ups: battery.last for ups, battery in self._batteries.items() if battery.last is not None}
+        self._next = self._next_all = self._looked = 0.0
 
 
 def differs(old: Forecast, new: Forecast) -> bool:

@@ -18,7 +18,7 @@ from typing import Final
 
 from edgeagent.readings import Quality, Reading, Readings
 from edgeagent.rules import parse
-from edgeagent.trend import STALE, Heard, Series, number, silent
+from edgeagent.trend import STALE, Heard, Series, Trend, number, silent
 
 FLOOR: Final = 10.0
 """% of charge below which a battery may give way at any moment."""
@@ -45,6 +45,7 @@ _DROP: Final = 3.0
 _SPAN: Final = 60.0
 _FRESH_DROP, _FRESH_SPAN = 8.0, 120.0
 """The slope is that of the last 8 %, so that it follows the load, but of no less than two minutes."""
+_LOOK_AGAIN: Final = 10.0
 _PEUKERT: Final = 1.3
 """A lead battery gives less than its share at a higher load; at a lower one it is not credited with more."""
 _HISTORY: Final = 400 * 86400.0
@@ -130,6 +131,8 @@ class Battery:
         self._low_since: float | None = None
         self._seen: dict[str, _Seen] = {}
         self._charges = Series(_SAMPLES, _GAP)
+        self._trend: tuple[float, Trend | None] | None = None
+        """The slope of the charge and when it was looked for: it costs more than all the rest."""
         self._begun: tuple[float, float] | None = None
         """When the discharge that runs began, at which charge."""
         self._load = 0.0
@@ -168,6 +171,7 @@ class Battery:
             self._seen[point] = _Seen(value, now)
             if point == _CHARGE and self._begun is not None:
                 self._charges.add(now, value)
+                self._trend = None
 
     def _watch(self, discharging: bool | None, now: float) -> bool:
         """Follow a discharge from its first moment to its last."""
@@ -176,6 +180,7 @@ class Battery:
             self._begun, self._load = (now, charge), 0.0
             self._charges.clear()
             self._charges.add(now, charge)
+            self._trend = None
         if discharging:
             self._load = max(self._load, load or 0.0)
         if discharging is not False or self._begun is None:
@@ -225,11 +230,9 @@ class Battery:
 
     def _observed(self, charge: float, now: float, age: float) -> tuple[float, float] | None:
         """Follow the charge down to the floor as fast as it may go, and to nothing as slowly as it may."""
-        begin, read = self._charges.begin(), now - age
-        if begin is None or self._begun is None:
+        if self._begun is None:
             return None
-        fresh = self._charges.since_above(charge + _FRESH_DROP)
-        trend = self._charges.trend(begin if fresh is None else min(fresh, read - _FRESH_SPAN), read)
+        trend = self._slope(charge, now - age)
         if trend is None or trend.span < _SPAN or -trend.slope * trend.span < _DROP:
             return None
         # Charge comes in whole %: one of them more or less may have gone in that time.
@@ -237,6 +240,14 @@ class Battery:
         steep, flat = max(-trend.slow, -trend.slope + doubt), min(-trend.fast, -trend.slope - doubt)
         high = charge / flat if flat > 0 else charge / -trend.slope * 2
         return max(0.0, (charge - FLOOR) / steep - age), max(0.0, high - age)
+
+    def _slope(self, charge: float, read: float) -> Trend | None:
+        """Return the slope of the last 8 %, found anew when the charge moved or has not for a while."""
+        if self._trend is None or read - self._trend[0] > _LOOK_AGAIN:
+            begin = self._charges.since_above(charge + _FRESH_DROP)
+            begin = self._charges.begin() if begin is None else min(begin, read - _FRESH_SPAN)
+            self._trend = read, None if begin is None else self._charges.trend(begin, read)
+        return self._trend[1]
 
     def standing(self, now: float) -> float | None:
         """Tell how many s it would last if the mains failed now: the lower of its own figure and the last discharge."""
@@ -256,6 +267,7 @@ class Battery:
         for seen in self._seen.values():
             seen.since += delta
         self._charges.shift(delta)
+        self._trend = None
         if self.last is not None:
             self.last = replace(self.last, at=self.last.at + delta)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -150,7 +151,7 @@ def test_a_discharge_that_gets_faster_is_followed() -> None:
     """Peukert-like: what is left sinks ever faster, and the last minutes count, not the whole."""
 
     def charge(second: float) -> float:
-        return 100 - 100 * (second / 1200) ** 1.6
+        return 100 - 100 * math.pow(second / 1200, 1.6)
 
     ups = Ups()
     ups.drain(900, charge)

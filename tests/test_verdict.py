@@ -33,11 +33,12 @@ NAME = Text("It", "它")
 
 
 def look(
-    kind: str, *, before: Part | None = None, runtime: float | None = 1800.0, proved: float | None = None,
-    without: tuple[str, ...] = (), bad: Mapping[str, str] | None = None, **values: Value,
+    kind: str, values: Mapping[str, Value] | None = None, *, before: Part | None = None,
+    runtime: float | None = 1800.0, proved: float | None = None, without: tuple[str, ...] = (),
+    bad: Mapping[str, str] | None = None, **words: Value,
 ) -> Part:  # fmt: skip
     """Judge a device that is well but for some points, written with `_` for the dots."""
-    told = {**WELL[kind], **{word.replace("_", "."): value for word, value in values.items()}}
+    told = {**WELL[kind], **{word.replace("_", "."): value for word, value in {**(values or {}), **words}.items()}}
     readings = {point: Reading(value, BASE) for point, value in told.items() if point not in without}
     readings |= {point: Reading.bad(reason, BASE) for point, reason in (bad or {}).items()}
     return judge(kind, kind, NAME, readings, BASE, before=before, runtime=runtime, proved=proved)
@@ -93,7 +94,7 @@ TABLE: list[tuple[str, dict[str, Value], Readiness, str]] = [
     ("kind", "values", "level", "reason"), TABLE, ids=[f"{kind} {values}" for kind, values, *_ in TABLE]
 )
 def test_what_speaks_against_it_is_named(kind: str, values: dict[str, Value], level: Readiness, reason: str) -> None:
-    part = look(kind, **values)
+    part = look(kind, values)
     assert part.level is level
     assert reason in ids(part)
     assert all("{" not in text.text.en + text.text.zh for text in part.reasons)
@@ -194,14 +195,14 @@ def test_a_drill_marks_its_part() -> None:
     assert judge("ups", UPS, NAME, readings, BASE, runtime=1800).origin == "drill-7"
 
 
-def words() -> Iterator[tuple[str, str, str]]:
+def spoken() -> Iterator[tuple[str, str, str]]:
     for kind, checks in verdict._CHECKS.items():
         for check in checks:
             yield from ((kind, point, word) for point, word in check.when.words)
 
 
 def test_every_word_of_the_table_is_one_of_its_kind() -> None:
-    for kind, point, word in words():
+    for kind, point, word in spoken():
         file = tomllib.loads((DRIVERS / kind / "kind.toml").read_text(encoding="utf-8"))
         assert point in file["points"], f"{kind} has no {point}"
         if point == "alarms":
