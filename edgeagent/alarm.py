@@ -24,6 +24,8 @@ _NAMES: Final[Mapping[str, Text]] = MappingProxyType({})
 _SHOWN: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 """How people write UCUM codes that are not written as they are spelled."""
 _SHOWN_ZH: Final = {**_SHOWN, "s": "秒", "min": "分钟", "h": "小时", "d": "天"}
+_NAMED: Final = 8
+"""Members of a set that are told by name; more are counted."""
 _LONG: Final = 120.0
 """Seconds from which on people are told minutes."""
 
@@ -326,7 +328,9 @@ def spoken(value: Value | None, words: tuple[str, str], called: Callable[[str], 
     if isinstance(value, (int, float)):
         return number(value)
     if isinstance(value, frozenset):
-        return ", ".join(sorted(map(called, value)))
+        names = sorted(map(called, value))
+        more = f" +{len(names) - _NAMED}" if len(names) > _NAMED else ""
+        return ", ".join(names[:_NAMED]) + more
     return called(value)
 
 

@@ -153,6 +153,10 @@ class Roster:
         moved, self._moved = tuple(self._moved), {}
         return moved
 
+    def stir(self) -> None:
+        """Let all alarms that are there count as moved: somebody begins to follow them."""
+        self._moved |= dict.fromkeys(id for id, live in self._live.items() if live.noted is not None)
+
     def hide(self, live: Live, by: str, reason: str, root: tuple[str, ...], now: float) -> None:
         """Suppress what another alarm explains; if its raise is not told yet, it begins so."""
         alarm_id = live.rule.id

@@ -1,0 +1,280 @@
+"""The floor: all alarms of one lane with what caused them. Pure: no clock, no await, no I/O; `now` is epoch s.
+
+    readings → supply (`supply.py`) → detectors (`alarms.py`) → causes (`causes.py`) and groups (`groups.py`) → changes
+
+One step judges first and tells last: what an alarm raised in a step is explained by may have been raised in the same
+one. Owns the order in which these parts speak, and the readings that nobody polls: those of the mains and counts of
+alike faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from edgeagent.alarm import Alarm, Change, Rule, Settings
+from edgeagent.alarms import Alarms
+from edgeagent.catalog import AlarmType, Relation
+from edgeagent.causes import Causes
+from edgeagent.config import Site
+from edgeagent.devices import IDENTITY, REACHABLE
+from edgeagent.explaining import Flow, near_devices
+from edgeagent.groups import Groups, groupable
+from edgeagent.inventory import rules_of
+from edgeagent.lifecycle import Live, Presence
+from edgeagent.readings import Missing, Quality, Readings
+from edgeagent.sitetree import MAINS
+from edgeagent.supply import Supply
+
+_SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
+_ASKED: Final = (Relation.POWER, Relation.NETWORK, Relation.SERVICE, Relation.COOLING)
+_NOTHING: Final[Readings] = MappingProxyType({})
+
+
+class Floor:
+    """Alarms and causes of one site."""
+
+    def __init__(self, site: Site) -> None:
+        rules = self._plan(site)
+        self._alarms = Alarms(rules, Settings(settle=site.causes.settle))
+        self._view: Mapping[str, Readings] = {}
+        self._curious: set[str] = set()
+        self._fresh: list[tuple[str, str]] = []
+        self._build(site, rules)
+
+    def _build(self, site: Site, rules: list[Rule]) -> None:
+        self._tree = site.tree
+        self._supply = Supply(site.tree)
+        self._flow = Flow(site.tree, self._supply.said.get)
+        self._groups = Groups(self._alarms, site.tree, self._flow, site.causes, rules, self._is_explained)
+        self._causes = Causes(self._alarms, site.tree, self._flow, self._groups.of, self._circuits)
+
+    def _is_explained(self, live: Live) -> bool:
+        return self._causes.explains(live)
+
+    def _circuits(self) -> frozenset[str]:
+        reading = self._supply.readings.get("circuits")
+        value = reading.value if reading is not None else None
+        return value if isinstance(value, frozenset) else frozenset()
+
+    @staticmethod
+    def _plan(site: Site) -> list[Rule]:
+        """Return all rules of the site; those that something could explain wait for it to speak."""
+        names = {node.id: node.name for node in site.tree.nodes.values()}
+        rules = rules_of(site)
+        for node in site.tree.of_kind(MAINS):
+            kind = site.catalog.kinds.get(MAINS)
+            for type in kind.alarms.values() if kind is not None else ():
+                rule = (
+                    Rule(node.id, node.name, type, known=kind.members, units=kind.units, names=names) if kind else None
+                )
+                if rule is not None and not rule.points & {REACHABLE, IDENTITY}:
+                    rules.append(rule)
+        held: dict[int, AlarmType] = {}  # devices with the same alarm types go on sharing them
+        return [
+            replace(rule, type=_held(rule.type, site.causes.hold, held)) if _waits(site, rule) else rule
+            for rule in rules
+        ]
+
+    # -- one step ---------------------------------------------------------------------------------------------
+
+    def step(
+        self, view: Mapping[str, Readings], changed: Iterable[tuple[str, str]], now: float, read: Iterable[str]
+    ) -> list[Change]:
+        """Take in what changed by (resource, point), and do what the timers owe.
+
+        `view[resource][point]` is the reading by now. `read` are the devices that were asked for this step, whether
+        they answered or not: an alarm whose cause is over may speak only after its device was asked again.
+        """
+        changed, read = list(changed), list(read)
+        self._view = view
+        joined = _Joined(self.derived, view)
+        self._miss(view, changed)
+        moved, points, onsets = self._supply.step(view, changed, read, now)
+        self._flow.moved(moved)
+        self._curious |= self._supply.others(moved)
+        self._causes.heard(read, joined, now)
+        changed += self._say(self._supply.mains, points)
+        if "circuits" in points:
+            self._causes.circuits_changed()
+        self._alarms.judge(joined, changed, now, onsets)
+        return self._settle(now)
+
+    def take(self, changes: list[Change], now: float) -> list[Change]:
+        """Let what an operator changed in `alarms` have its consequences; return both."""
+        return [*changes, *self._settle(now)]
+
+    def _settle(self, now: float) -> list[Change]:
+        """Fold and release until nothing moves any more, then tell."""
+        while True:
+            moved = self._alarms.roster.moved()
+            self._ask(moved)
+            counts = self._groups.take(moved, now)
+            self._causes.take(moved)
+            self._causes.look_again(self._groups.again())
+            counts += self._groups.form(self._causes.judge(now), now)
+            self._causes.look_again(self._groups.again())
+            if counts:
+                self._fresh += counts
+                self._alarms.judge(_Joined(self.derived, self._view), counts, now)
+            elif not moved and not self._causes.pending:
+                break
+        self._causes.write(now)
+        changes = self._alarms.tell(now)
+        if changes:
+            self._groups.sweep()
+        return changes
+
+    def _say(self, resource: str | None, points: list[str]) -> list[tuple[str, str]]:
+        told = [(resource, point) for point in points] if resource is not None else []
+        self._fresh += told
+        return told
+
+    def _miss(self, view: Mapping[str, Readings], changed: Iterable[tuple[str, str]]) -> None:
+        """Become curious about what is above a device that did not answer."""
+        for id, point in dict(changed).items():
+            reading = view.get(id, _NOTHING).get(point)
+            if reading is not None and reading.quality is Quality.BAD and reading.reason in _SILENT:
+                self._curious |= near_devices(self._tree, id, _ASKED)
+
+    def _ask(self, moved: Iterable[str]) -> None:
+        """Become curious about what is above a fault that begins."""
+        for alarm_id in moved:
+            live = self._alarms.roster.get(alarm_id)
+            if live is not None and live.presence is Presence.COMING and live.rule.type.explained_by:
+                self._curious |= near_devices(self._tree, live.rule.resource, live.rule.type.explained_by)
+
+    # -- what the agent asks ----------------------------------------------------------------------------------
+
+    @property
+    def alarms(self) -> Alarms:
+        """The alarm list, for what operators ask; give what they changed to `take`."""
+        return self._alarms
+
+    @property
+    def derived(self) -> Mapping[str, Readings]:
+        """The readings that nobody polls, by node and point."""
+        derived: dict[str, Readings] = dict(self._groups.readings)
+        if self._supply.mains is not None:
+            derived[self._supply.mains] = {**derived.get(self._supply.mains, {}), **self._supply.readings}
+        return derived
+
+    def moved(self) -> list[tuple[str, str]]:
+        """Take the derived readings, by (node, point), that changed since the last call."""
+        fresh, self._fresh = list(dict.fromkeys(self._fresh)), []
+        return fresh
+
+    def curious(self) -> frozenset[str]:
+        """Take the devices to poll at once: they may be the cause of what was just seen, or a witness of it."""
+        curious, self._curious = frozenset(self._curious), set()
+        return curious
+
+    def next_due(self) -> float | None:
+        """Return when the next timer runs out, epoch s; None if none runs."""
+        dues = (self._alarms.next_due(), self._supply.next_due(), self._causes.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
+    def records(self) -> Mapping[str, Alarm]:
+        """Return all listed records by alarm id."""
+        return self._alarms.records()
+
+    def folded(self, alarm_id: str) -> bool:
+        """Tell whether an alarm is only in the snapshot: its cause has many, and no record of its own was published."""
+        return self._alarms.roster.folded(alarm_id)
+
+    def shift(self, delta: float) -> None:
+        """Move all that runs along with a wall clock that stepped by `delta` s."""
+        self._alarms.shift(delta)
+        self._supply.shift(delta)
+
+    # -- over restarts and reloads ----------------------------------------------------------------------------
+
+    def touched(self) -> frozenset[str]:
+        """Take the alarm ids whose stored state changed since the last call."""
+        return self._alarms.touched()
+
+    def store(self, alarm_id: str) -> dict[str, object] | None:
+        """Return all that a restart needs of one alarm as JSON-able data, None if its row can go."""
+        return self._alarms.store(alarm_id)
+
+    def memory(self) -> dict[str, Any] | None:
+        """Return what else a restart needs as JSON-able data, None if it is as it was at the last call."""
+        supply, groups = self._supply.memory(), self._groups.memory()
+        if supply is None and groups is None:
+            return None
+        return {"supply": supply or self._supply.remembered(), "groups": groups or self._groups.remembered()}
+
+    def restore(
+        self, rows: Mapping[str, Mapping[str, object]], now: float, seen: float | None = None,
+        memory: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Take up rows of `store` and what `memory` gave; the first steps then have to name all points there are."""
+        self._recall(memory)
+        self._alarms.restore(rows, now, seen)
+
+    def _recall(self, memory: Mapping[str, Any] | None) -> list[Rule]:
+        if memory is None:
+            return []
+        self._supply.restore(memory["supply"])
+        self._flow.moved(self._supply.said)
+        rules = self._groups.restore(memory["groups"])
+        for rule in rules:
+            self._alarms.admit(rule)
+        return rules
+
+    def orphans(self) -> list[Change]:
+        """Close what `restore` found no rule for."""
+        return self._alarms.orphans()
+
+    def replace(self, site: Site, now: float) -> list[Change]:
+        """Go on with another configuration: what remains keeps its state, what is gone closes."""
+        supply, groups = self._supply.remembered(), self._groups.remembered()
+        rules = self._plan(site)
+        self._build(site, rules)
+        self._supply.restore(supply)
+        self._flow.moved(self._supply.said)
+        changes = self._alarms.replace([*rules, *self._groups.restore(groups)], now)
+        self._alarms.roster.stir()
+        return [*changes, *self._settle(now)]
+
+
+class _Joined(Mapping[str, Readings]):
+    """What devices say and what is derived from it, seen as one."""
+
+    def __init__(self, derived: Mapping[str, Readings], view: Mapping[str, Readings]) -> None:
+        self._derived, self._view = derived, view
+
+    def __getitem__(self, id: str) -> Readings:
+        own = self._derived.get(id)
+        if own is None:
+            return self._view[id]
+        polled = self._view.get(id)
+        return own if polled is None else {**polled, **own}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._view, **self._derived})
+
+    def __len__(self) -> int:
+        return len({**self._view, **self._derived})
+
+
+def _waits(site: Site, rule: Rule) -> bool:
+    """Tell whether something could explain an alarm, or make it one of many, so that it waits."""
+    type = rule.type
+    if not type.explained_by:
+        return False
+    node = site.tree.nodes.get(rule.resource)
+    if node is None:
+        return False
+    many = node.seat is not None and bool(node.parents) and not rule.qualifier and groupable(type)
+    return many or any(node.parents.get(relation) for relation in type.explained_by)
+
+
+def _held(type: AlarmType, hold: float, held: dict[int, AlarmType]) -> AlarmType:
+    """Return an alarm type whose delays are at least the hold; the same one for the same type."""
+    if id(type) not in held:
+        levels = tuple(replace(level, on_delay=max(level.on_delay, hold)) for level in type.levels)
+        held[id(type)] = replace(type, levels=levels)
+    return held[id(type)]

@@ -1,0 +1,313 @@
+"""Faults of many: alike faults that share something become one alarm on what they share. Pure.
+
+Alike are faults of one alarm type at seats, each seat counted once, or at devices of one kind. Those count that
+began within the window, be they raised or still waiting to be; a fault waits long enough that its fellows can come.
+When the first of them is about to be told, the most specific thing is sought below which there are at least `quorum`
+of them and a `share` of all that could have the fault, and four fifths of all that have it. The fault of many stands
+there, and ends when fewer than half of the quorum are left. Where something already accounts for them there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any, Final, TypeAlias
+
+from edgeagent.alarm import Rule
+from edgeagent.alarms import Alarms
+from edgeagent.catalog import AlarmType, Level, Relation, Severity, Text
+from edgeagent.causes import GROUP
+from edgeagent.explaining import Flow
+from edgeagent.lifecycle import Live, Presence
+from edgeagent.readings import Reading
+from edgeagent.rules import parse
+from edgeagent.sitetree import SEAT, CauseSettings, SiteTree
+
+_SHARED: Final = (Relation.NETWORK, Relation.POWER, Relation.SERVICE, Relation.PLACE)
+_MOST: Final = 0.8
+_GRAVE: Final = (10, 0.8)
+"""From this many seats and this share of them on it is critical."""
+_VARYING: Final = re.compile(r"\{(value|unit|limit|qualifier)\}")
+_MANY: Final = {"is": "are", "has": "have", "does": "do", "runs": "run", "reports": "report", "sees": "see"}
+
+Key: TypeAlias = tuple[str, str]
+"""Alarm type id, and `seat` or the kind of the devices: faults with one key are alike."""
+
+
+@dataclass(slots=True)
+class Group:
+    """One fault of many on a node. `there` counts the alarms of each member that has it, `whose` says whose each is.
+
+    `formed` is from when the quorum is met until the alarm is over: alike faults that come later are another story.
+    """
+
+    node: str
+    relation: Relation
+    key: Key
+    rule: Rule
+    formed: bool = True
+    there: Counter[str] = field(default_factory=Counter)
+    whose: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def point(self) -> str:
+        """The reading that counts them."""
+        return f"alike.{self.key[0]}"
+
+
+class Groups:
+    """All faults of many. `readings` are the counts by node and point."""
+
+    def __init__(
+        self, alarms: Alarms, tree: SiteTree, flow: Flow, settings: CauseSettings, rules: Iterable[Rule],
+        explained: Callable[[Live], bool],
+    ) -> None:  # fmt: skip
+        self._alarms, self._tree, self._flow, self._settings = alarms, tree, flow, settings
+        self._explained = explained
+        self.readings: dict[str, dict[str, Reading]] = {}
+        self._types: dict[Key, AlarmType] = {}
+        known: dict[int, bool] = {}
+        for rule in rules:
+            if id(rule.type) not in known:
+                known[id(rule.type)] = groupable(rule.type)
+            if known[id(rule.type)] and (key := self._alike(rule)) is not None:
+                self._types.setdefault(key, rule.type)
+        self._faulty: dict[Key, dict[str, Live]] = {}
+        self._groups: dict[str, Group] = {}
+        self._sizes: dict[tuple[str, Relation], Counter[str]] = {}
+        self._again: dict[str, None] = {}
+        self._dirty = False
+
+    # -- who is in one ----------------------------------------------------------------------------------------
+
+    def of(self, live: Live) -> str | None:
+        """Return the alarm of the fault of many that a fault is one of."""
+        for group in self._groups.values():
+            if group.formed and self._within(group, live):
+                return group.rule.id
+        return None
+
+    def _within(self, group: Group, live: Live) -> bool:
+        return group.key == self._key(live.rule) and group.node in self._flow.above(live.rule.resource, group.relation)
+
+    def _key(self, rule: Rule) -> Key | None:
+        """Return what tells alike faults; None for one that cannot be one of many."""
+        key = self._alike(rule)
+        return key if key in self._types else None
+
+    def _alike(self, rule: Rule) -> Key | None:
+        if rule.qualifier:
+            return None
+        node = self._tree.nodes.get(rule.resource)
+        if node is None or not node.device:
+            return None
+        return rule.type.id, SEAT if node.seat else node.kind
+
+    def _member(self, live: Live) -> str:
+        node = self._tree.nodes[live.rule.resource]
+        return node.seat or node.id
+
+    # -- one step ---------------------------------------------------------------------------------------------
+
+    def take(self, moved: Iterable[str], now: float) -> list[tuple[str, str]]:
+        """Take in which alarms came and went; return the counts that changed."""
+        hit: dict[str, Group] = {}
+        for alarm_id in moved:
+            if alarm_id in self._groups:
+                self._end(self._groups[alarm_id], hit)
+            live = self._alarms.roster.get(alarm_id)
+            key = self._key(live.rule) if live is not None else None
+            there = live if key is not None and live is not None and live.presence is not Presence.GONE else None
+            if there is not None and key is not None:
+                self._faulty.setdefault(key, {})[alarm_id] = there
+            else:
+                for faulty in self._faulty.values():
+                    faulty.pop(alarm_id, None)
+            for group in self._groups.values():
+                if self._count(group, alarm_id, there):
+                    hit[group.rule.id] = group
+        return [point for group in hit.values() for point in self._read(group, now)]
+
+    def form(self, alone: Iterable[Live], now: float) -> list[tuple[str, str]]:
+        """Look for what raised alarms share that nothing explains; return the counts that began."""
+        counts: list[tuple[str, str]] = []
+        for key in sorted({key for live in alone if (key := self._key(live.rule)) is not None}):
+            since = now - self._settings.window
+            fresh = {
+                alarm_id: live
+                for alarm_id, live in self._faulty.get(key, {}).items()
+                if (live.record is None or live.listed.raised is None or not live.standing
+                    or live.listed.raised >= since)
+                and self.of(live) is None and not self._explained(live)
+            }  # fmt: skip
+            while (found := self._shared(key, fresh.values())) is not None:
+                group = self._begin(key, *found)
+                for alarm_id, live in self._faulty[key].items():
+                    self._count(group, alarm_id, live)
+                self._again |= dict.fromkeys(group.whose)
+                fresh = {alarm_id: live for alarm_id, live in fresh.items() if not self._within(group, live)}
+                counts += self._read(group, now)
+        return counts
+
+    def again(self) -> list[str]:
+        """Take the alarms that are of a fault of many now, or no more, since the last call."""
+        again, self._again = list(self._again), {}
+        return again
+
+    def sweep(self) -> None:
+        """Forget those whose alarm is no longer under way."""
+        for alarm_id, group in list(self._groups.items()):
+            if not group.formed and self._alarms.roster.get(alarm_id) is None:
+                del self._groups[alarm_id]
+                self._alarms.dismiss(group.rule)
+                self.readings.get(group.node, {}).pop(group.point, None)
+                self._dirty = True
+
+    def _end(self, group: Group, hit: dict[str, Group]) -> None:
+        """Let a fault of many be over once its alarm is."""
+        live = self._alarms.roster.get(group.rule.id)
+        if group.formed and (live is None or live.presence is Presence.GONE):
+            group.formed, self._dirty = False, True
+            self._again |= dict.fromkeys(group.whose)
+            hit[group.rule.id] = group
+
+    def _count(self, group: Group, alarm_id: str, live: Live | None) -> bool:
+        """Count an alarm in or out; tell whether the number of members is another one."""
+        before = len(group.there)
+        if live is None and alarm_id in group.whose:
+            member = group.whose.pop(alarm_id)
+            group.there[member] -= 1
+            if not group.there[member]:
+                del group.there[member]
+        elif live is not None and alarm_id not in group.whose and self._within(group, live):
+            group.whose[alarm_id] = member = self._member(live)
+            group.there[member] += 1
+        return len(group.there) != before
+
+    def _read(self, group: Group, now: float) -> list[tuple[str, str]]:
+        origin = next(
+            (live.state.origin for live in self._faulty.get(group.key, {}).values() if live.state.origin), None
+        )
+        reading = Reading(len(group.there) if group.formed else 0, now, origin=origin)
+        readings = self.readings.setdefault(group.node, {})
+        if reading.same(readings.get(group.point)):
+            return []
+        readings[group.point] = reading
+        return [(group.node, group.point)]
+
+    # -- what they share --------------------------------------------------------------------------------------
+
+    def _shared(self, key: Key, faulty: Iterable[Live]) -> tuple[str, Relation] | None:
+        """Return the most specific thing that alike faults share, None if that is nothing."""
+        settings = self._settings
+        members = {self._member(live): live.rule.resource for live in faulty}
+        if len(members) < settings.quorum:
+            return None
+        told = self._types[key].explained_by
+        order = sorted(_SHARED, key=lambda relation: (relation not in told, _SHARED.index(relation)))
+        candidates: list[tuple[int, int, int, str, Relation]] = []
+        for rank, relation in enumerate(order):
+            tally: Counter[str] = Counter()
+            for resource in members.values():
+                tally.update(self._flow.above(resource, relation))
+            sizes = self._size(key[1], relation)
+            candidates += [
+                (count, sizes[node], rank, node, relation)
+                for node, count in tally.items()
+                if count >= settings.quorum
+                and count >= settings.share * sizes[node]
+                and self._free(node, relation, key)
+            ]
+        most = [each for each in candidates if each[0] >= _MOST * len(members)]
+        if most:
+            _, _, _, node, relation = min(most, key=lambda each: each[1:4])
+        elif candidates:
+            _, _, _, node, relation = min(candidates, key=lambda each: (-each[0], *each[1:4]))
+        else:
+            return None
+        return node, relation
+
+    def _free(self, node: str, relation: Relation, key: Key) -> bool:
+        """Tell whether a fault of many can stand on a node: no alarm there accounts for it, and no other one does."""
+        group = self._groups.get(f"{node}.{GROUP}.{key[0]}")
+        taken = group is not None and (group.formed or group.key != key)
+        return not taken and (relation is Relation.PLACE or self._flow.accuser(node, relation) is None)
+
+    def _size(self, kind: str, relation: Relation) -> Counter[str]:
+        """Return how many seats, or devices of a kind, hang on each node."""
+        if (kind, relation) not in self._sizes:
+            sizes: Counter[str] = Counter()
+            for node in self._tree.of_kind(kind):
+                if node.kind == SEAT or node.seat is None:
+                    sizes.update(self._flow.above(node.id, relation))
+            self._sizes[kind, relation] = sizes
+        return self._sizes[kind, relation]
+
+    def _begin(self, key: Key, node: str, relation: Relation) -> Group:
+        rule = self._rule(key, node, relation)
+        before = self._groups.pop(rule.id, None)
+        if before is not None:
+            rule = before.rule
+        else:
+            self._alarms.admit(rule)
+        group = self._groups[rule.id] = Group(node, relation, key, rule)
+        self._dirty = True
+        return group
+
+    def _rule(self, key: Key, node: str, relation: Relation) -> Rule:
+        """Make the rule of a fault of many out of the alarm type of its members."""
+        type, total = self._types[key], self._size(key[1], relation)[node]
+        point = parse(f"alike.{type.id} >= limit")
+        levels = [Level(Severity.MAJOR, point, float(max(1, ceil(self._settings.quorum / 2))))]
+        if key[1] == SEAT and total >= _GRAVE[0]:
+            levels.append(Level(Severity.CRITICAL, point, float(ceil(_GRAVE[1] * total))))
+        made = AlarmType(
+            GROUP, _of_many(type.text, seats=key[1] == SEAT), type.advice, tuple(levels), type.event_type,
+            type.probable_cause, off_delay=type.off_delay, explained_by=type.explained_by,
+        )  # fmt: skip
+        return Rule(node, self._tree.name(node), made, type.id)
+
+    # -- over a restart ---------------------------------------------------------------------------------------
+
+    def memory(self) -> list[list[Any]] | None:
+        """Return what a restart needs as JSON-able data, None if it is as it was."""
+        if not self._dirty:
+            return None
+        self._dirty = False
+        return self.remembered()
+
+    def remembered(self) -> list[list[Any]]:
+        """Return what a restart needs as JSON-able data."""
+        return [[group.node, group.relation.value, *group.key, group.formed] for group in self._groups.values()]
+
+    def restore(self, memory: Iterable[Iterable[Any]]) -> list[Rule]:
+        """Take up what `memory` gave and is still of this site; return the rules."""
+        for node, relation, type_id, kind, formed in memory:
+            if (type_id, kind) in self._types and node in self._tree.nodes:
+                rule = self._rule((type_id, kind), node, Relation(relation))
+                self._groups[rule.id] = Group(node, Relation(relation), (type_id, kind), rule, formed)
+        return [group.rule for group in self._groups.values()]
+
+
+def groupable(type: AlarmType) -> bool:
+    """Tell whether faults of this type can become one of many: nothing varies in its text, and a cause may hide it."""
+    varies = _VARYING.search(type.text.en) or _VARYING.search(type.text.zh)
+    return bool(type.explained_by) and type.each is None and varies is None and type.id != GROUP
+
+
+def _of_many(text: Text, *, seats: bool) -> Text:
+    """Turn the text of one into that of many: "40 seats at Hall: …"."""
+    what = ("seats", "个座席") if seats else ("devices", "台设备")
+
+    def several(match: re.Match[str]) -> str:
+        return f"{{name}} {_MANY[match[1]]} "
+
+    en = re.sub(r"\{name\} (" + "|".join(_MANY) + ") ", several, text.en).replace(" its ", " their ")
+    return replace(
+        text,
+        en=en.replace("{name}", f"{{value}} {what[0]} at {{name}}"),
+        zh=text.zh.replace("{name}", f"{{name}} 的 {{value}} {what[1]}"),
+    )

@@ -1,0 +1,275 @@
+"""The site's supply: is the mains lost or only a circuit of ours, since when, and what the generator makes of it. Pure.
+
+Owns the readings of the mains node. What single devices say is understood in `witnesses.py`; a transfer switch, a
+relay or a generator with mains sensing is a direct witness, a UPS speaks of the chain above it. No witness that can
+be read is no answer, neither "there" nor "lost": the state is then bad, which freezes its alarms.
+
+    direct witnesses   UPS inputs           state
+    all lost           none lit             lost
+    all lost           some lit, some dark  unclear
+    all lost           all lit              normal: a contact or a sense is broken
+    all good           all lit              normal
+    all good           some dark            circuit-lost, at the nodes above the dark ones and above no lit one
+    divided            –                    what most say, of these and then of the UPSes
+    none               all dark, two or more   lost; one alone is unclear
+    none               dark and lit         circuit-lost
+    none               all lit              normal
+
+Where a direct witness says lost and others see power, those are the dissent. Once the generator may carry, a lit UPS
+says nothing about the mains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+from edgeagent.catalog import Relation
+from edgeagent.onset import Since
+from edgeagent.readings import Reading, Readings, Value
+from edgeagent.sitetree import MAINS, SiteTree
+from edgeagent.standby import Standby
+from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen
+
+NORMAL: Final = "normal"
+LOST: Final = "lost"
+CIRCUIT_LOST: Final = "circuit-lost"
+UNCLEAR: Final = "unclear"
+OVERDUE: Final = 600.0
+"""s after which the generator should carry (PROCEDURES.md, outage, step 5)."""
+_SETTLED: Final = 30.0
+"""s after which a lost circuit is a story of its own, and no early sign of a lost mains."""
+
+
+class Supply:
+    """The supply of one site. `readings` are those of the mains node, `said` what each device says."""
+
+    def __init__(self, tree: SiteTree) -> None:
+        self._tree = tree
+        self.mains = next((node.id for node in tree.of_kind(MAINS)), None)
+        devices = [node for node in tree.of_kind(UPS, GENERATOR, SWITCH, ROOM) if node.device]
+        self._kinds = {node.id: node.kind for node in devices}
+        self._above = {id: frozenset(tree.above(id, Relation.POWER)) for id in self._kinds}
+        own = [id for id, above in self._above.items() if self.mains in above or not above]
+        self._direct = [id for id in own if self._kinds[id] != UPS]
+        self._upses = [id for id in own if self._kinds[id] == UPS and self.mains in self._above[id]]
+        self._gensets = [id for id, kind in self._kinds.items() if kind == GENERATOR]
+        self._switches = [id for id in own if self._kinds[id] == SWITCH]
+        self.said: dict[str, Said] = {}
+        self.readings: dict[str, Reading] = {}
+        self._engines: dict[str, Engine] = {}
+        self._since = Since()
+        self._standby = Standby()
+        self._state: str | None = None
+        self._turned: float | None = None
+        self._onset: float | None = None
+        self._dirty = False
+
+    # -- one step ---------------------------------------------------------------------------------------------
+
+    def step(
+        self, view: Mapping[str, Readings], changed: Collection[tuple[str, str]], read: Iterable[str], now: float
+    ) -> tuple[frozenset[str], list[str], dict[tuple[str, str], float]]:
+        """Take in what changed and which devices were asked.
+
+        Returns the devices that say something else now, the points of the mains that changed, and onsets that are
+        better known now.
+        """
+        moved, dated = set[str](), dict[tuple[str, str], float]()
+        for id in dict.fromkeys(id for id, _ in changed if id in self._kinds):
+            readings = view.get(id, {})
+            said = listen(self._kinds[id], readings)
+            if said is None:
+                continue
+            engine = engine_of(readings) if self._kinds[id] == GENERATOR else Engine.UNKNOWN
+            before = self.said.get(id)
+            if said != before or engine is not self._engines.get(id, Engine.UNKNOWN):
+                moved.add(id)
+            self.said[id], self._engines[id] = said, engine
+            dark = said.input is False or (bool(said.mains) and not any(said.mains))
+            if self._since.note(id, readings, now, dark=dark):
+                dated[id, "source"] = self._since.dark[id]
+        for id in read:
+            if id in self.said and self.said[id].input:
+                self._since.lit[id] = now
+        due = self.next_due()
+        if self.mains is None or not (moved or dated or (due is not None and due <= now)):
+            return frozenset(moved), [], dated
+        self._dirty = True
+        points = self._weigh(now)
+        if dated and self._state == LOST:
+            self._onset = self._begin(self._onset)
+        if self._onset is not None and ("state" in points or dated):
+            dated[self.mains, "state"] = self._onset
+            points = list(dict.fromkeys([*points, "state"]))
+        return frozenset(moved), points, dated
+
+    def next_due(self) -> float | None:
+        """Return when something happens without a reading, epoch s."""
+        dues = [self._standby.due]
+        if self._state == LOST and self._onset is not None and not self._flag("overdue"):
+            dues.append(self._onset + OVERDUE if self._gensets else None)
+        return min((due for due in dues if due is not None), default=None)
+
+    def others(self, moved: Collection[str]) -> frozenset[str]:
+        """Return the witnesses to ask at once because one of them changed its word."""
+        return frozenset((*self._direct, *self._upses)) - set(moved) if moved else frozenset()
+
+    def shift(self, delta: float) -> None:
+        """Move all that runs along with a clock that stepped."""
+        self._since.shift(delta)
+        self._standby.shift(delta)
+        self._turned = None if self._turned is None else self._turned + delta
+        self._onset = None if self._onset is None else self._onset + delta
+
+    # -- weighing ---------------------------------------------------------------------------------------------
+
+    def _weigh(self, now: float) -> list[str]:
+        """Judge the state anew and return the points whose reading is another one now."""
+        state, gone, dissent = self._judge()
+        dark = {id for id in self._upses if self._said(id).input is False}
+        circuits = self._circuits(dark) if state == CIRCUIT_LOST else frozenset[str]()
+        if state is not None and state != self._state:
+            lasted = None if self._turned is None else now - self._turned
+            if state == NORMAL:
+                self._onset = None
+            elif state == LOST and self._state == CIRCUIT_LOST and lasted is not None and lasted > _SETTLED:
+                self._onset = self._begin(None, after=now - _SETTLED)
+            else:
+                self._onset = self._begin(self._onset)
+            self._state, self._turned = state, now
+        phase = self._standby.judge(
+            [self._engines.get(id, Engine.UNKNOWN) for id in self._gensets], now, lost=self._state == LOST,
+            called=any(self._said(id).called for id in self._switches),
+            switched=any(self._said(id).position == "generator" for id in self._switches),
+            stuck=any(self._said(id).stuck for id in (*self._gensets, *self._switches)), arrives=self._arrives(),
+        )  # fmt: skip
+        waited = self._state == LOST and self._onset is not None and now - self._onset >= OVERDUE
+        origin = next((said.origin for said in self.said.values() if said.origin), None)
+        told: dict[str, Value | None] = {
+            "state": state,
+            "witnesses": frozenset(gone),
+            "dissent": frozenset(dissent),
+            "circuits": circuits,
+            "disagreement": bool(dissent),
+            "overdue": bool(self._gensets) and waited and phase != "carrying",
+            "generator": phase if self._gensets else None,
+        }
+        changed = []
+        for point, value in told.items():
+            reason = "not-fitted" if point == "generator" else "no-witness"
+            reading = Reading.bad(reason, now, origin) if value is None else Reading(value, now, origin=origin)
+            if not reading.same(self.readings.get(point)):
+                self.readings[point] = reading
+                changed.append(point)
+        return changed
+
+    def _judge(self) -> tuple[str | None, set[str], set[str]]:
+        """Weigh the witnesses: the state, None if nobody speaks; who says that power is gone; who sees it still."""
+        votes = [(id, vote) for id in self._direct for vote in self._said(id).mains]
+        bad, good = {id for id, vote in votes if not vote}, {id for id, vote in votes if vote}
+        dark = {id for id in self._upses if self._said(id).input is False}
+        lit = {id for id in self._upses if self._said(id).input}
+        backed = self._backed()
+        if backed or (backed is None and self._state == LOST):
+            lit = set()
+        gone = bad | dark
+        if not votes:
+            if backed and self._state == LOST:
+                return LOST, gone, set()
+            if dark:
+                return (CIRCUIT_LOST if lit else LOST if len(dark) > 1 else UNCLEAR), gone, set()
+            return (NORMAL if lit else None), gone, set()
+        side = sum(1 if vote else -1 for _, vote in votes) or len(lit) - len(dark)
+        dissent = (good or lit) if bad else set[str]()
+        if side > 0 or not bad:
+            return (CIRCUIT_LOST if dark else NORMAL), gone, dissent
+        if not side or (lit and dark):
+            return UNCLEAR, gone, dissent
+        return (NORMAL if lit else LOST), gone, dissent
+
+    def _backed(self) -> bool | None:
+        """Tell whether something else than the mains may light the inputs; None if a generator cannot be read."""
+        positions = {self._said(id).position for id in self._switches} - {None}
+        engines = [self._engines.get(id, Engine.UNKNOWN) for id in self._gensets]
+        if Engine.LOADED in engines or "generator" in positions:
+            return True
+        if positions & {"mains"}:
+            return False
+        return True if Engine.READY in engines else None if Engine.UNKNOWN in engines else False
+
+    def _arrives(self) -> bool:
+        """Tell whether power reaches a UPS, or no UPS can be read."""
+        inputs = [self._said(id).input for id in self._upses]
+        return True in inputs or not any(found is False for found in inputs)
+
+    def _circuits(self, dark: Collection[str]) -> frozenset[str]:
+        """Return the most specific nodes above all dark UPSes and above no lit one, else for each one its own."""
+        lit = [self._above[id] for id in self._upses if self._said(id).input]
+        whole = self._nearest(frozenset.intersection(*(self._above[id] for id in dark)), lit)
+        if whole is not None:
+            return frozenset({whole})
+        return frozenset(self._nearest(self._above[id], lit) or id for id in dark)
+
+    def _nearest(self, nodes: Collection[str], lit: Iterable[frozenset[str]]) -> str | None:
+        below = self._tree.below
+        own = set(nodes).difference(*lit) - {self.mains}
+        return min(own, key=lambda id: (len(below(id, Relation.POWER)), id), default=None)
+
+    def _begin(self, known: float | None, after: float = 0.0) -> float | None:
+        """Return since when power is gone, by the earliest witness that can be trusted."""
+        gone = {id for id in (*self._direct, *self._upses) if id in self._since.dark}
+        dates = [self._since.dark[id] for id in gone if self._since.noticed[id] >= after]
+        return min((*dates, *(() if known is None else (known,))), default=None)
+
+    def _said(self, id: str) -> Said:
+        return self.said.get(id, _NOTHING)
+
+    def _flag(self, point: str) -> bool:
+        reading = self.readings.get(point)
+        return reading is not None and reading.value is True
+
+    # -- over a restart ---------------------------------------------------------------------------------------
+
+    def memory(self) -> dict[str, Any] | None:
+        """Return what a restart needs as JSON-able data, None if it is as it was."""
+        if not self._dirty:
+            return None
+        self._dirty = False
+        return self.remembered()
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what a restart needs as JSON-able data."""
+        return {
+            "said": {
+                id: [list(said.mains), said.input, said.feeds, said.position, said.called, said.stuck, said.origin]
+                for id, said in self.said.items()
+            },
+            "engines": {id: engine.value for id, engine in self._engines.items()},
+            "readings": {
+                point: [sorted(reading.value) if isinstance(reading.value, frozenset) else reading.value,
+                        reading.time, reading.reason, reading.origin]
+                for point, reading in self.readings.items()
+            },
+            "state": self._state, "turned": self._turned, "onset": self._onset,
+            "since": self._since.remembered(), "standby": self._standby.remembered(),
+        }  # fmt: skip
+
+    def restore(self, memory: Mapping[str, Any]) -> None:
+        """Take up what `memory` gave."""
+        for id, (mains, *rest) in memory["said"].items():
+            if id in self._kinds:
+                self.said[id] = Said(tuple(mains), *rest)
+                self._engines[id] = Engine(memory["engines"].get(id, Engine.UNKNOWN))
+        for point, (value, time, reason, origin) in memory["readings"].items():
+            held = frozenset(value) if isinstance(value, list) else value
+            bad = held is None
+            self.readings[point] = (
+                Reading.bad(reason, time, origin) if bad else Reading(held, time, reason=reason, origin=origin)
+            )
+        self._state, self._turned, self._onset = memory["state"], memory["turned"], memory["onset"]
+        self._since.restore(memory["since"])
+        self._standby.restore(memory["standby"])
+
+
+_NOTHING: Final = Said()
