@@ -11,21 +11,22 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from edgeagent import driverfiles
+from edgeagent import driverfiles, procedurefiles, resources
 from edgeagent.broker import Broker
-from edgeagent.catalog import AlarmType, Catalog, Driver, Severity, Text
+from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
 from edgeagent.kindfiles import TextEntry, text_of
-from edgeagent.sitetree import CauseSettings, SiteTree
+from edgeagent.overrides import Override, overridden
+from edgeagent.procedure import Procedure
+from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
 from edgeagent.trapconfig import Traps, TrapsEntry
 from edgeagent.treefiles import ID, DeviceTies, Planter, TreeTables
@@ -76,6 +77,9 @@ class Site:
     tree: SiteTree = field(default_factory=SiteTree)
     causes: CauseSettings = field(default_factory=CauseSettings)
     notes: tuple[Mistake, ...] = ()
+    mains_alarms: Mapping[str, AlarmType] = field(default_factory=dict)
+    """The alarm types of the mains as this site has them."""
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
     """What may be right and is worth a look."""
 
 
@@ -102,22 +106,12 @@ class _Feed(Strict):
     rate: float = Field(default=200.0, gt=0, le=2000)
 
 
-class _Override(Strict):
-    enabled: bool = True
-    severity: Severity | None = None
-    limit: float | None = None
-    limits: dict[Severity, float] = Field(default_factory=dict)
-    on_delay: float | None = Field(default=None, ge=0)
-    off_delay: float | None = Field(default=None, ge=0)
-    deadband: float | None = Field(default=None, ge=0)
-
-
 class _Device(DeviceTies):
     url: str
     interval: float | None = Field(default=None, ge=0.1, le=3600)
     fast: float | None = Field(default=None, ge=0.1, le=3600)
     timeout: float | None = Field(default=None, gt=0, le=60)
-    alarms: dict[str, _Override] = Field(default_factory=dict)
+    alarms: dict[str, Override] = Field(default_factory=dict)
     contacts: dict[str, ContactEntry] = Field(default_factory=dict)
     index: int = Field(default=0, ge=0)
 
@@ -135,6 +129,8 @@ _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
     "feed": {"broker": "mqtt://localhost"},
 }
 _ROUNDS: Final = 5
+PROCEDURES: Final = "procedures"
+"""The folder of procedures, among the shipped examples and in the site's own folder."""
 FAST: Final = 1.0
 """Interval of power devices while power is abnormal, s."""
 
@@ -163,6 +159,12 @@ def load(folder: Path, shipped: Path) -> Site:
         raise Mistakes(mistakes)
     reader = _Reader(document, found, catalog, folder)
     site = reader.site()
+    if catalog.kinds:
+        try:
+            folders = (resources.examples() / PROCEDURES, folder / PROCEDURES)
+            site = replace(site, procedures=procedurefiles.load(folders, catalog, site.tree.nodes))
+        except Mistakes as error:
+            mistakes += error.found
     if mistakes or reader.mistakes:
         raise Mistakes(mistakes + reader.mistakes)
     return site
@@ -196,7 +198,7 @@ def _take_out(data: dict[str, Any], path: Sequence[str | int]) -> None:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.toml")):
+    for path in sorted((*folder.glob("*.toml"), *(folder / PROCEDURES).glob("*.toml"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -225,7 +227,20 @@ class _Reader:
             self._broker(file.feed), file.feed.root, file.feed.rate,
             {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
             None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
+            self._mains_alarms(),
         )  # fmt: skip
+
+    def _mains_alarms(self) -> Mapping[str, AlarmType]:
+        kind = self._catalog.kinds.get(MAINS)
+        if kind is None:
+            return {}
+        for id, entry in self._file.power.items():
+            if entry.alarms and entry.kind != MAINS:
+                self._say(("power", id, "alarms"), "only the mains has alarms of its own")
+        found = next(((id, entry) for id, entry in self._file.power.items() if entry.kind == MAINS), None)
+        if found is None:
+            return kind.alarms
+        return overridden(kind, found[1].alarms, lambda key, text: self._say(("power", found[0], "alarms", *key), text))
 
     def _broker(self, feed: _Feed) -> Broker:
         parts, port = urlsplit(""), None
@@ -305,7 +320,7 @@ class _Reader:
         )
         if not driver.gets and not driver.walks:
             self._say(path, f"nothing to read: say in [devices.{id}.contacts] what the inputs mean")
-        alarms = self._alarms(path, entry, driver)
+        alarms = overridden(driver.kind, entry.alarms, lambda key, text: self._say((*path, "alarms", *key), text))
         if endpoint is None:
             return None
         fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
@@ -313,48 +328,3 @@ class _Reader:
             id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), timeout, alarms,
             contacts,
         )  # fmt: skip
-
-    def _alarms(self, path: Path_, entry: _Device, driver: Driver) -> Mapping[str, AlarmType]:
-        if not entry.alarms:
-            return driver.kind.alarms
-        alarms = dict(driver.kind.alarms)
-        for id, override in entry.alarms.items():
-            where: Path_ = (*path, "alarms", id)
-            if id not in driver.kind.alarms:
-                self._say(where, f"{driver.kind.id} has no such alarm{nearest(id, list(driver.kind.alarms))}")
-            elif not override.enabled:
-                del alarms[id]
-            else:
-                alarms[id] = self._overridden(where, alarms[id], override)
-        return alarms
-
-    def _overridden(self, path: Path_, type: AlarmType, override: _Override) -> AlarmType:
-        limits = dict(override.limits)
-        known = {level.severity for level in type.levels if level.limit is not None}
-        if override.limit is not None and len(type.levels) == 1:
-            limits[type.levels[0].severity] = override.limit
-        elif override.limit is not None:
-            self._say((*path, "limit"), f"has several severities; write limits = {{ {type.levels[0].severity} = … }}")
-        for severity in limits:
-            if severity not in known:
-                self._say(path, f"has no limit for {severity} (it has: {', '.join(sorted(known)) or 'none'})")
-        if override.severity is not None and len(type.levels) > 1:
-            self._say((*path, "severity"), "has several severities of its own")
-        levels = tuple(
-            replace(
-                level,
-                limit=limits.get(level.severity, level.limit),
-                on_delay=level.on_delay if override.on_delay is None else override.on_delay,
-                severity=override.severity or level.severity,
-            )
-            for level in type.levels
-        )
-        before, after = ([level.limit for level in each if level.limit is not None] for each in (type.levels, levels))
-        if [a <= b for a, b in pairwise(before)] != [a <= b for a, b in pairwise(after)]:
-            self._say(path, f"its limits cross, from the lowest severity to the highest: {', '.join(map(str, after))}")
-        return replace(
-            type,
-            levels=levels,
-            off_delay=type.off_delay if override.off_delay is None else override.off_delay,
-            deadband=type.deadband if override.deadband is None else override.deadband,
-        )

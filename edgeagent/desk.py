@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -112,6 +112,24 @@ def table(found: Mapping[str, Any]) -> Table:
             alarm["perceived_severity"], alarm["state"], since, alarm["alarm_id"], f"{texts['zh']}  {texts['en']}",
             style=_COLOURS.get(alarm["perceived_severity"], ""),
         )  # fmt: skip
+    return rows
+
+
+def run_table(runs: Sequence[Mapping[str, Any]], language: str) -> Table:
+    """Lay runs of procedures out for a terminal, with what is asked for now."""
+    rows = Table(box=None, title=f"{len(runs)} runs", title_justify="left")
+    for name in ("run", "state", "since"):
+        rows.add_column(name, no_wrap=True)
+    rows.add_column()
+    for run in runs:
+        overdue = any(step["overdue"] for step in run["steps"] if step["state"] == "ready")
+        lines = [run["texts"][language]]
+        lines += [
+            f"  {step['step']} ({step['role']}): {step['texts'][language]}"
+            for step in run["steps"]
+            if step["state"] == "ready"
+        ]
+        rows.add_row(run["run_id"], run["state"], run["onset"], "\n".join(lines), style="red" if overdue else "")
     return rows
 
 

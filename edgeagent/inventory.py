@@ -45,7 +45,7 @@ def _mains_rules(site: Site) -> Iterator[Rule]:
     if kind is None or node is None:
         return
     names = {id: other.name for id, other in site.tree.nodes.items() if other.kind != SEAT}
-    for type in kind.alarms.values():
+    for type in site.mains_alarms.values():
         rule = replace(_rule(node.id, node.name, kind, type), names=names)
         if rule.points.isdisjoint({REACHABLE, IDENTITY}):
             yield rule

@@ -19,6 +19,7 @@ from pydantic import Field
 from edgeagent.catalog import Kind, Relation, Text
 from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.overrides import Override
 from edgeagent.sitetree import AREA, MAINS, SEAT, CauseSettings, Node, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Path_, Strict
 
@@ -60,6 +61,7 @@ class _Power(Strict):
     name: TextEntry
     kind: Literal["mains", "panel", "circuit"] = "circuit"
     fed_by: tuple[str, ...] = ()
+    alarms: dict[str, Override] = Field(default_factory=dict)
 
 
 class _Network(Strict):

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from edgeagent import log
-from edgeagent.cli import devices, discovery, feed
-from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, print_line, site_of
+from edgeagent.cli import devices, discovery, feed, procedures, reports
+from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, print_line, site_of
 
 app = typer.Typer(
     help="Watch the power, cooling, sensors and hosts of a call centre and publish faults as one MQTT feed.",
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.add_typer(devices.app)
 app.add_typer(discovery.app)
 app.add_typer(feed.app)
+app.add_typer(procedures.app)
+app.add_typer(reports.app)
 
 
 def main() -> None:
@@ -31,10 +33,8 @@ def main() -> None:
 
 
 @app.callback()
-def _start(
-    context: typer.Context, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False
-) -> None:
-    log.setup("debug" if verbose else "info" if context.invoked_subcommand == "run" else "warning")
+def _start(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False) -> None:
+    log.setup("debug" if verbose else "warning")
 
 
 @app.command()
@@ -48,20 +48,6 @@ def check(config: ConfigDir) -> None:
         print_line(f"note: {note}")
     found = f"{len(site.devices)} devices, {len(site.areas)} areas, no mistakes"
     print_line(f"{config}: {found}; {len(site.tree.nodes)} nodes in the tree, {seats} of them seats")
-
-
-@app.command()
-def run(config: ConfigDir) -> None:
-    """Run the agent in the foreground, as systemd does."""
-    from edgeagent.agent import Agent
-    from edgeagent.statefolder import Occupied
-
-    site = site_of(config)
-    try:
-        agent = Agent(site, lambda: load_site(config))
-    except Occupied as error:
-        fail(str(error), 1)
-    raise typer.Exit(finish(agent.run()))
 
 
 @app.command()

@@ -89,10 +89,16 @@ def _talk(talking: Coroutine[Any, Any, _T]) -> _T:
         fail(str(error), 1)
 
 
-def _command(config: Path, verb: str, fields: dict[str, object]) -> None:
+def ask(config: Path, verb: str, fields: dict[str, object]) -> dict[str, Any]:
+    """Give the running agent a command and return its answer; a refusal ends the command."""
     from edgeagent import desk
 
-    answer = _talk(desk.command(site_of(config), verb, fields))
+    answer: dict[str, Any] = _talk(desk.command(site_of(config), verb, fields))
     if not answer.get("ok"):
         fail(f"{verb} refused: {desk.reason(answer)}", 1)
+    return answer
+
+
+def _command(config: Path, verb: str, fields: dict[str, object]) -> None:
+    ask(config, verb, fields)
     print_line(f"{verb}: ok")

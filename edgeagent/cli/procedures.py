@@ -1,0 +1,133 @@
+"""Commands about procedures: which runs are open, what is done in them, opening and closing one by hand."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgeagent import log
+from edgeagent.cli.common import (
+    USAGE,
+    ConfigDir,
+    Json,
+    fail,
+    finish,
+    load_site,
+    out,
+    print_json,
+    print_line,
+    site_of,
+)
+from edgeagent.cli.feed import By, ask
+
+app = typer.Typer()
+run = typer.Typer(invoke_without_command=True)
+app.add_typer(run, name="run")
+
+OwnConfig = Annotated[Path | None, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR")]
+Note = Annotated[str, typer.Option("--note", help="What was seen or done; stands in the record.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the record.")]
+
+
+@run.callback()
+def _run(context: typer.Context, config: OwnConfig = None) -> None:
+    """Run the agent in the foreground, as systemd does; with a word behind it: about one run of a procedure."""
+    if context.invoked_subcommand is not None:
+        return
+    from edgeagent.agent import Agent
+    from edgeagent.statefolder import Occupied
+
+    if config is None:
+        fail("run needs --config DIR, or one of the words that `edgeagent run --help` lists", USAGE)
+    site = site_of(config)
+    log.setup("debug" if logging.getLogger().level == logging.DEBUG else "info")
+    try:
+        agent = Agent(site, lambda: load_site(config))
+    except Occupied as error:
+        fail(str(error), 1)
+    raise typer.Exit(finish(agent.run()))
+
+
+@app.command()
+def runs(config: ConfigDir, json: Json = False) -> None:
+    """List the runs of procedures that are open or ended of late."""
+    from edgeagent import desk
+
+    answer = ask(config, "runs", {})
+    if json:
+        print_json(answer["runs"])
+    else:
+        out.print(desk.run_table(answer["runs"], site_of(config).language))
+
+
+@app.command()
+def step(
+    run_id: str, step: str, action: Literal["done", "skip", "note"], config: ConfigDir, note: Note = "", by: By = ""
+) -> None:
+    """Say that a step is done, skipped (with --note why), or what is known of it."""
+    ask(config, "step", {"run_id": run_id, "step": step, "action": action, "note": note, "by": by})
+    print_line(f"{run_id} {step}: {action}")
+
+
+@run.command("open")
+def open_(
+    procedure: str,
+    config: ConfigDir,
+    reason: Reason,
+    scope: Annotated[str, typer.Option("--scope", help="The area, seat or device it is about; else the site.")] = "",
+    level: Annotated[int | None, typer.Option("--level", help="Fault level, where the procedure has some.")] = None,
+    by: By = "",
+) -> None:
+    """Open a run of a procedure by hand."""
+    asked = {"procedure": procedure, "scope": scope, "reason": reason, "level": level, "by": by}
+    print_line(ask(config, "run-open", asked)["run_id"])
+
+
+@run.command()
+def close(run_id: str, config: ConfigDir, reason: Reason, by: By = "") -> None:
+    """Close a run whose fault is over."""
+    _act(config, "run-close", run_id, reason=reason, by=by)
+
+
+@run.command()
+def abort(run_id: str, config: ConfigDir, reason: Reason, by: By = "") -> None:
+    """End a run that should not be: a mistake, a test."""
+    _act(config, "run-abort", run_id, reason=reason, by=by)
+
+
+@run.command()
+def ack(run_id: str, config: ConfigDir, by: By = "") -> None:
+    """Acknowledge a run: somebody has it. It lapses where nothing goes on."""
+    _act(config, "run-ack", run_id, by=by)
+
+
+@run.command()
+def lead(run_id: str, config: ConfigDir, by: By = "") -> None:
+    """Take the command of a run."""
+    _act(config, "run-lead", run_id, by=by)
+
+
+@run.command()
+def note(run_id: str, text: str, config: ConfigDir, by: By = "") -> None:
+    """Write down what happens; it stands in the record with its time."""
+    _act(config, "run-note", run_id, text=text, by=by)
+
+
+@run.command()
+def fill(run_id: str, field: str, text: str, config: ConfigDir, by: By = "") -> None:
+    """Fill in a field of the fault record: nature, cause, responsible, follow-up, prevention …."""
+    _act(config, "run-fill", run_id, field=field, text=text, by=by)
+
+
+@run.command()
+def level(run_id: str, level: int, config: ConfigDir, reason: Reason, by: By = "") -> None:
+    """Set the fault level, which sets the clock."""
+    _act(config, "run-level", run_id, level=level, reason=reason, by=by)
+
+
+def _act(config: Path, verb: str, run_id: str, **fields: object) -> None:
+    ask(config, verb, {"run_id": run_id, **fields})
+    print_line(f"{run_id}: {verb.removeprefix('run-')} ok")
