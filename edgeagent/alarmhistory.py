@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgeagent.alarm import Verb
+from edgeagent.alarm import AlarmState, Verb
 from edgeagent.catalog import Severity, Text
 
 _TEXT: Final = TypeAdapter(Text)
@@ -85,7 +85,8 @@ def _after(had: AlarmLine, verb: str, at: float, severity: Severity, text: Text,
     if had.announced is None and isinstance(announced, (int, float)):
         had = replace(had, announced=float(announced))
     stands = bool(had.spans) and had.spans[-1].end is None
-    if verb == Verb.RAISED and not stands:
+    back = verb == Verb.UNSUPPRESSED and body.get("state") in (AlarmState.UNACK, AlarmState.ACKED)
+    if (verb == Verb.RAISED or back) and not stands:
         return replace(had, text=text, severity=_graver(had.severity, severity), spans=(*had.spans, Span(at)))
     if verb == Verb.SEVERITY_CHANGED:
         spans = had.spans if stands else (*had.spans, Span(None))

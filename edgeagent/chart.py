@@ -50,11 +50,11 @@ class Look(StrEnum):
     WINDOW = "window"
     """In which it is expected."""
     WORK = "work"
-    LATE = "late"
+    LATE = "overtime"
 
 
 class Shape(StrEnum):
-    """What a mark looks like."""
+    """What a mark looks like. No word of it is one of Look: both are keys of one legend."""
 
     DONE = "done"
     LATE = "late"

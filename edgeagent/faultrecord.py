@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure, Role, Ticked
-from edgeagent.run import Run, RunChange, RunState, RunVerb, StepRun, StepState
+from edgeagent.run import Run, RunChange, RunVerb, StepRun, StepState
 
 FORM: Final[Mapping[str, Text]] = {
     "nature": Text("Nature of the fault", "故障性质"),
@@ -146,7 +146,7 @@ class FaultRecord:
     @property
     def over(self) -> bool:
         """Tell whether the run has ended."""
-        return self.run.state in (RunState.CLOSED, RunState.ABORTED)
+        return self.run.over
 
     @property
     def level(self) -> Text | None:
@@ -286,7 +286,9 @@ def _steps(run: Run, words: Words, story: tuple[RunChange, ...], now: float) -> 
 
 
 def _start(run: Run, step: StepRun, words: StepWords) -> float | None:
-    """Return when a step's clock began: its deadline says it, else its phase does."""
+    """Return when a step's clock began; before it did, when its phase began."""
+    if step.start is not None:
+        return step.start
     if step.due is not None and words.due is not None:
         return step.due - words.due
     return run.onset if words.phase is Phase.RESPONSE else run.recovered

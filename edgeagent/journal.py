@@ -21,8 +21,8 @@ from edgeagent.store import Entry
 
 _ROW: Final = "SELECT kind, time, body, seq FROM journal"
 _NEWEST: Final = (
-    "SELECT kind, time, body, seq FROM journal WHERE seq IN"
-    " (SELECT max(seq) FROM journal WHERE kind = 'run' AND time < ? GROUP BY json_extract(CAST(body AS TEXT), '$.run_id')) ORDER BY seq"
+    "SELECT kind, time, body, seq FROM journal WHERE seq IN (SELECT max(seq) FROM journal WHERE kind = 'run'"
+    " AND time < ? GROUP BY json_extract(CAST(body AS TEXT), '$.run_id')) ORDER BY seq"
 )
 _ENDS: Final = ("closed", "aborted")
 _EARLIER: Final = 60.0

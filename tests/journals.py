@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,8 @@ BASE: Final = 1_795_564_800.0 + 1800.0
 """2026-11-25 00:30:00 UTC, 08:30 in China."""
 RECOVERY: Final = Phase.RECOVERY
 MINUTE: Final = 60.0
+FAULT: Final = Text("Something failed", "发生故障")
+CENTRE: Final = Text("Call centre", "呼叫中心")
 
 
 def both(en: str, zh: str) -> Text:
@@ -35,13 +38,16 @@ def procedure(id: str, en: str, zh: str, scope: Scope, *steps: Step, levels: tup
 WRITE: Final = step("record", "Write the record", "填写故障记录", phase=RECOVERY, due=24 * 60 * MINUTE)
 OUTAGE: Final = procedure(
     "outage", "Power outage", "断电", Scope.SITE,
-    step("notify", "Tell O&M specialist and manager what is out", "通知系统运维专员和中心经理：停电范围和性质", due=120),
-    step("hall-cooling-off", "Switch off the hall's air conditioning", "关闭大厅空调，节约 UPS 电量", ticked=Ticked.EITHER, due=180),
+    step("notify", "Tell O&M specialist and manager what is out", "通知系统运维专员和中心经理：停电范围和性质",
+         due=120),
+    step("hall-cooling-off", "Switch off the hall's air conditioning", "关闭大厅空调，节约 UPS 电量",
+         ticked=Ticked.EITHER, due=180),
     step("appliances-off", "Switch off what is not needed", "关闭非必要电器（冰箱、微波炉）", due=300),
     step("ups-carries", "UPS carries the load", "UPS 带载，业务不中断", Role.SYSTEM, ticked=Ticked.READING, due=10),
     step("generator-carries", "Diesel generator carries the load", "柴油发电机启动并带载", Role.SYSTEM,
          ticked=Ticked.READING, opens=420, due=600),
-    step("back-on-mains", "Load back on mains, generator in auto, cooling on", "恢复市电供电，发电机复归自动，空调恢复", Role.OM,
+    step("back-on-mains", "Load back on mains, generator in auto, cooling on", "恢复市电供电，发电机复归自动，空调恢复",
+         Role.OM,
          phase=RECOVERY, due=1800),
     WRITE,
 )  # fmt: skip
@@ -97,9 +103,7 @@ class Journal:
         stored = orjson.loads(orjson.dumps(body))
         self.lines.append(Entry(kind, BASE + at, stored, len(self.lines) + 1))
 
-    def alarm(
-        self, at: float, verb: str, id: str, text: Text = Text("Fault", "故障"), severity: str = "major", **more: object
-    ) -> None:
+    def alarm(self, at: float, verb: str, id: str, text: Text = FAULT, severity: str = "major", **more: object) -> None:
         """Add what happened to an alarm, as the agent writes it."""
         self.put("alarm", at, {
             "verb": verb, "alarm_id": id, "severity": severity, "state": "unack", "raise_count": 1, "by": "system",
@@ -115,7 +119,7 @@ class Story:
 
     def __init__(
         self, journal: Journal, procedure: Procedure, run_id: str, *, onset: float = 0.0, started: float = 3.0,
-        summary: Text = Text("Something failed", "发生故障"), scope: str = "hq", name: Text = Text("Call centre", "呼叫中心"),
+        summary: Text = FAULT, scope: str = "hq", name: Text = CENTRE,
         **more: Any,  # noqa: ANN401 - fields of Run
     ) -> None:  # fmt: skip
         self.journal, self.procedure = journal, procedure
@@ -154,9 +158,7 @@ class Story:
     ) -> Story:
         self._set_step(
             step,
-            lambda each: replace(
-                each, state=StepState.DONE, at=BASE + at, by=by, note=note, evidence=tuple(evidence)
-            ),
+            lambda each: replace(each, state=StepState.DONE, at=BASE + at, by=by, note=note, evidence=tuple(evidence)),
         )
         words = next(each.text for each in self.procedure.steps if each.id == step)
         return self.tell(
@@ -164,9 +166,7 @@ class Story:
         )
 
     def skipped(self, at: float, step: str, reason: str, by: str = "Lin Yue") -> Story:
-        self._set_step(
-            step, lambda each: replace(each, state=StepState.SKIPPED, at=BASE + at, by=by, note=reason)
-        )
+        self._set_step(step, lambda each: replace(each, state=StepState.SKIPPED, at=BASE + at, by=by, note=reason))
         return self.tell(at, RunVerb.STEP_SKIPPED, Text("Skipped", "已跳过"), by=by, step=step, reason=reason)
 
     def overdue(self, at: float, step: str) -> Story:
@@ -179,7 +179,9 @@ class Story:
 
     def escalated(self, at: float, step: str, role: str = "manager") -> Story:
         self._set_step(step, lambda each: replace(each, escalated=each.escalated + 1))
-        return self.tell(at, RunVerb.ESCALATED, Text("Not done in time", "未按时完成，请介入"), step=step, roles=(role,))
+        return self.tell(
+            at, RunVerb.ESCALATED, Text("Not done in time", "未按时完成，请介入"), step=step, roles=(role,)
+        )
 
     def acked(self, at: float, by: str = "Lin Yue") -> Story:
         self.set(acked=BASE + at, acked_by=by)
@@ -198,18 +200,23 @@ class Story:
         due = {each.id: each.due for each in self.procedure.steps if each.phase is RECOVERY}
         for id, limit in due.items():
             until = None if limit is None else BASE + at + limit
-            self._set_step(id, lambda each, until=until: replace(each, state=StepState.READY, ready=BASE + at, due=until))  # type: ignore[misc]
+            self._set_step(id, partial(replace, state=StepState.READY, ready=BASE + at, due=until))
         return self.tell(at, RunVerb.RECOVERING, Text("The fault is over", "故障已恢复"))
 
     def closed(self, at: float, by: str = "Lin Yue") -> Story:
-        return self.set(ended=BASE + at, state=RunState.CLOSED).tell(at, RunVerb.CLOSED, Text("Closed", "已结束"), by=by)
+        return self.set(ended=BASE + at, state=RunState.CLOSED).tell(
+            at, RunVerb.CLOSED, Text("Closed", "已结束"), by=by
+        )
 
 
 def outage(journal: Journal, *, until: float = 1e9) -> Story:
     """Tell an outage of a morning: mains lost, the generator at 8:10, an appliance forgotten, mains back at 2 h 20."""
     ups = ("ups-a.on-battery", "ups-b.on-battery")
     seats = tuple(f"seat-{number:03}" for number in range(1, 61))
-    lost = both("Mains lost: two UPSes on battery, the generator senses no mains", "市电断电：两台 UPS 转为电池供电，发电机检测市电失电")
+    lost = both(
+        "Mains lost: two UPSes on battery, the generator senses no mains",
+        "市电断电：两台 UPS 转为电池供电，发电机检测市电失电",
+    )
     journal.alarm(2, "raised", "mains.lost", both("Mains lost", "市电断电"), "critical")
     journal.alarm(3, "raised", ups[0], both("UPS A on battery", "UPS A 已转为电池供电"), "critical")
     journal.alarm(4, "raised", ups[1], both("UPS B on battery", "UPS B 已转为电池供电"), "critical")
@@ -226,7 +233,9 @@ def outage(journal: Journal, *, until: float = 1e9) -> Story:
                                       by="Lin Yue", announced=BASE + 2.4)),
         (45, lambda at: story.acked(at, "林玥")),
         (75, lambda at: story.done(at, "notify", "林玥", "已电话通知王工和陈经理")),
-        (150, lambda at: story.done(at, "hall-cooling-off", "system", evidence=(Evidence("crac-1", "running", False),))),
+        (150, lambda at: story.done(at, "hall-cooling-off", "system", evidence=(
+            Evidence("crac-1", "running", False),
+        ))),
         (300, lambda at: story.overdue(at, "appliances-off")),
         (300, lambda at: story.reminded(at, "appliances-off")),
         (360, lambda at: story.reminded(at, "appliances-off")),
@@ -236,14 +245,15 @@ def outage(journal: Journal, *, until: float = 1e9) -> Story:
             Evidence("genset", "state", "running"), Evidence("genset", "output.voltage", 231.0, "V"),
             Evidence("genset", "output.power", 48_200.0, "W"),
         ))),
-        (492, lambda at: [journal.alarm(at, "cleared", id, severity="critical") for id in ups]),
+        (492, lambda at: journal.alarm(at, "cleared", ups[0], severity="critical")),
+        (492, lambda at: journal.alarm(at, "cleared", ups[1], severity="critical")),
         (1500, lambda at: story.noted(at, "供电局答复：区域电缆故障，预计 11 点前恢复", "王工")),
         (8400, lambda at: journal.alarm(at, "cleared", "mains.lost", severity="critical")),
         (8430, story.recovering),
         (8900, lambda at: story.done(at, "back-on-mains", "王工")),
         (9300, lambda at: story.filled(
             at, "林玥", nature="外部供电中断", cause="区域 10 kV 电缆被施工挖断", responsible="供电局 / 王工",
-            follow_up="向供电局索取事故报告；检查电池容量", prevention="与施工方建立停电通报；冰箱插座改接非 UPS 回路")),
+            follow_up="向供电局索取事故报告；检查电池容量", prevention="冰箱插座改接非 UPS 回路")),
         (9400, lambda at: story.done(at, "record", "林玥")),
         (9405, lambda at: story.closed(at, "林玥")),
     ]  # fmt: skip
@@ -282,20 +292,24 @@ def seat(journal: Journal, number: int = 17, at: float = 0.0, *, over: bool = Tr
     ).done(at + 50, "tell-leader", "座席员 李敏").done(at + 140, "spare-seat", note="换到 60 号座席")  # fmt: skip
     if over:
         journal.alarm(at + 2700, "cleared", alarm, severity="minor")
-        story.done(at + 2701, "repair", "王工", "更换耳机").recovering(at + 2730).done(at + 2800, "record").closed(at + 2801)
+        story.done(at + 2701, "repair", "王工", "更换耳机").recovering(at + 2730).done(at + 2800, "record").closed(
+            at + 2801
+        )
     return story
 
 
 def system_fault(journal: Journal) -> Story:
     """Tell how all seats lose the softphone: level 1, restored too late, so the department head hears of it."""
-    journal.alarm(12, "raised", "hall.group.softphone", both("Softphone gone at 60 seats", "60 个座席软电话离线"), "critical")
+    gone = both("Softphone gone at 60 seats", "60 个座席软电话离线")
+    journal.alarm(12, "raised", "hall.group.softphone", gone, "critical")
     story = journal.run(
-        SYSTEM, onset=0, started=12, scope="hall", name=both("Agents' hall", "座席大厅"), level=1, restore_by=BASE + 1812,
+        SYSTEM, started=12, scope="hall", name=both("Agents' hall", "座席大厅"), level=1, restore_by=BASE + 1800,
         alarms=("hall.group.softphone",), affected=tuple(f"seat-{number:03}" for number in range(1, 61)),
         summary=both("ACD cannot be reached from 60 seats", "60 个座席无法连接 ACD"),
     ).acked(30).done(200, "report").done(420, "paper").done(1000, "staff", "陈经理")  # fmt: skip
-    story.set(escalated=1).tell(1812, RunVerb.ESCALATED, both("Not restored in 30 min", "30 分钟内未恢复"), roles=("manager",))
-    story.set(escalated=2).tell(3612, RunVerb.ESCALATED, both("Not restored in 1 h", "1 小时内未恢复"), roles=("department",))
+    late, later = both("Not restored in 30 min", "30 分钟内未恢复"), both("Not restored in 1 h", "1 小时内未恢复")
+    story.set(escalated=1).tell(1800, RunVerb.ESCALATED, late, roles=("manager",))
+    story.set(escalated=2).tell(3600, RunVerb.ESCALATED, later, roles=("department",))
     journal.alarm(4000, "cleared", "hall.group.softphone", severity="critical")
     return story.recovering(4030).done(4500, "form").closed(4501)
 
