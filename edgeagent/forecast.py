@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from edgeagent import heat, verdict
 from edgeagent.heat import Heat, Sensor
-from edgeagent.outlast import CARRYING, CIRCUIT_LOST, LOST, WINDOW, Outage, Starts, weigh
-from edgeagent.readings import Readings
+from edgeagent.outlast import CARRYING, CIRCUIT_LOST, LOST, NO_GENERATOR, UNKNOWN, WINDOW, Outage, Starts, weigh
+from edgeagent.readings import Reading, Readings
 from edgeagent.ridethrough import POINTS as BATTERY_POINTS
 from edgeagent.ridethrough import URGENT, Battery, Discharge, Ride, Source
 from edgeagent.rules import parse
@@ -186,8 +186,8 @@ class Forecasts:
     def _follow_mains(self, view: Mapping[str, Readings], since: float | None, now: float) -> None:
         """Know since when the mains is gone and how far the generator is; learn how long it took."""
         readings = view.get(self._mains or "", {})
-        state, generator = readings.get("state"), readings.get("generator")
-        self._state = str(state.value) if state is not None and state.value is not None else ""
+        state = readings.get("state")
+        self._state = _word(state)
         self._origin = None if state is None else state.origin
         if self._state in (LOST, CIRCUIT_LOST) and state is not None:
             self._since = since or self._since or min(state.time, now)
@@ -197,9 +197,9 @@ class Forecasts:
             self._since = since or (self._since if self._state else None)
         circuits = readings["circuits"].value if "circuits" in readings else None
         self._circuits = circuits if isinstance(circuits, frozenset) else frozenset()
-        before, self._generator = self._generator, str(generator.value if generator is not None else "") or ""
+        before, self._generator = self._generator, _word(readings.get("generator"))
         memory = self._memory
-        if self._generator != CARRYING or before in ("", "unknown", CARRYING) or self._since is None:
+        if self._generator != CARRYING or before in ("", UNKNOWN, CARRYING) or self._since is None:
             return
         if memory.counted is None or self._since > memory.counted + _SAME_RUN:
             memory.starts = [*memory.starts, round(now - self._since, 1)][-_STARTS:]
@@ -271,7 +271,7 @@ class Forecasts:
     def _outage(self, since: float, rides: tuple[Ride, ...], now: float) -> Outage:
         """Hold the batteries against the window: those that feed seats, or all where seats are not told of."""
         rides = tuple(ride for ride in rides if ride.ups in self._feeds.feeding) or rides
-        return weigh(since, self._state or LOST, self._generator or "unknown", self._past(), rides, now, self._window)
+        return weigh(since, self._state or LOST, self._generator or UNKNOWN, self._past(), rides, now, self._window)
 
     def _past(self) -> Starts:
         starts = self._memory.starts
@@ -311,6 +311,15 @@ class Forecasts:
         memory.runs = {id: at + delta for id, at in memory.runs.items()}
         memory.discharges |= {ups: battery.last for ups, battery in self._batteries.items() if battery.last is not None}
         self._next = self._next_all = self._looked = 0.0
+
+
+def _word(reading: Reading | None) -> str:
+    """Return the word of the mains, "" where nobody weighs it; what is not there is another thing than not known."""
+    if reading is None:
+        return ""
+    if reading.value is None:
+        return NO_GENERATOR if reading.reason == "not-fitted" else UNKNOWN
+    return str(reading.value)
 
 
 def differs(old: Forecast, new: Forecast) -> bool:

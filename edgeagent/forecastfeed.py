@@ -17,7 +17,7 @@ from edgeagent.catalog import Text
 from edgeagent.forecast import Forecast
 from edgeagent.heat import Heat
 from edgeagent.messages import Mode, stamp
-from edgeagent.outlast import CIRCUIT_LOST, LOST, Outage, Outlast, Why
+from edgeagent.outlast import CIRCUIT_LOST, LOST, NO_GENERATOR, Outage, Outlast, Why
 from edgeagent.ridethrough import Ride
 from edgeagent.seatfeeds import Dark
 from edgeagent.verdict import Readiness, Reason
@@ -249,9 +249,11 @@ _BATTERIES: Final[Mapping[Why, Text]] = {
 _FAILURES: Final[Mapping[str, Text]] = {
     "failed-to-start": Text("generator FAILED to start", "柴油机启动失败"),
     "failed-to-transfer": Text("generator did NOT take the load", "柴油机未能带载"),
+    "idle": Text("generator is NOT starting", "柴油机没有启动"),
 }
 _UNREAD: Final = Text("generator cannot be read", "柴油机状态未知")
 _NOT_CALLED: Final = Text("no generator starts for that", "柴油机不会为此启动")
+_NO_GENERATOR: Final = Text("no generator is watched", "未监测到备用发电机")
 _OPENS: Final = Text("generator window opens in {time}", "柴油机窗口 {time}后打开")
 _CLOSES: Final = Text("generator window closes in {time}", "柴油机窗口 {time}后关闭")
 _OVER: Final = Text("generator window over for {time}", "柴油机窗口已过 {time}")
@@ -302,7 +304,7 @@ def _outage(forecast: Forecast, outage: Outage, name: Callable[[str], Text]) -> 
         battery = _LASTS if weakest is None or weakest.low is None else _about(_LASTS, weakest.low)
     told = [battery]
     if outage.why is Why.NO_WINDOW:
-        told.append(_NOT_CALLED)
+        told.append(_NO_GENERATOR if outage.generator == NO_GENERATOR else _NOT_CALLED)
     elif outage.why not in (Why.CARRYING, Why.NOT_TAKEN):
         told += _generator(outage, forecast.at)
     if outage.why is not Why.CARRYING:
@@ -312,7 +314,7 @@ def _outage(forecast: Forecast, outage: Outage, name: Callable[[str], Text]) -> 
 
 
 def _generator(outage: Outage, at: float) -> list[Text]:
-    """Say what is to be expected of the generator; for one that failed there is no window to outlast."""
+    """Say what is to be expected of the generator; for one that does not come there is no window to outlast."""
     if outage.generator in _FAILURES:
         return [_FAILURES[outage.generator]]
     told = [_UNREAD] if outage.generator == "unknown" else []

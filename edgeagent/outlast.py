@@ -16,8 +16,10 @@ from edgeagent.ridethrough import Ride
 WINDOW: Final = (420.0, 600.0)
 """The generator carries 7 to 10 minutes after the mains went (PROCEDURES.md, outage, step 5); s."""
 LOST, CIRCUIT_LOST, CARRYING = "lost", "circuit-lost", "carrying"
+NO_GENERATOR: Final = "none"
+"""In the place of the word for what the generator does: the site has none."""
+_IDLE, UNKNOWN = "idle", "unknown"
 _FAILED: Final = frozenset({"failed-to-start", "failed-to-transfer"})
-_NOT_CALLED: Final = frozenset({"idle", "unknown"})
 
 
 class Outlast(StrEnum):
@@ -39,9 +41,11 @@ class Why(StrEnum):
     NOT_TAKEN = "not-taken"
     """The generator carries, and a UPS is on battery all the same."""
     GENERATOR_FAILED = "generator-failed"
+    NOT_ORDERED = "not-ordered"
+    """The generator is at rest and nothing has called it: it is not in auto."""
     WINDOW_OVER = "window-over"
     NO_WINDOW = "no-window"
-    """Only our own circuit is lost: no generator starts for that."""
+    """No generator starts: only our own circuit is lost, or there is none."""
     NO_FIGURE = "no-figure"
     """Nobody knows how long a battery lasts."""
     NO_UPS = "no-ups"
@@ -63,7 +67,7 @@ class Outage:
 
     `until` is when the generator should carry at the latest: the end of its window, or its usual time if that is
     later. `margin` is how much longer than that the weakest battery (`ups`) lasts by its low estimate. `state` and
-    `generator` are words of the kind `mains`. Times are epoch s.
+    `generator` are words of the kind `mains`, or `NO_GENERATOR`. Times are epoch s.
     """
 
     since: float
@@ -96,7 +100,7 @@ def weigh(
     outage = replace(outage, ups=weakest.ups)
     if weakest.low is None or weakest.high is None:
         return replace(outage, why=Why.NO_FIGURE)
-    if state == CIRCUIT_LOST and generator in _NOT_CALLED:
+    if generator == NO_GENERATOR or (state == CIRCUIT_LOST and generator in (_IDLE, UNKNOWN)):
         return replace(outage, why=Why.NO_WINDOW)
     margin = round(weakest.low - left, 1)
     outage = replace(outage, margin=margin, why=Why.RESERVE)
@@ -107,6 +111,8 @@ def weigh(
         return replace(outage, outlast=Outlast.UNKNOWN, why=Why.NO_FIGURE, ups=dumb.ups, margin=None)
     if generator in _FAILED:
         return replace(outage, outlast=Outlast.UNCLEAR, why=Why.GENERATOR_FAILED)
+    if generator == _IDLE:
+        return replace(outage, outlast=Outlast.UNCLEAR, why=Why.NOT_ORDERED)
     if left <= 0:
         return replace(outage, outlast=Outlast.UNCLEAR, why=Why.WINDOW_OVER, margin=None)
     return replace(outage, outlast=Outlast.YES if margin >= 0 else Outlast.UNCLEAR)

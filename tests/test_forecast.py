@@ -208,6 +208,20 @@ def test_the_generator_that_failed_gives_no_yes() -> None:
     assert (scene.outage(160).outlast, scene.outage(160).why) == (Outlast.UNCLEAR, Why.GENERATOR_FAILED)
 
 
+def test_a_site_without_a_generator_has_no_window_to_outlast() -> None:
+    scene = Site()
+    scene.lose(100)
+    scene.say(101, "grid", "not-fitted", generator=None)
+    assert (scene.outage(101).outlast, scene.outage(101).why) == (Outlast.UNKNOWN, Why.NO_WINDOW)
+
+
+def test_an_outage_does_not_end_because_its_witnesses_fall_silent() -> None:
+    scene = Site()
+    scene.lose(100)
+    scene.say(200, "grid", "no-witness", state=None)
+    assert (scene.outage(200).since, scene.outage(200).state) == (BASE + 100, "unknown")
+
+
 def test_a_discharge_is_followed_through_the_site() -> None:
     """The device says 25 minutes and drains in 10."""
     scene = Site()

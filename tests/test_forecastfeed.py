@@ -106,6 +106,16 @@ LINES = {
         ),
         "线路故障断电 30 秒：UPS 还可供电约 22 分钟；柴油机不会为此启动；若未带载最先断电：a001..a020",
     ),
+    "not in auto": (
+        outage(250, WEAK, generator="idle", dark=()),
+        "Power out for 4 min 10 s: UPS lasts about 22 min more; generator is NOT starting",
+        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机没有启动",
+    ),
+    "no generator": (
+        outage(250, WEAK, generator="none", dark=()),
+        "Power out for 4 min 10 s: UPS lasts about 22 min more; no generator is watched",
+        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；未监测到备用发电机",
+    ),
     "carrying": (
         outage(500, generator="carrying", dark=()),
         "Power out for 8 min 20 s: the generator carries the load",

@@ -418,6 +418,8 @@ ANSWERS = {
     "no battery known": (100, [], "ordered", Outlast.UNKNOWN, Why.NO_UPS, None),
     "failed to start": (100, [(5000, 6000)], "failed-to-start", Outlast.UNCLEAR, Why.GENERATOR_FAILED, 4500),
     "failed and short": (100, [(100, 200)], "failed-to-start", Outlast.NO, Why.RESERVE, -400),
+    "not in auto": (100, [(5000, 6000)], "idle", Outlast.UNCLEAR, Why.NOT_ORDERED, 4500),
+    "there is none": (100, [(5000, 6000)], "none", Outlast.UNKNOWN, Why.NO_WINDOW, None),
     "window over": (601, [(5000, 6000)], "running", Outlast.UNCLEAR, Why.WINDOW_OVER, None),
     "generator unreadable": (100, [(500, 700)], "unknown", Outlast.YES, Why.RESERVE, 0),
     "carries": (490, [], "carrying", Outlast.YES, Why.CARRYING, None),
@@ -460,6 +462,7 @@ def test_a_worse_battery_or_a_failed_generator_never_gives_a_better_answer(
     at = which % len(worse)
     worse[at] = (max(0.0, worse[at][0] - less), max(0.0, worse[at][1] - less))
     assert RANK[ask(second, *worse, generator=generator).outlast] >= RANK[before.outlast]
-    assert RANK[ask(second, *given_spans, generator="failed-to-start").outlast] >= RANK[before.outlast]
+    for failed in ("failed-to-start", "failed-to-transfer", "idle"):
+        assert RANK[ask(second, *given_spans, generator=failed).outlast] >= RANK[before.outlast]
     unread = ask(second, *given_spans, None, generator=generator)
     assert RANK[unread.outlast] >= RANK[before.outlast]
