@@ -312,7 +312,7 @@ def _safe(text: str) -> str:
 
 def _wide(text: str, size: float = 11.0) -> float:
     """Guess how wide a text is, px: nobody knows the font in which it will be shown."""
-    return sum(size if ord(letter) > 0x2E80 else size * 0.56 for letter in text)
+    return sum(size if ord(letter) > 0x2E80 else size * 0.53 for letter in text)
 
 
 def _fitted(text: str, width: float) -> str:

@@ -92,7 +92,8 @@ class Document:
 
 # Markdown.
 
-_SPECIAL: Final = re.compile(r"[\\`*_\[\]|~$]|^[-+#=]|(?<=^\d)[.)]")
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]|~$]|^[-+#=]")
+_NUMBERED: Final = re.compile(r"^(\d+)([.)]\s)")
 _BREAKS: Final = re.compile(r"\s*[\r\n\u2028\u2029]+\s*")
 
 
@@ -138,7 +139,8 @@ def _block(block: Block) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Write text so that Markdown reads it as text, in a table's cell too."""
-    return _BREAKS.sub("<br>", _SPECIAL.sub(r"\\\g<0>", escape(clean(text), quote=False)))
+    marked = _SPECIAL.sub(r"\\\g<0>", escape(clean(text), quote=False))
+    return _BREAKS.sub("<br>", _NUMBERED.sub(r"\1\\\2", marked))
 
 
 # HTML.
@@ -241,7 +243,7 @@ def _element(block: Block) -> Iterator[str]:
         case Picture(svg):
             yield f"<figure>{svg}</figure>"
         case Lines(names):
-            yield f'<div class="sign">{"".join(f"<span>{_safe(name)}：</span>" for name in names)}</div>'
+            yield f'<div class="sign">{"".join(f"<span>{_safe(name)}:</span>" for name in names)}</div>'
 
 
 def _cells(tag: str, cells: Iterable[str]) -> str:

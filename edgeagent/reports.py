@@ -118,7 +118,7 @@ class _Fault:
         if self.run.state is RunState.ABORTED:
             yield self.word("The run was aborted", "本次处置已中止")
         elif not self.record.over:
-            stands = self.word("Not over yet", "故障处理尚未结束") + f": {self.say(STATES[self.run.state])}"
+            stands = self.word("Not over yet: ", "故障处理尚未结束：") + self.say(STATES[self.run.state])
             yield f"{stands} ({moment(self.record.as_of, self.zone)})"
         if self.record.trimmed:
             yield self.word("The journal no longer has the beginning", "日志开头部分已超出保存期限，以下内容不完整")
@@ -154,7 +154,7 @@ class _Fault:
             return words
         limit = f"{self.word('to be restored within', '规定恢复时限')} {self.took(run.restore_by - run.onset)}"
         verdicts = {True: self.word("met", "达标"), False: self.word("not met", "未达标"), None: ""}
-        return ", ".join(filter(None, (words, limit, verdicts[self.record.restored])))
+        return self.word(", ", "，").join(filter(None, (words, limit, verdicts[self.record.restored])))
 
     def affected(self) -> str:
         count = self.record.affected
@@ -163,7 +163,7 @@ class _Fault:
         words = folded(self.run.affected, self.names, self.language)
         more = count - len(self.run.affected) + len(words[_SHOWN:])
         rest = "" if more <= 0 else self.word(f" and {more} more", f" 等，另有 {more} 个")
-        return f"{count}{self.word('', ' 个')}: {self.listed(words[:_SHOWN])}{rest}"
+        return f"{count}{self.word(': ', ' 个：')}{self.listed(words[:_SHOWN])}{rest}"
 
     def figures(self) -> Iterator[tuple[str, str]]:
         times = self.record.times
@@ -352,7 +352,7 @@ def shift(log: ShiftLog, language: str, zone: tzinfo | None) -> Document:
         word("Start", "开始"), word("Recovered", "恢复"), word("Place", "地点"), word("What failed", "故障内容"),
         word("Level", "等级"), word("Spare seat", "备用座席"), word("Measures", "处理措施"), word("Who", "处理人"),
     )  # fmt: skip
-    table = Table(head, rows, (9, 10, 9, 22, 7, 8, 25, 10))
+    table = Table(head, rows, (9, 11, 9, 21, 7, 8, 25, 10))
     none = Facts(((word("Faults", "故障"), word("none", "无")),))
     signs = Lines((word("Shift leader", "值班班组长"), word("Takes over", "接班人"), word("Date", "日期")))
     span = f"{moment(log.since, zone)} – {moment(log.until, zone)}"

@@ -131,7 +131,7 @@ def test_an_outage_reads_to_the_second() -> None:
 
 
 def test_a_level_says_its_time_and_whether_it_was_met() -> None:
-    assert "| **故障等级** | 一级, 规定恢复时限 30 分, 未达标 |" in markdown(played("system-fault"))
+    assert "| **故障等级** | 一级，规定恢复时限 30 分，未达标 |" in markdown(played("system-fault"))
 
 
 def test_a_skipped_step_says_why() -> None:
@@ -143,7 +143,7 @@ def test_a_skipped_step_says_why() -> None:
 def test_an_open_run_says_so_first() -> None:
     journal = Journal()
     said = markdown(told(journal, outage(journal, until=430), BASE + 432))
-    assert said.index("> **故障处理尚未结束: 处理中") < said.index("## 故障情况")
+    assert said.index("> **故障处理尚未结束：处理中") < said.index("## 故障情况")
     assert "| **恢复时间** | 尚未恢复 |" in said
     assert "（待填写）" in said
 
@@ -233,6 +233,7 @@ def test_a_line_that_begins_like_a_list_is_no_list() -> None:
     assert "\n1\\. b" in said
     assert "# \\- a" in said
     assert "\n2\\) d" in said
+    assert "| **发布** | 2.4 秒 |" in markdown(played("outage"))
 
 
 def test_every_row_of_a_table_has_a_cell_for_each_head() -> None:
