@@ -212,6 +212,10 @@ class Condition:
         truth = self.root.truth(_Scope(readings, limit, slack))
         return truth if isinstance(truth, bool) else None
 
+    def silent(self, readings: Mapping[str, Reading]) -> bool:
+        """Tell whether the device lacks what the condition asks for: not unknown for now, but never to be known."""
+        return self.root.truth(_Scope(readings, None, 0.0)) is _ABSENT
+
     @property
     def points(self) -> frozenset[str]:
         """All point ids that the condition names."""

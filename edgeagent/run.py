@@ -6,7 +6,7 @@ A run is a fact sheet that only `procedures.py` changes, one verb a change; its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgeagent.catalog import Text
@@ -46,7 +46,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """One step of a run. `due` is the moment it should be done by, `ready` since when it is asked for."""
+    """One step of a run. `due` is the moment it should be done by, `ready` since when it is asked for.
+
+    `start` is from when its clock runs, which is its phase's start and may lie before.
+    """
 
     id: str
     state: StepState = StepState.WAITING
@@ -61,11 +64,19 @@ class StepRun:
     reminded: int = 0
     escalated: int = 0
     """How many of its escalations were told."""
+    start: float | None = None
 
     @property
     def settled(self) -> bool:
         """Tell whether nothing is left to do."""
         return self.state in (StepState.DONE, StepState.SKIPPED)
+
+    def shifted(self, delta: float) -> StepRun:
+        """Return it with all its times moved by `delta` s."""
+        return replace(
+            self, ready=moved(self.ready, delta), opens=moved(self.opens, delta), due=moved(self.due, delta),
+            at=moved(self.at, delta), start=moved(self.start, delta),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +122,36 @@ class Run:
     origin: str | None = None
     """The drill it belongs to."""
 
+    @property
+    def over(self) -> bool:
+        """Tell whether the run has ended."""
+        return self.state in (RunState.CLOSED, RunState.ABORTED)
+
     def step(self, id: str) -> StepRun | None:
         """Find a step."""
         return next((step for step in self.steps if step.id == id), None)
+
+    def the(self, id: str) -> StepRun:
+        """Return a step that is known to be there."""
+        return next(step for step in self.steps if step.id == id)
+
+    def put(self, step: StepRun) -> Run:
+        """Return the run with one step as it is now."""
+        return replace(self, steps=tuple(step if each.id == step.id else each for each in self.steps))
+
+    def shifted(self, delta: float) -> Run:
+        """Return it with all its times moved by `delta` s."""
+        return replace(
+            self, onset=self.onset + delta, started=self.started + delta,
+            steps=tuple(step.shifted(delta) for step in self.steps), restore_by=moved(self.restore_by, delta),
+            recovered=moved(self.recovered, delta), ended=moved(self.ended, delta), acked=moved(self.acked, delta),
+            ack_until=moved(self.ack_until, delta),
+        )  # fmt: skip
+
+
+def moved(at: float | None, delta: float) -> float | None:
+    """Return a moment moved by `delta` s, where there is one."""
+    return None if at is None else at + delta
 
 
 class RunVerb(StrEnum):
