@@ -1,6 +1,6 @@
 """The agent: one pass from answers to the feed, and the few tasks that keep it going.
 
-    links → poller → DeviceState.take → Alarms.step → Store.commit → Feed
+    links → poller → DeviceState.take → Lane.step → Ledger.enter → Store.commit → Feed
 
 `_take` is the pass. Everything else here starts, watches, reloads and stops. A bug ends the task group and so the
 process; systemd starts it again and the store gives back alarms, acknowledgements, timers and the outbox.
@@ -16,25 +16,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from edgeagent import alarmfeed, messages, payloads, sdnotify
-from edgeagent.alarm import Alarm, Change
-from edgeagent.alarms import Alarms
+from edgeagent import payloads, sdnotify
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
 from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
 from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
-from edgeagent.inventory import AGENT, rules_of
+from edgeagent.inventory import AGENT
+from edgeagent.lane import Lane, Outcome
+from edgeagent.ledger import SEEN, Ledger
 from edgeagent.links import Link, open_link
 from edgeagent.links.traps import TrapListener
-from edgeagent.messages import Message, Tree
+from edgeagent.messages import Tree
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
+from edgeagent.records import Records
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
-from edgeagent.store import Batch, Entry, StoreError
+from edgeagent.store import Batch
 from edgeagent.tomlfile import Mistakes
 from edgeagent.voice import REFRESH, Voice
 
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 
 FIRST_PASS: Final = 30.0
 """systemd hears READY after this many seconds even if a device has not answered yet."""
-_SEEN: Final = "seen"  # key of the last moment at which we are known to have watched
 _GRAVE: Final = frozenset({Severity.MAJOR, Severity.CRITICAL})
 
 
@@ -61,12 +61,14 @@ class Agent:
             clock=self._clock.now, on_trouble=self._trouble, on_announced=self._announced,
         )  # fmt: skip
         self._voice = Voice(self._feed, tree, self._store)
-        self._alarms = Alarms(rules_of(site))
+        self._lane = Lane(site)
+        self._ledger = Ledger(self._lane, self._feed, self._store, tree, site.language)
+        self._records = Records(self._folder.database, self._feed, tree, self._clock.now)
         self._poller = Poller(self._link, self._take, self._clock.now)
         self._traps = TrapListener(self._poller.now, f"{site.id}/{site.agent}", self._store.boot)
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
-        self._view: dict[str, dict[str, Reading]] = {AGENT: {}}
-        self._listed: dict[str, Alarm] = {}
+        self._own_readings: dict[str, Reading] = {}
+        self._lane.view[AGENT] = self._own_readings
         self._waiting = set(site.devices)
         self._power: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
@@ -87,7 +89,7 @@ class Agent:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.create_task(self._reload()))
         loop.set_exception_handler(self._in_callback)
-        self._restore()
+        self._ledger.restore(self._clock.now())
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._begin()
@@ -112,29 +114,23 @@ class Agent:
             self._bug = context["exception"]
             self._stop.set()
 
-    def _restore(self) -> None:
-        """Take up where the last process stopped."""
-        now = self._clock.now()
-        rows = {key.partition("/")[2]: row for key, row in self._store.load_state("alarm/").items()}
-        marks = [mark["at"] for mark in (*self._store.load_state(_SEEN).values(), *rows.values())]
-        self._alarms.restore(rows, now, seen=max(marks, default=None))
-        self._listed = dict(self._alarms.records())
-        self._feed.restore(self._listed.values())
-        log.info("boot %d of the store, %d alarms taken up", self._store.boot, len(self._listed))
-
     def _begin(self) -> None:
         self._voice.site(self._site, self._started, self._clock_state(), self._clock.now())
-        orphans = self._alarms.orphans()
+        orphans = self._lane.floor.orphans()
         if orphans:
-            self._commit(orphans)
+            self._enter(Outcome(orphans))
+        self._records.touch(self._lane.procedures.runs())
         self._watch(self._site)
-        lasting = (self._poller.run(), self._traps.run(), self._feed.run(), self._keep_time(), self._tell_systemd())
+        lasting = (
+            self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
+            self._tell_systemd(),
+        )  # fmt: skip
         self._running = [self._tasks.create_task(each) for each in lasting]
 
     def _watch(self, site: Site, ids: Iterable[str] | None = None) -> None:
         states = [DeviceState(site.devices[id]) for id in (site.devices if ids is None else ids)]
         for state in states:
-            self._view[state.device.id] = state.readings
+            self._lane.view[state.device.id] = state.readings
             self._voice.availability(state, self._clock.now())
         self._poller.watch(states)
         self._traps.follow(site.traps, {id: device.endpoint for id, device in site.devices.items()})
@@ -171,45 +167,22 @@ class Agent:
             self._waiting.discard(id)
         if not self._waiting:
             self._passed.set()
-        self._judge(changed, now)
+        self._judge(changed, now, [state.device.id for state, _ in polled])
 
-    def _judge(self, changed: Iterable[tuple[str, str]], now: float) -> None:
-        self._commit(self._alarms.step(self._view, changed, now))
+    def _judge(self, changed: Iterable[tuple[str, str]], now: float, read: Iterable[str] = ()) -> None:
+        self._enter(self._lane.step(changed, read, now))
 
-    def _commit(self, changes: list[Change]) -> None:
-        """Hand what changed to the store, and through it to the feed; arm the timer for what is due next."""
-        now = self._clock.now()
-        touched = self._alarms.touched()
-        if touched or changes:
-            records = self._alarms.records()
-            gone = [self._listed.pop(id) for id in touched if id in self._listed and id not in records]
-            told = {change.alarm.alarm_id for change in changes}
-            renewed = [records[id] for id in touched - told if id in records and records[id] != self._listed.get(id)]
-            self._listed.update((id, records[id]) for id in touched if id in records)
-            self._feed.commit(
-                Batch(
-                    {f"alarm/{id}": self._alarms.store(id) for id in touched},
-                    [Entry("alarm", change.at, _journal(change)) for change in changes],
-                    [*self._feed.messages(changes, now), *map(self._renewed, renewed), *self._feed.gone(gone, now)],
-                )
-            ).add_done_callback(self._committed)
+    def _enter(self, outcome: Outcome) -> None:
+        """Hand what changed to the store, and through it to the feed; see to what is due next."""
+        if self._ledger.enter(outcome, self._clock.now()):
             self._poller.hasten(self._abnormal())
-        for change in changes:
-            log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
+            self._records.touch({change.run.run_id for change in outcome.runs})
+        for id in self._lane.floor.curious():
+            self._poller.now(id)
         self._arm()
 
-    def _renewed(self, alarm: Alarm) -> Message:
-        """Say a record again that changed without an event: its value's quality, when it was announced."""
-        topic, record = self._tree.alarm(alarm.alarm_id), alarmfeed.record(alarm, self._site.language)
-        return messages.state(topic, record, self._clock.now(), qos=0)
-
-    def _committed(self, done: asyncio.Future[None]) -> None:
-        error = done.exception()
-        if error is not None and not isinstance(error, StoreError):
-            raise error
-
     def _arm(self) -> None:
-        due = self._alarms.next_due()
+        due = self._lane.next_due()
         if self._timer is not None:
             self._timer.cancel()
         if due is not None:
@@ -223,7 +196,7 @@ class Agent:
         """Return the devices to poll faster: all of the power tree while something grave is up in it."""
         grave = any(
             alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
-            for alarm in self._standing()
+            for alarm in self._ledger.standing()
             if alarm.resource in self._power
         )
         return self._power if grave else frozenset()
@@ -237,37 +210,35 @@ class Agent:
                 self._poller.now(id)
             self._voice.again()
             return {"devices": len(self._poller.states)}
-        id, changes = carry_out(self._alarms, verb, request, by, now)
-        self._commit(changes)
-        record = self._alarms.records().get(id)
-        return {"alarm_id": id, "state": "normal" if record is None else record.state.value}
+        if verb == "runs":
+            return {"runs": self._ledger.records(now)}
+        answer, outcome = carry_out(self._lane, verb, request, by, now)
+        self._enter(outcome)
+        return answer
 
     # The agent's own readings.
 
     def _clock_state(self) -> payloads.Clock:
-        synced = self._view[AGENT].get("clock.synced")
+        synced = self._own_readings.get("clock.synced")
         return {"synced": synced is None or synced.value is not False, "offset_ms": None}
 
     def _beat(self) -> None:
         counts = {
             "devices": len(self._site.devices),
             "silent": self._silent(),
-            "alarms": len(self._standing()),
+            "alarms": len(self._ledger.standing()),
         }
-        self._voice.health(self._started, self._clock_state(), counts, self._view[AGENT], self._clock.now())
+        self._voice.health(self._started, self._clock_state(), counts, self._own_readings, self._clock.now())
 
     def _silent(self) -> int:
         return sum(state.misses > 0 for state in self._poller.states.values())
 
-    def _standing(self) -> list[Alarm]:
-        return [alarm for alarm in self._listed.values() if not alarm.is_cleared]
-
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
         now = self._clock.now()
-        reading, last = Reading(value, now), self._view[AGENT].get(point)
+        reading, last = Reading(value, now), self._own_readings.get(point)
         if not reading.same(last):
-            self._view[AGENT][point] = reading
+            self._own_readings[point] = reading
             self._judge([(AGENT, point)], now)
 
     def _trouble(self, kind: str, text: str) -> None:
@@ -275,7 +246,7 @@ class Agent:
             log.warning("feed: %s: %s", kind, text)
 
     def _announced(self, alarm_id: str, at: float) -> None:
-        self._alarms.announced(alarm_id, at)
+        self._lane.floor.alarms.announced(alarm_id, at)
 
     # The clock, systemd, and a new configuration.
 
@@ -287,7 +258,7 @@ class Agent:
             step = self._clock.step()
             if step:
                 log.warning("the system's clock was stepped by %.1f s", step)
-                self._alarms.shift(step)
+                self._lane.shift(step)
                 self._arm()
             depth, limits = self._store.depth(), self._store.limits
             self._own(
@@ -297,9 +268,9 @@ class Agent:
             self._own("store", "ok" if self._store.trouble is None and self._folder.makeshift is None else "failing")
             self._own("broker", self._feed.session)
             self._own("traps", self._traps.state)
-            if self._alarms.next_due() is not None and self._store.trouble is None:
+            if self._lane.next_due() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
-                self._store.commit(Batch({_SEEN: {"at": self._clock.now()}}))
+                self._store.commit(Batch({SEEN: {"at": self._clock.now()}}))
             clock = synced()
             if clock is not None:
                 self._own("clock.synced", clock)
@@ -328,7 +299,7 @@ class Agent:
             sdnotify.status(self._status())
 
     def _status(self) -> str:
-        up = self._standing()
+        up = self._ledger.standing()
         critical = sum(alarm.perceived_severity is Severity.CRITICAL for alarm in up)
         return (
             f"{len(self._site.devices)} devices, {self._silent()} silent; {len(up)} alarms, {critical} critical; "
@@ -368,8 +339,8 @@ class Agent:
         now = self._clock.now()
         self._voice.forget(set(gone) - set(fresh), now)
         for id in gone:
-            self._view.pop(id)
-        self._commit(self._alarms.replace(rules_of(site), now))
+            self._lane.view.pop(id)
+        self._enter(self._lane.replace(site, now))
         self._watch(site, fresh)
         used = {device.endpoint.medium for device in site.devices.values()}
         for medium in self._links.keys() - used:
@@ -381,17 +352,3 @@ class Agent:
 
 
 _FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
-
-
-def _journal(change: Change) -> dict[str, Any]:
-    alarm = change.alarm
-    return {
-        "verb": change.verb.value,
-        "alarm_id": alarm.alarm_id,
-        "severity": alarm.perceived_severity.value,
-        "state": alarm.state.value,
-        "raise_count": alarm.raise_count,
-        "by": change.by,
-        "reason": change.reason,
-        "text": {"en": alarm.short_text.en, "zh": alarm.short_text.zh},
-    }

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from edgeagent import messages
 from edgeagent.alarm import Alarm, AlarmState, Change
-from edgeagent.alarmfeed import gone, messages_of, mode_of, record, snapshot_of
+from edgeagent.alarmfeed import gone, messages_of, mode_of, snapshot_of
 from edgeagent.commands import Commands
 from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
@@ -102,17 +102,20 @@ class Feed:
 
     # What the agent says.
 
-    def messages(self, changes: Sequence[Change], now: float) -> list[Message]:
-        """Turn alarm changes into what a batch has to hold: records, events and the new snapshot of each lane."""
+    def messages(
+        self, changes: Sequence[Change], now: float, folded: Callable[[str], bool] = lambda _: False
+    ) -> list[Message]:
+        """Turn alarm changes into what a batch has to hold: records (but of the folded), events, the new snapshots."""
         boot, language = self._store.boot, self._settings.language
-        told = messages_of(changes, self._tree, language, boot, self._store.next_seq, now)
+        told = messages_of(changes, self._tree, language, boot, self._store.next_seq, now, folded)
         for change in changes:
             self._list(change.alarm)
         return told + [self._snapshot(mode, now) for mode in dict.fromkeys(mode_of(change.alarm) for change in changes)]
 
     def gone(self, alarms: Iterable[Alarm], now: float) -> list[Message]:
-        """Turn records that are no longer listed into tombstones for a batch."""
-        return [gone(alarm, self._tree, now) for alarm in alarms]
+        """Turn records that are no longer listed, and were said, into tombstones for a batch."""
+        stones = (gone(alarm, self._tree, now) for alarm in alarms)
+        return [stone for stone in stones if stone.topic in self._held or stone.topic in self._newest]
 
     def commit(self, batch: Batch) -> asyncio.Future[None]:
         """Write a batch and send its messages as soon as it is on the disk.
@@ -145,14 +148,13 @@ class Feed:
         self._dirty[message.topic] = None
         self._pump()
 
-    def restore(self, alarms: Iterable[Alarm]) -> None:
-        """Take over the alarms that were listed before the start; call it before `run`."""
-        now = self._clock()
-        for alarm in alarms:
+    def restore(self, listed: Iterable[Alarm], said: Iterable[Message]) -> None:
+        """Take over the alarms and the retained records that were there before the start; call it before `run`."""
+        for alarm in listed:
             self._list(alarm)
-            topic = self._tree.alarm(alarm.alarm_id, mode_of(alarm))
-            self._hold(messages.state(topic, record(alarm, self._settings.language), now, qos=0))
-        self._hold(self._snapshot(Mode.LIVE, now))
+        for message in said:
+            self._hold(message)
+        self._hold(self._snapshot(Mode.LIVE, self._clock()))
 
     def end_drill(self, now: float) -> list[Message]:
         """Empty the drill lane: tombstones for all that a drill has left retained."""
@@ -182,7 +184,7 @@ class Feed:
     async def run(self) -> None:
         """Keep the feed going until cancelled or stopped. All that is retained must have been held before."""
         if self._tree.alarms() not in self._held:
-            self.restore(())
+            self.restore((), ())
         unwanted = self._store.retained() - self._held.keys() - {self._tree.own("status")}
         if unwanted:
             self._store.commit(Batch(outbox=[messages.tombstone(topic, self._clock()) for topic in sorted(unwanted)]))

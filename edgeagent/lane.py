@@ -3,14 +3,14 @@
     readings → alarms, supply, causes, groups (`floor.py`) → procedures → forecasts
 
 The live lane steps on what the devices say. A lane owns its view: readings by resource and point, those of the agent
-itself and those that `floor.py` derives among them.
+itself and those that nobody polls among them. Times are epoch s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Final
 
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
@@ -21,53 +21,69 @@ from edgeagent.inventory import AGENT
 from edgeagent.procedures import Procedures
 from edgeagent.readings import Readings
 from edgeagent.run import RunChange
+from edgeagent.sitetree import MAINS
+
+_OUT: Final = ("mains-lost", "circuit-lost", "supply-lost")
+"""Alarm types of the mains whose onset is that of an outage."""
+_WARM: Final = ("temperature-high", "return-temperature-high")
+"""Alarm types whose highest limit is what a room may come to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step changed: alarms, then runs of procedures, each in the order that is told."""
+    """What one step changed: alarms, then runs of procedures, each in the order that is told.
+
+    `foresaw` tells that the forecast is worth saying again.
+    """
 
     changes: list[Change] = field(default_factory=list)
     runs: list[RunChange] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        """Tell whether anything is to be told."""
-        return bool(self.changes or self.runs)
+    foresaw: bool = False
 
 
 class Lane:
-    """All that is judged on one lane. Times are epoch s."""
+    """All that is judged on one lane."""
 
     def __init__(self, site: Site) -> None:
         self.view: dict[str, Readings] = {AGENT: {}}
         self.floor = Floor(site)
-        self.procedures = Procedures(site.procedures, site.tree, kinds_of(site))
-        self.forecasts = Forecasts(site.tree, kinds_of(site), limits_of(site))
+        kinds = _kinds(site)
+        self.procedures = Procedures(site.procedures, site.tree, kinds)
+        self.forecasts = Forecasts(site.tree, kinds, _limits(site))
+        self._mains = _mains(site)
+        self.name = site.tree.name
 
-    def step(self, changed: Iterable[tuple[str, str]], now: float) -> Outcome:
-        """Judge what changed, by (resource, point), and what the timers owe."""
+    def step(self, changed: Iterable[tuple[str, str]], read: Iterable[str], now: float) -> Outcome:
+        """Judge what changed, by (resource, point), and what the timers owe; `read` are the devices just asked."""
         changed = list(changed)
-        return self._follow(self.floor.step(self.view, changed, now), changed, now)
+        return self._follow(self.floor.step(self.view, changed, now, read), changed, now)
 
-    def ask(self, command: Callable[[Alarms], list[Change]], now: float) -> Outcome:
-        """Let an operator change alarms, and see what follows from it."""
+    def ask_alarms(self, command: Callable[[Alarms], list[Change]], now: float) -> Outcome:
+        """Let somebody change alarms, and see what follows from it."""
         return self._follow(self.floor.take(command(self.floor.alarms), now), [], now)
+
+    def ask_runs(self, command: Callable[[Procedures], list[RunChange]]) -> Outcome:
+        """Let somebody change runs of procedures."""
+        return Outcome(runs=command(self.procedures))
 
     def replace(self, site: Site, now: float) -> Outcome:
         """Go on with another configuration: what remains keeps its state."""
+        kinds = _kinds(site)
+        self._mains, self.name = _mains(site), site.tree.name
         changes = self.floor.replace(site, now)
-        runs = self.procedures.replace(site.procedures, site.tree, kinds_of(site), now)
-        self.forecasts.replace(site.tree, kinds_of(site), limits_of(site))
-        return Outcome(changes, runs)
+        runs = self.procedures.replace(site.procedures, site.tree, kinds, now)
+        self.forecasts.replace(site.tree, kinds, _limits(site))
+        after = self._follow(changes, [], now)
+        return Outcome(after.changes, [*runs, *after.runs], after.foresaw)
 
     def records(self) -> Mapping[str, Alarm]:
-        """Return all listed alarms."""
+        """Return all listed alarms by id."""
         return self.floor.records()
 
     def next_due(self) -> float | None:
-        """Return when the next timer runs out."""
-        dues = [due for due in (self.floor.next_due(), self.procedures.next_due()) if due is not None]
-        return min(dues, default=None)
+        """Return when the next timer of alarms or procedures runs out; None if none runs."""
+        dues = (self.floor.next_due(), self.procedures.next_due())
+        return min((due for due in dues if due is not None), default=None)
 
     def shift(self, delta: float) -> None:
         """Move all that runs along with a wall clock that stepped by `delta` s."""
@@ -75,13 +91,41 @@ class Lane:
         self.procedures.shift(delta)
         self.forecasts.shift(delta)
 
-    def restore(self, rows: Mapping[str, dict[str, Any]], now: float, seen: float | None) -> None:
-        """Take up what was stored, by key as in `rows` of `ledger.py`."""
-        ...
-
     def _follow(self, changes: list[Change], changed: list[tuple[str, str]], now: float) -> Outcome:
-        self.view |= self.floor.derived
-        changed += self.floor.moved()
-        runs = self.procedures.step(changes, self.floor.records(), self.view, now)
-        self.forecasts.step(self.view, changed, now)
-        return Outcome(changes, runs)
+        moved = self.floor.moved()
+        if moved:
+            derived = self.floor.derived
+            for id in {id for id, _ in moved}:
+                self.view[id] = {**self.view.get(id, {}), **derived.get(id, {})} if id in derived else {}
+        changed = [*changed, *moved]
+        runs = self.procedures.step(changes, self.floor.records(), self.view, now, changed)
+        foresaw = self.forecasts.step(self.view, changed, now, self._onset())
+        return Outcome(changes, runs, foresaw)
+
+    def _onset(self) -> float | None:
+        """Return since when the supply is gone, as its alarm says."""
+        records = self.floor.records()
+        found = (records.get(f"{self._mains}.{type}") for type in _OUT if self._mains is not None)
+        onsets = (record.onset for record in found if record is not None and not record.is_cleared)
+        return min((onset for onset in onsets if onset is not None), default=None)
+
+
+def _mains(site: Site) -> str | None:
+    return next((node.id for node in site.tree.of_kind(MAINS)), None)
+
+
+def _kinds(site: Site) -> dict[str, str]:
+    """Return the kind of each resource of the site."""
+    nodes = {id: node.kind for id, node in site.tree.nodes.items()}
+    return nodes | {id: device.driver.kind.id for id, device in site.devices.items()}
+
+
+def _limits(site: Site) -> dict[str, float]:
+    """Return what each device that measures a room lets the room come to, Cel."""
+    limits: dict[str, float] = {}
+    for id, device in site.devices.items():
+        found = [device.alarms[type] for type in _WARM if type in device.alarms]
+        given = [level.limit for type in found for level in type.levels if level.limit is not None]
+        if given:
+            limits[id] = max(given)
+    return limits

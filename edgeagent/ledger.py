@@ -1,16 +1,16 @@
 """What a lane judged, written down: one batch of state, journal and messages, committed before anything is sent.
 
-Owns which rows of the store belong to a lane and which records people were shown. Judges nothing.
+Owns which rows of the store belong to the lane and which records people were shown. Judges nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from edgeagent import alarmfeed, faultrecord, messages, runfeed
+from edgeagent import alarmfeed, faultrecord, forecastfeed, messages, runfeed
 from edgeagent.alarm import Alarm, Change
 from edgeagent.feed import Feed
 from edgeagent.lane import Lane, Outcome
@@ -20,20 +20,20 @@ from edgeagent.store import Batch, Body, Entry, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-_ALARM: Final = "alarm/"
-_RUN: Final = "run/"
-_FLOOR: Final = "memory/floor"
-_FORECAST: Final = "memory/forecast"
 SEEN: Final = "seen"
 """Key of the last moment at which we are known to have watched."""
+_ALARM: Final = "alarm/"
+_RUN: Final = "run/"
+_MEMORY: Final = "memory/"
+_FLOOR: Final = "memory/floor"
+_FORECAST: Final = "memory/forecast"
 
 
 class Ledger:
     """Keeps store and feed in step with one lane."""
 
     def __init__(self, lane: Lane, feed: Feed, store: Store, tree: Tree, language: Literal["en", "zh"]) -> None:
-        self._lane, self._feed, self._store = lane, feed, store
-        self._tree: Tree = tree
+        self._lane, self._feed, self._store, self._tree = lane, feed, store, tree
         self._language: Literal["en", "zh"] = language
         self._listed: dict[str, Alarm] = {}
         self._runs: dict[str, Run] = {}
@@ -41,19 +41,16 @@ class Ledger:
     def restore(self, now: float) -> None:
         """Take up where the last process stopped."""
         store, lane = self._store, self._lane
-        alarms = _rows(store, _ALARM)
-        memory = store.load_state("memory/")
+        alarms, memory = _rows(store, _ALARM), store.load_state(_MEMORY)
         marks = [mark["at"] for mark in (*store.load_state(SEEN).values(), *alarms.values())]
-        lane.floor.restore(alarms, now, seen=max(marks, default=None), memory=memory.get(_FLOOR))
+        lane.floor.restore(alarms, now, max(marks, default=None), memory.get(_FLOOR))
         lane.procedures.restore(_rows(store, _RUN), now)
         lane.forecasts.restore(memory.get(_FORECAST))
-        self._listed = dict(lane.records())
-        self._runs = dict(lane.procedures.runs())
-        shown = [alarm for id, alarm in self._listed.items() if not lane.floor.folded(id)]
-        self._feed.restore(shown, [self._record(run, now) for run in self._runs.values()])
-        log.info(
-            "boot %d of the store, %d alarms and %d runs taken up", store.boot, len(self._listed), len(self._runs)
-        )
+        self._listed, self._runs = dict(lane.records()), dict(lane.procedures.runs())
+        shown = (alarm for id, alarm in self._listed.items() if not lane.floor.folded(id))
+        said = [*(self._alarm(alarm, now) for alarm in shown), *(self._record(run, now) for run in self._runs.values())]
+        self._feed.restore(self._listed.values(), said)
+        log.info("boot %d of the store, %d alarms and %d runs taken up", store.boot, len(self._listed), len(self._runs))
 
     def standing(self) -> list[Alarm]:
         """Return the alarms that stand."""
@@ -61,20 +58,101 @@ class Ledger:
 
     def enter(self, outcome: Outcome, now: float) -> bool:
         """Hand what changed to the store, and through it to the feed; tell whether anything did."""
-        lane, feed = self._lane, self._feed
-        touched, runs_touched = lane.floor.touched(), lane.procedures.touched()
+        lane = self._lane
+        touched, carried = lane.floor.touched(), lane.procedures.touched()
         memory = {_FLOOR: lane.floor.memory(), _FORECAST: lane.forecasts.memory()}
         state: dict[str, Body | None] = {key: body for key, body in memory.items() if body is not None}
-        if not (touched or runs_touched or outcome or state):
+        if outcome.foresaw:
+            self.foresee(now)
+        if not (touched or carried or state or outcome.changes or outcome.runs):
             return False
         state |= {_ALARM + id: lane.floor.store(id) for id in touched}
-        state |= {_RUN + id: lane.procedures.store(id) for id in runs_touched}
+        state |= {_RUN + id: lane.procedures.store(id) for id in carried}
         entries = [Entry("alarm", change.at, _journal(change)) for change in outcome.changes]
-        entries += [Entry("run", change.at, faultrecord.journal_of(change)) for change in outcome.runs]
-        batch = Batch(state, entries, [*self._alarms(touched, outcome, now), *self._procedures(outcome, now)])
-        feed.commit(batch).add_done_callback(_committed)
+        entries += [
+            Entry("run", change.at, faultrecord.journal_of(change, lane.procedures.definition(change.run)))
+            for change in outcome.runs
+        ]
+        said = [*self._of_alarms(touched, outcome, now), *self._of_runs(carried, outcome, now)]
+        self._feed.commit(Batch(state, entries, said)).add_done_callback(_committed)
         for change in outcome.changes:
             log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
         for told in outcome.runs:
-            log.info("%s %s %s", told.run.run_id, told.verb, told.step)
+            log.info("%s %s %s", told.verb, told.run.run_id, told.step)
         return True
+
+    def foresee(self, now: float) -> None:
+        """Say the forecast."""
+        forecast = self._lane.forecasts.at(now)
+        payload = forecastfeed.payload(forecast, self._lane.name, self._language)
+        self._feed.hold(messages.state(self._tree.forecast(forecastfeed.mode_of(forecast)), payload, now))
+
+    def records(self, now: float) -> list[dict[str, Any]]:
+        """Return the runs that are listed, as the feed says them."""
+        procedures = self._lane.procedures
+        return [
+            {**runfeed.record(run, procedures.definition(run), self._language, now)}
+            for run in procedures.runs().values()
+        ]
+
+    def _of_alarms(self, touched: frozenset[str], outcome: Outcome, now: float) -> Iterator[Message]:
+        if not touched and not outcome.changes:
+            return
+        records, folded = self._lane.records(), self._lane.floor.folded
+        gone = [self._listed.pop(id) for id in touched if id in self._listed and id not in records]
+        told = {change.alarm.alarm_id for change in outcome.changes}
+        listed = {id: records[id] for id in touched if id in records}
+        # What changed without an event: its value's quality, when it was announced.
+        renewed = [id for id, alarm in listed.items() if id not in told and alarm != self._listed.get(id)]
+        self._listed |= listed
+        yield from self._feed.messages(outcome.changes, now, folded)
+        yield from (self._alarm(records[id], now) for id in renewed if not folded(id))
+        yield from self._feed.gone(gone, now)
+
+    def _of_runs(self, carried: frozenset[str], outcome: Outcome, now: float) -> Iterator[Message]:
+        procedures = self._lane.procedures
+        runs = procedures.runs()
+        for id in carried - runs.keys() & self._runs.keys():
+            gone = self._runs.pop(id)
+            yield runfeed.gone(gone, self._tree, now)
+            yield messages.tombstone(self._tree.record(id, runfeed.mode_of(gone)), now)
+        told = {change.run.run_id for change in outcome.runs}
+        for id in carried & runs.keys():
+            if id not in told and runs[id] != self._runs.get(id):
+                yield self._record(runs[id], now)
+            self._runs[id] = runs[id]
+        yield from runfeed.messages_of(
+            outcome.runs, procedures.definition, self._tree, self._language, self._store.boot, self._store.next_seq, now
+        )
+
+    def _alarm(self, alarm: Alarm, now: float) -> Message:
+        record = alarmfeed.record(alarm, self._language)
+        return messages.state(self._tree.alarm(alarm.alarm_id, alarmfeed.mode_of(alarm)), record, now, qos=0)
+
+    def _record(self, run: Run, now: float) -> Message:
+        return runfeed.record_of(run, self._lane.procedures.definition(run), self._tree, self._language, now)
+
+
+def _rows(store: Store, prefix: str) -> dict[str, dict[str, Any]]:
+    return {key.removeprefix(prefix): row for key, row in store.load_state(prefix).items()}
+
+
+def _committed(done: asyncio.Future[None]) -> None:
+    error = done.exception()
+    if error is not None and not isinstance(error, StoreError):
+        raise error
+
+
+def _journal(change: Change) -> dict[str, Any]:
+    alarm = change.alarm
+    return {
+        "verb": change.verb.value,
+        "alarm_id": alarm.alarm_id,
+        "severity": alarm.perceived_severity.value,
+        "state": alarm.state.value,
+        "raise_count": alarm.raise_count,
+        "announced": alarm.announced,
+        "by": change.by,
+        "reason": change.reason,
+        "text": {"en": alarm.short_text.en, "zh": alarm.short_text.zh},
+    }

@@ -132,6 +132,14 @@ class Tree:
         """Give the topic of an open run of a procedure."""
         return self._at(mode, "procedure", *_checked(run))
 
+    def record(self, run: str, mode: Mode = Mode.LIVE) -> str:
+        """Give the topic of the fault record of a run."""
+        return self._at(mode, "record", *_checked(run))
+
+    def forecast(self, mode: Mode = Mode.LIVE) -> str:
+        """Give the topic that tells what is likely next."""
+        return self._at(mode, "forecast")
+
     def exercise(self, mode: Mode = Mode.LIVE) -> str:
         """Give the topic that tells which drill runs."""
         return self._at(mode, "exercise")

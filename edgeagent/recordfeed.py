@@ -6,14 +6,14 @@ Texts are in both languages, times RFC 3339 in UTC, durations s.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import TypedDict
 
 from edgeagent.alarmhistory import AlarmLine
 from edgeagent.catalog import Text
 from edgeagent.faultrecord import FORM, FaultRecord, StepLine
-from edgeagent.messages import Mode, stamp
+from edgeagent.messages import Mode, dump, stamp
 from edgeagent.run import RunChange, RunVerb
 
 
@@ -91,7 +91,10 @@ class RecordedTimes(TypedDict):
 
 
 class FaultRecordJson(TypedDict):
-    """The whole record. `over` tells whether the run has ended; what is not over may still change."""
+    """The whole record. `over` tells whether the run has ended; what is not over may still change.
+
+    `omitted` counts lines of its lists that did not fit a message.
+    """
 
     run_id: str
     procedure: str
@@ -123,6 +126,7 @@ class FaultRecordJson(TypedDict):
     alarms: list[RecordedAlarm]
     alarm_count: int
     story: list[Recorded]
+    omitted: int
     mode: str
     exercise_id: str | None
 
@@ -172,9 +176,21 @@ def record(found: FaultRecord) -> FaultRecordJson:
         "alarms": [_alarm(alarm) for alarm in found.alarms],
         "alarm_count": found.alarm_count,
         "story": [_told(change) for change in found.story],
+        "omitted": 0,
         "mode": Mode.LIVE if run.origin is None else Mode.DRILL,
         "exercise_id": run.origin,
     }
+
+
+def bounded(record: FaultRecordJson, largest: int) -> FaultRecordJson:
+    """Cut the longest list, the oldest lines first, until the record is no larger than `largest` bytes."""
+    while len(dump(record)) > largest:
+        lists: list[list[Any]] = [record["story"], record["alarms"], record["affected"], record["escalations"]]
+        longest = max(lists, key=len)
+        cut = len(longest) // 2 + 1
+        record["omitted"] += cut
+        del longest[:cut]
+    return record
 
 
 def _step(step: StepLine) -> RecordedStep:

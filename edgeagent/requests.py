@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,55 +11,143 @@ from edgeagent.alarm import Change
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import Text
 from edgeagent.commands import Rejected
+from edgeagent.lane import Lane, Outcome
 from edgeagent.messages import Mode
+from edgeagent.procedures import Procedures
+from edgeagent.procedures import Refused as RunRefused
+from edgeagent.run import RunChange
 
 
-class _Request(BaseModel):
+class _Asked(BaseModel):
     """The envelope (by, transaction, mode) is checked elsewhere, so unknown keys are left alone here."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
+
+class _Alarm(_Asked):
     alarm_id: str = Field(min_length=1, max_length=200)
     raise_count: int | None = None
     note: str = Field(default="", max_length=500)
 
 
-class _Shelve(_Request):
+class _Shelve(_Alarm):
     seconds: float = Field(gt=0)
     reason: str = Field(default="", max_length=500)
 
 
-_JUDGEMENTS: Final[Mapping[str, Callable[[Alarms, str, int | None, str, str, float], list[Change]]]] = {
-    "ack": Alarms.ack,
-    "unack": Alarms.unack,
-    "reset": Alarms.reset,
+class _Run(_Asked):
+    run_id: str = Field(min_length=1, max_length=40)
+
+
+class _Step(_Run):
+    step: str = Field(min_length=1, max_length=80)
+    action: Literal["done", "skip", "note"]
+    note: str = Field(default="", max_length=2000)
+
+
+class _Reasoned(_Run):
+    reason: str = Field(default="", max_length=2000)
+
+
+class _Noted(_Run):
+    text: str = Field(min_length=1, max_length=2000)
+
+
+class _Filled(_Run):
+    field: str = Field(min_length=1, max_length=40)
+    text: str = Field(max_length=2000)
+
+
+class _Levelled(_Reasoned):
+    level: int
+
+
+class _Open(_Asked):
+    procedure: str = Field(min_length=1, max_length=40)
+    scope: str = Field(default="", max_length=40)
+    reason: str = Field(default="", max_length=2000)
+    level: int | None = None
+
+
+Do: TypeAlias = Callable[[Alarms, Any, str, float], list[Change]]
+"""Does what is asked of an alarm: `(alarms, request, by, now)`."""
+Carry: TypeAlias = Callable[[Procedures, Any, str, float], list[RunChange]]
+"""Does what is asked of a run: `(procedures, request, by, now)`."""
+
+
+def _step(runs: Procedures, asked: _Step, by: str, now: float) -> list[RunChange]:
+    if asked.action == "done":
+        return runs.done(asked.run_id, asked.step, by, asked.note, now)
+    if asked.action == "skip":
+        return runs.skip(asked.run_id, asked.step, by, asked.note, now)
+    return runs.note(asked.run_id, by, asked.note, now, asked.step)
+
+
+_OF_ALARMS: Final[Mapping[str, tuple[type[_Alarm], Do]]] = {
+    "ack": (_Alarm, lambda alarms, it, by, now: alarms.ack(it.alarm_id, it.raise_count, by, it.note, now)),
+    "unack": (_Alarm, lambda alarms, it, by, now: alarms.unack(it.alarm_id, it.raise_count, by, it.note, now)),
+    "reset": (_Alarm, lambda alarms, it, by, now: alarms.reset(it.alarm_id, it.raise_count, by, it.note, now)),
+    "shelve": (_Shelve, lambda alarms, it, by, now: alarms.shelve(it.alarm_id, it.seconds, by, it.reason, now)),
+    "unshelve": (_Alarm, lambda alarms, it, by, now: alarms.unshelve(it.alarm_id, by, it.note, now)),
 }
-"""Verbs that are about one raise of an alarm."""
+_OF_RUNS: Final[Mapping[str, tuple[type[_Asked], Carry]]] = {
+    "step": (_Step, _step),
+    "run-open": (_Open, lambda runs, it, by, now: runs.open(it.procedure, it.scope, by, it.reason, now, it.level)),
+    "run-close": (_Reasoned, lambda runs, it, by, now: runs.close(it.run_id, by, it.reason, now)),
+    "run-abort": (_Reasoned, lambda runs, it, by, now: runs.abort(it.run_id, by, it.reason, now)),
+    "run-ack": (_Run, lambda runs, it, by, now: runs.ack(it.run_id, by, now)),
+    "run-lead": (_Run, lambda runs, it, by, now: runs.command(it.run_id, by, now)),
+    "run-note": (_Noted, lambda runs, it, by, now: runs.note(it.run_id, by, it.text, now)),
+    "run-fill": (_Filled, lambda runs, it, by, now: runs.fill(it.run_id, it.field, it.text, by, now)),
+    "run-level": (_Levelled, lambda runs, it, by, now: runs.level(it.run_id, it.level, by, it.reason, now)),
+}
 _NO_DRILL: Final = Text(
     "no drill is running; ask on the live lane for the real thing", "当前没有演练；真实告警请在 live 主题下操作"
 )
-VERBS: Final = (*_JUDGEMENTS, "shelve", "unshelve")
+VERBS: Final = (*_OF_ALARMS, *_OF_RUNS)
 
 
-def carry_out(alarms: Alarms, verb: str, request: Mapping[str, Any], by: str, now: float) -> tuple[str, list[Change]]:
-    """Do one command on the alarm list; return the alarm's id and what changed.
+def carry_out(
+    lane: Lane, verb: str, request: Mapping[str, Any], by: str, now: float
+) -> tuple[Mapping[str, Any], Outcome]:
+    """Do one command; return what its answer adds, and what changed.
 
     Raises:
         Rejected: for an unknown verb, a request of the wrong shape, or one that came on the drill lane: whoever
-            may only ask there does nothing to the real thing.
-        Refused: for what the state of the alarm does not allow.
+            may only ask there does nothing to the real thing; and for what the state of the run does not allow.
+        alarm.Refused: for what the state of the alarm does not allow.
     """
     if verb not in VERBS:
         raise Rejected("unknown-verb")
     if request.get("mode") != Mode.LIVE:
         raise Rejected("no-drill", _NO_DRILL)
+    if verb in _OF_ALARMS:
+        shape, do = _OF_ALARMS[verb]
+        alarm = _read(shape, request)
+        outcome = lane.ask_alarms(lambda alarms: do(alarms, alarm, by, now), now)
+        record = lane.records().get(alarm.alarm_id)
+        return {"alarm_id": alarm.alarm_id, "state": "normal" if record is None else record.state.value}, outcome
+    form, carry = _OF_RUNS[verb]
+    run = _read(form, request)
     try:
-        asked = (_Shelve if verb == "shelve" else _Request).model_validate(request)
+        outcome = lane.ask_runs(lambda runs: carry(runs, run, by, now))
+    except RunRefused as error:
+        raise Rejected(error.code, error.text) from None
+    return _run_answer(lane, run, outcome), outcome
+
+
+def _run_answer(lane: Lane, asked: _Asked, outcome: Outcome) -> Mapping[str, Any]:
+    run_id = asked.run_id if isinstance(asked, _Run) else outcome.runs[-1].run.run_id
+    run = lane.procedures.runs().get(run_id)
+    return {"run_id": run_id, "state": "closed" if run is None else run.state.value}
+
+
+_Shape = TypeVar("_Shape", bound=_Asked)
+
+
+def _read(shape: type[_Shape], request: Mapping[str, Any]) -> _Shape:
+    try:
+        return shape.model_validate(request)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise Rejected("bad-request", Text(wrong, f"请求格式有误：{wrong}")) from None
-    if isinstance(asked, _Shelve):
-        return asked.alarm_id, alarms.shelve(asked.alarm_id, asked.seconds, by, asked.reason, now)
-    if verb == "unshelve":
-        return asked.alarm_id, alarms.unshelve(asked.alarm_id, by, asked.note, now)
-    return asked.alarm_id, _JUDGEMENTS[verb](alarms, asked.alarm_id, asked.raise_count, by, asked.note, now)

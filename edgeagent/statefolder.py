@@ -8,10 +8,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from edgeagent.store import Store, StoreError
 
 log = logging.getLogger(__name__)
+
+DATABASE: Final = "edgeagent.db"
+"""The store's file in the state folder."""
 
 
 class Occupied(Exception):
@@ -34,12 +38,14 @@ class StateFolder:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _locked(folder / "lock")
-            self.store = Store(folder / "edgeagent.db", clock=clock)
+            self.database = folder / DATABASE
+            self.store = Store(self.database, clock=clock)
         except (OSError, StoreError) as error:
             self.makeshift = str(error)
             spare = Path(tempfile.mkdtemp(prefix="edgeagent-", dir=os.environ.get("RUNTIME_DIRECTORY")))
             log.critical("%s cannot be used: %s; what happens now is kept in %s only", folder, error, spare)
-            self.store = Store(spare / "edgeagent.db", clock=clock)
+            self.database = spare / DATABASE
+            self.store = Store(self.database, clock=clock)
 
     def close(self) -> None:
         """Write what waits, close the store, let the next agent in."""

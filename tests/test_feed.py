@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edgeagent.alarm import Alarm, Change, OperatorState, Refused, Verb
+from edgeagent.alarmfeed import record
 from edgeagent.broker import Broker
 from edgeagent.catalog import Severity, Text
 from edgeagent.commands import Commands, Rejected
@@ -335,7 +336,8 @@ def test_restored_alarms_are_on_the_feed_and_what_is_no_longer_wanted_is_deleted
 
         async def second() -> None:
             listed = [replace(ALARM, alarm_id="a")]
-            async with agent(tmp_path, broker.port, before=lambda feed: feed.restore(listed)) as it:
+            said = [state(TREE.alarm("a"), record(listed[0], "zh"), 1.0, qos=0)]
+            async with agent(tmp_path, broker.port, before=lambda feed: feed.restore(listed, said)) as it:
                 await it.drained()
                 await eventually(lambda: it.store.retained() == {STATUS, TREE.alarm("a"), TREE.alarms()})
 

@@ -82,7 +82,7 @@ def open_(
     by: By = "",
 ) -> None:
     """Open a run of a procedure by hand."""
-    asked = {"procedure": procedure, "scope": scope, "reason": reason, "level": level, "by": by}
+    asked: dict[str, object] = {"procedure": procedure, "scope": scope, "reason": reason, "level": level, "by": by}
     print_line(ask(config, "run-open", asked)["run_id"])
 
 
