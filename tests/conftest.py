@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import tomllib
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
+
+from tests.broker import free_port as ports
 
 settings.register_profile("suite", max_examples=100, deadline=None)
 settings.register_profile("thorough", max_examples=5000, deadline=None)
@@ -32,19 +33,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that gives a port of 127.0.0.1 which neither TCP nor UDP uses, another one each time."""
-    given: set[int] = set()
-
-    def pick() -> int:
-        while True:
-            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-                tcp.bind(("127.0.0.1", 0))
-                port: int = tcp.getsockname()[1]
-                try:
-                    udp.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            if port not in given:
-                given.add(port)
-                return port
-
-    return pick
+    return ports

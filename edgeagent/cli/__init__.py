@@ -12,7 +12,7 @@ import typer
 
 from edgeagent import log
 from edgeagent.cli import devices, discovery, feed
-from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, out, site_of
+from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, load_site, print_line, site_of
 
 app = typer.Typer(
     help="Watch the power, cooling, sensors and hosts of a call centre and publish faults as one MQTT feed.",
@@ -41,7 +41,7 @@ def _start(
 def check(config: ConfigDir) -> None:
     """Read the site's folder and name every mistake in it."""
     site = site_of(config)
-    out.print(f"{config}: {len(site.devices)} devices, {len(site.areas)} areas, no mistakes")
+    print_line(f"{config}: {len(site.devices)} devices, {len(site.areas)} areas, no mistakes")
 
 
 @app.command()
