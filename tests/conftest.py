@@ -9,8 +9,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-from tests.broker import free_port as ports
-
 settings.register_profile("suite", max_examples=100, deadline=None)
 settings.register_profile("thorough", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
@@ -33,4 +31,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that gives a port of 127.0.0.1 which neither TCP nor UDP uses, another one each time."""
-    return ports
+    from tests import broker
+
+    return broker.free_port
