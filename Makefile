@@ -13,8 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 ARGS ?=
-# Most tests wait for something, so there may be one more than cores. ARGS="-n 0 -s" shows what one of them prints.
-JOBS ?= 3
+# Two files at a time: most tests wait for something. ARGS="-n 0 -s" shows what one of them prints.
+JOBS ?= 2
 # Debian keeps the daemons that tests start where a plain user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 
