@@ -1,6 +1,6 @@
 # make demo [ARGS="--for 60s"]   a simulated site, nothing else needed
 # make check                     lint, format, types, layers
-# make test [ARGS="-k words"]    every test; installs the Debian packages they use
+# make test [ARGS="-k words"]    every test, JOBS files at a time; installs the Debian packages they use
 # make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ; renews SUPPORTED.md
 # make supported                 SUPPORTED.md, from the catalogue
 # make captures                  what is read in walks of real devices, field by capture
@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 ARGS ?=
+# Two files at a time: most tests wait for something. ARGS="-n 0 -s" shows what one of them prints.
+JOBS ?= 2
 # Debian keeps the daemons that tests start where a plain user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 
@@ -40,7 +42,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev programs
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 golden: $(VENV)/.dev
 	$(BIN)/python -m tests.golden $(ARGS)

@@ -275,10 +275,11 @@ class Store:
                     self._wake.wait_for(lambda: self._closing, _RETRY)
                 while not self._queue and not self._closing:
                     self._wake.wait()
-                works = list(self._queue)
+                works, last = list(self._queue), self._closing
             if works:
                 refused = not self._written_together(works)
-            if self._crash is not None or (self._closing and (refused or not self._queue)):
+            # An attempt that began before the end was asked for is not the last one.
+            if self._crash is not None or (last and (refused or not self._queue)):
                 return
 
     def _written_together(self, works: list[_Work]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,9 +11,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import pytest
 
@@ -23,11 +25,25 @@ needs_mosquitto = pytest.mark.skipif(
 )
 
 
+_STRETCH: Final = 3_000
+_FIRST: Final = 20_000 + _STRETCH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.cycle(range(_FIRST, _FIRST + _STRETCH))
+for _ in range(os.getpid() % _STRETCH):  # a run after this one does not meet what this one left waiting
+    next(_ports)
+
+
 def free_port() -> int:
-    """Ask the kernel for a loopback port that nobody uses."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Give a port of 127.0.0.1 that neither TCP nor UDP uses, another one each time.
+
+    It lies below the kernel's own range, so no outgoing connection takes it before its server does; tests that run
+    side by side have stretches of their own.
+    """
+    for port in itertools.islice(_ports, _STRETCH):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def until(probe: Callable[[], T | None], within: float = 10.0) -> T:

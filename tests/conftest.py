@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tomllib
 from collections.abc import Callable
 
@@ -32,19 +31,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that gives a port of 127.0.0.1 which neither TCP nor UDP uses, another one each time."""
-    given: set[int] = set()
+    from tests import broker
 
-    def pick() -> int:
-        while True:
-            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-                tcp.bind(("127.0.0.1", 0))
-                port: int = tcp.getsockname()[1]
-                try:
-                    udp.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            if port not in given:
-                given.add(port)
-                return port
-
-    return pick
+    return broker.free_port

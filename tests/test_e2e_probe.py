@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 import pytest
 from typer.testing import Result
 
-from tests.broker import until
+from tests.broker import free_port, until
 from tests.field import CAPTURES, SnmpSim, needs_snmpsim
 from tests.rig import edgeagent, invoke
 from tests.truth import NAMES, marks, needs_captures, recognised, walk
@@ -111,9 +110,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     if program is None:
         pytest.skip("snmpd is not installed")
     folder = tmp_path_factory.mktemp("snmpd")
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
+    port = free_port()
     config = folder / "snmpd.conf"
     config.write_text(
         f"rocommunity floor-read 127.0.0.1\ncreateUser watcher SHA-256 {json.dumps(AUTH)} AES {json.dumps(PRIV)}\n"

@@ -43,8 +43,14 @@ def addresses(table: str, *numbers: int) -> tuple[str, ...]:
     return tuple(f"{table}{number}" for number in numbers)
 
 
-def target(url: str, timeout: float = 2.0, **quirks: object) -> Target:
-    return Target("device", parse(url), replace(Quirks(timeout=0.3), **quirks), timeout)  # type: ignore[arg-type]
+def target(url: str, timeout: float = 3.0, patience: float = 1.0, **quirks: object) -> Target:
+    """Poll within `timeout` s, wait `patience` s for one answer."""
+    return Target("device", parse(url), replace(Quirks(timeout=patience), **quirks), timeout)  # type: ignore[arg-type]
+
+
+def hasty(url: str, **quirks: object) -> Target:
+    """Wait less for an answer, for tests of what comes late or never."""
+    return target(url, 2.0, 0.3, **quirks)
 
 
 @contextlib.asynccontextmanager
@@ -470,10 +476,10 @@ def test_a_dead_unit_costs_one_request_and_the_others_are_read(scheme: str) -> N
     async def story() -> None:
         server = ModbusServer({1: dict(FILLED), 3: dict(FILLED)}, f"{scheme}://127.0.0.1:0?unit=1", silent={2})
         async with serving(server) as url, running(url) as link:
-            dead, other = (target(url.replace("unit=1", f"unit={unit}")) for unit in (2, 3))
+            dead, other = (hasty(url.replace("unit=1", f"unit={unit}")) for unit in (2, 3))
             for _ in range(3):
                 begun = time.monotonic()
-                polls = [start(link, one, PLAN.gets) for one in (target(url), dead, other)]
+                polls = [start(link, one, PLAN.gets) for one in (hasty(url), dead, other)]
                 first, second, third = await asyncio.gather(*polls)
                 assert first == third == IMAGE
                 assert set(second.values()) == {Missing.TIMEOUT}
@@ -673,18 +679,18 @@ def test_a_late_answer_is_never_taken_for_the_next(
             here = there = "modbus+rtuovertcp://127.0.0.1:0?unit=1"
         server = ModbusServer({1: image}, there)
         async with serving(server) as served, running(here := here if medium == "modbus+rtu" else served) as link:
-            assert await ask(link, target(here), ("h3",)) == {"h3": 3}
+            assert await ask(link, hasty(here), ("h3",)) == {"h3": 3}
             lost = 0
             for number in range(4):
                 server.delay = delays[number % len(delays)]
                 first = 50 * number
-                answers = await ask(link, target(here, gap=gap), addresses("h", first, first + 20, first + 40))
+                answers = await ask(link, hasty(here, gap=gap), addresses("h", first, first + 20, first + 40))
                 for name, raw in answers.items():
                     assert isinstance(raw, Missing) or raw == image[name]
                 lost += any(isinstance(raw, Missing) for raw in answers.values())
             assert lost
             server.delay = 0.0
-            assert await until_good(link, target(here), ("h7", "h77")) == {"h7": 7, "h77": 77}
+            assert await until_good(link, hasty(here), ("h7", "h77")) == {"h7": 7, "h77": 77}
 
     go(story())
 

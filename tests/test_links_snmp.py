@@ -26,6 +26,7 @@ from edgeagent.links import Plan, Target
 from edgeagent.links.snmp import SnmpLink
 from edgeagent.readings import Answers, Missing, silence
 from edgeagent.simulators.snmp import Image, SnmpServer, User
+from tests.broker import free_port
 
 T = TypeVar("T")
 
@@ -506,9 +507,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
     if program is None:
         pytest.skip("no snmpd here")
     folder = tmp_path_factory.mktemp("snmpd")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     lines = [
         "rocommunity public 127.0.0.1",
         # Zeros as long as a digest's placeholder: they must not be taken for it.
