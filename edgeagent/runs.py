@@ -265,7 +265,8 @@ class Live:
             self._await_proof(says)
             if not quiet:
                 until = Text("", "") if due is None else texts.filled(texts.BY, due=self._scene.words.at(due))
-                line = self.line(texts.READY, role=ROLES[self.definition.whose(says)], step=says.text, by=until)
+                said = texts.AWAITED if says.role is Role.SYSTEM else texts.READY
+                line = self.line(said, role=ROLES[self.definition.whose(says)], step=says.text, by=until)
                 self.tell(RunVerb.STEP_READY, at, line, step.id, roles=(self.definition.whose(says),))
 
     def _await_proof(self, says: Step) -> None:
