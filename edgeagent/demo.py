@@ -16,7 +16,6 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,16 +27,15 @@ from rich.text import Text
 
 from edgeagent import driverfiles, resources
 from edgeagent.broker import Broker
-from edgeagent.consumer import consume
+from edgeagent.consumer import consume, request
+from edgeagent.demostory import DEVICES, LEADER, ROUND, SITE, STORY, write
 from edgeagent.endpoint import parse
+from edgeagent.messages import Tree
 from edgeagent.mqtt import MqttError
-from edgeagent.readings import Value
 from edgeagent.simulator import Serving, SimulatedDevice
 
-SITE: Final = "demo"
-TOPICS: Final = f"floor/v1/{SITE}/live"
-ROUND: Final = 48.0
-"""Seconds from one mains failure to the next."""
+TREE: Final = Tree("floor", SITE, "edge-demo")
+TOPICS: Final = TREE.alarms().removesuffix("/alarms")
 
 
 class DemoError(Exception):
@@ -56,37 +54,6 @@ def seconds(text: str) -> float:
     return float(match.group(1)) * (60 if match.group(2) in ("m", "min") else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """One simulated device: its driver, its URL before the port is known, its names, what differs from healthy."""
-
-    driver: str
-    url: str
-    en: str
-    zh: str
-    area: str
-    begin: dict[str, Value] = field(default_factory=dict)
-    extra: str = ""
-
-
-_DEVICES: Final[dict[str, _Plan]] = {
-    "ups-a": _Plan("ups/apc-powernet", "snmp://127.0.0.1:0?version=2c&community=demo", "UPS A", "A 路 UPS", "power"),
-    "ups-b": _Plan("ups/rfc1628", "snmp://127.0.0.1:0?version=2c&community=demo", "UPS B", "B 路 UPS", "power"),
-    "genset": _Plan("generator/dse-gencomm", "modbus://127.0.0.1:0?unit=10", "Diesel generator", "柴油发电机", "power"),
-    "ats": _Plan(
-        "ats/socomec-atys", "modbus+rtuovertcp://127.0.0.1:0?unit=5", "Transfer switch", "自动转换开关", "power"
-    ),
-    "crac-1": _Plan("hvac/liebert-icom", "modbus://127.0.0.1:0?unit=1", "Air conditioner 1", "1 号空调", "hall"),
-    "crac-2": _Plan("hvac/liebert-icom", "modbus://127.0.0.1:0?unit=1", "Air conditioner 2", "2 号空调", "hall"),
-    "climate": _Plan("environment/xy-md02", "modbus://127.0.0.1:0?unit=1", "Hall climate", "大厅温湿度", "hall"),
-}
-_FAST_MOTION: Final = """
-[devices.{id}.alarms.{alarm}]
-on_delay = {on}
-off_delay = {off}
-"""
-
-
 async def run(limit: float | None) -> int:
     """Show the demo for `limit` seconds, for ever without; return the exit code.
 
@@ -100,7 +67,7 @@ async def run(limit: float | None) -> int:
         port = _broker(stack, folder)
         devices = await _serve(stack)
         site = folder / "site"
-        _write(site, port, devices)
+        write(site, port, {id: (device, serving.port) for id, (device, serving) in devices.items()})
         agent = await _agent(stack, site)
         screen = _Screen(console)
         stopping = asyncio.Event()
@@ -108,7 +75,7 @@ async def run(limit: float | None) -> int:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         tasks = [
             asyncio.create_task(_follow(port, screen)),
-            asyncio.create_task(_story(devices, screen, limit)),
+            asyncio.create_task(_story(devices, screen, port, limit)),
             asyncio.create_task(screen.draw()),
             asyncio.create_task(agent.wait()),
         ]
@@ -125,6 +92,7 @@ async def run(limit: float | None) -> int:
         if agent.returncode is not None:
             console.print(f"the agent ended with {agent.returncode}", style="red")
             return 1
+        await _report(console, site, screen.run)
     console.print(screen.summary(), markup=False)
     return 0
 
@@ -154,37 +122,12 @@ def _broker(stack: contextlib.AsyncExitStack, folder: Path) -> int:
 async def _serve(stack: contextlib.AsyncExitStack) -> dict[str, tuple[SimulatedDevice, Serving]]:
     catalog = driverfiles.load([resources.drivers()])
     devices: dict[str, tuple[SimulatedDevice, Serving]] = {}
-    for id, plan in _DEVICES.items():
+    for id, plan in DEVICES.items():
         device = SimulatedDevice(catalog.drivers[plan.driver], plan.begin)
         serving = await device.serve(parse(plan.url))
         stack.push_async_callback(serving.stop)
         devices[id] = (device, serving)
     return devices
-
-
-def _write(folder: Path, port: int, devices: dict[str, tuple[SimulatedDevice, Serving]]) -> None:
-    """Write the configuration of the demo site, its alarm delays a tenth of a real site's."""
-    lines = [
-        f'[site]\nid = "{SITE}"\nname = {{ en = "Demo call centre", zh = "演示呼叫中心" }}\n',
-        f'[agent]\nid = "edge-demo"\nstate = "{folder / "state"}"\n',
-        f'[feed]\nbroker = "mqtt://127.0.0.1:{port}"\n',
-        '[areas.power]\nname = { en = "Power room", zh = "配电间" }\n',
-        '[areas.hall]\nname = { en = "Agents\' hall", zh = "座席大厅" }\n',
-        '[devices.this-host]\nname = { en = "This host", zh = "本机" }\ndriver = "workstation/host"\nurl = "host://"\n',
-    ]
-    for id, (device, serving) in devices.items():
-        plan = _DEVICES[id]
-        url = plan.url.replace(":0?", f":{serving.port}?")
-        lines.append(
-            f'[devices.{id}]\nname = {{ en = "{plan.en}", zh = "{plan.zh}" }}\ndriver = "{plan.driver}"\n'
-            f'url = "{url}"\narea = "{plan.area}"\ninterval = 1\n{plan.extra}'
-        )
-        for alarm in device.driver.kind.alarms.values():
-            if alarm.each is None:
-                on = max(level.on_delay for level in alarm.levels) / 10
-                lines.append(_FAST_MOTION.format(id=id, alarm=alarm.id, on=on, off=alarm.off_delay / 10))
-    folder.mkdir()
-    (folder / "site.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
 async def _agent(stack: contextlib.AsyncExitStack, folder: Path) -> asyncio.subprocess.Process:
@@ -206,82 +149,16 @@ async def _agent(stack: contextlib.AsyncExitStack, folder: Path) -> asyncio.subp
     return agent
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """What happens `at` seconds of a round. `values` are set, `ramps` are (device, point, from, to, seconds)."""
-
-    at: float
-    en: str
-    zh: str
-    values: dict[str, dict[str, Value]]
-    ramps: tuple[tuple[str, str, float, float, float], ...] = ()
-
-
-_DEAD: Final[dict[str, Value]] = {"source": "battery", "input.voltage": 0.0, "input.frequency": 0.0}
-_FED: Final[dict[str, Value]] = {"source": "normal", "input.voltage": 229.0, "input.frequency": 50.0}
-_OFF: Final[dict[str, Value]] = {"running": False, "state": "off"}
-_ON: Final[dict[str, Value]] = {"running": True, "state": "on"}
-_STORY: Final = (
-    _Scene(
-        8, "the mains fails", "市电断电",
-        {
-            "ups-a": _DEAD, "ups-b": _DEAD, "ats": {"source.mains": "lost"},
-            "genset": {"mains.voltage": 0.0, "mains.frequency": 0.0},
-        },
-        tuple(ramp for ups in ("ups-a", "ups-b") for ramp in (
-            (ups, "battery.charge", 100.0, 88.0, 16.0), (ups, "battery.runtime", 2400.0, 1980.0, 16.0)
-        )),
-    ),
-    _Scene(
-        12, "the diesel cranks, the air conditioning is switched off", "柴油发电机启动中，关闭空调",
-        {"genset": {"state": "starting", "speed": 220.0}, "crac-1": _OFF, "crac-2": _OFF},
-        (("climate", "temperature", 24.0, 26.5, 14.0),),
-    ),
-    _Scene(
-        16, "the diesel runs", "柴油发电机运行",
-        {"genset": {"state": "running", "speed": 1500.0, "output.voltage": 230.0, "output.frequency": 50.0}},
-    ),
-    _Scene(
-        19, "the diesel carries the load", "柴油发电机带载",
-        {
-            "ups-a": _FED, "ups-b": _FED, "genset": {"on-load": True, "output.power": 42000.0},
-            "ats": {"position": "generator", "source.generator": "available"},
-        },
-    ),
-    _Scene(
-        27, "the mains returns", "市电恢复",
-        {
-            "genset": {
-                "mains.voltage": 231.0, "mains.frequency": 50.0, "on-load": False,
-                "output.power": 0.0, "state": "cooling",
-            },
-            "ats": {"position": "mains", "source.mains": "available"}, "crac-1": _ON, "crac-2": _ON,
-            "ups-a": {"battery.runtime": 2400.0}, "ups-b": {"battery.runtime": 2400.0},
-        },
-        (
-            ("climate", "temperature", 26.5, 24.0, 8.0), ("ups-a", "battery.charge", 88.0, 100.0, 12.0),
-            ("ups-b", "battery.charge", 88.0, 100.0, 12.0),
-        ),
-    ),
-    _Scene(
-        33, "all is back to normal", "全部恢复正常",
-        {
-            "genset": {"state": "stopped", "speed": 0.0, "output.voltage": 0.0, "output.frequency": 0.0},
-            "ats": {"source.generator": "lost"},
-        },
-    ),
-)  # fmt: skip
-"""An outage as PROCEDURES tells it, in under a minute."""
-
-
-async def _story(devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen, limit: float | None) -> None:
+async def _story(
+    devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen, port: int, limit: float | None
+) -> None:
     """Let the mains fail and return, over and over; another round begins only if the time is enough for it."""
     loop = asyncio.get_running_loop()
     for past in itertools.count():
         began = loop.time()
-        if limit is not None and past and past * ROUND + _STORY[-1].at > limit:
+        if limit is not None and past and past * ROUND + STORY[-1].at > limit:
             await asyncio.Event().wait()
-        for scene in _STORY:
+        for scene in STORY:
             await asyncio.sleep(max(0.0, began + scene.at - loop.time()))
             screen.tell(scene.en, scene.zh)
             for id, values in scene.values.items():
@@ -289,7 +166,30 @@ async def _story(devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _S
                     devices[id][0].set(point, value)
             for id, point, start, end, over in scene.ramps:
                 devices[id][0].ramp(point, start, end, over, loop.time())
+            for step in scene.steps:
+                await _tick(port, screen, step)
         await asyncio.sleep(max(0.0, began + ROUND - loop.time()))
+
+
+async def _tick(port: int, screen: _Screen, step: str) -> None:
+    """Have the shift leader say that a step is done, as a console at the leader's desk would."""
+    if screen.run is None:
+        return
+    asked = {"run_id": screen.run, "step": step, "action": "done", "by": LEADER}
+    broker = Broker("127.0.0.1", port, f"demo-leader-{port}")
+    answer = orjson.loads(await request(broker, TREE.request("step"), orjson.dumps(asked), TREE.answer("step")))
+    if not answer["ok"]:
+        screen.tell(f"step {step}: {answer['texts']['en']}", f"步骤 {step}：{answer['texts']['zh']}")
+
+
+async def _report(console: Console, site: Path, run: str | None) -> None:
+    """Print the record of the outage, made by the command that everybody uses."""
+    if run is None:
+        return
+    command = (sys.executable, "-m", "edgeagent", "report", run, "--config", str(site))
+    made = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    text, _ = await made.communicate()
+    console.print(text.decode(), markup=False, highlight=False, soft_wrap=True)
 
 
 async def _follow(port: int, screen: _Screen) -> None:
@@ -307,6 +207,7 @@ _SHOWN: Final = (
     "source", "state", "position", "running", "battery.charge", "battery.runtime", "input.voltage", "mains.voltage",
     "output.voltage", "output.load", "speed", "temperature", "humidity", "return.temperature", "cpu", "memory",
 )  # fmt: skip
+_MARKS: Final = {"done": "✓", "skipped": "–", "ready": "…"}
 _COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
 
 
@@ -322,6 +223,10 @@ class _Screen:
         self._raised: set[str] = set()
         self._cleared: set[str] = set()
         self._began = time.monotonic()
+        self._runs: dict[str, dict[str, Any]] = {}
+        self._forecast: dict[str, Any] = {}
+        self.run: str | None = None
+        """The newest run of the outage procedure."""
 
     def tell(self, en: str, zh: str) -> None:
         """Say what the simulated world does."""
@@ -338,6 +243,15 @@ class _Screen:
             self._open = payload.get("open", [])
         elif parts[:2] == ["event", "alarm"]:
             self._event(payload)
+        elif parts[0] == "procedure":
+            self._runs[parts[1]] = payload
+            self.run = parts[1] if payload["procedure"] == "outage" else self.run
+        elif parts[:2] == ["event", "procedure"]:
+            data = payload["data"]
+            words = f"{data['texts']['zh']}  {data['texts']['en']}"
+            self._add(Text(f"{data['verb']:12} {data['procedure']:9} {words}", style="magenta"))
+        elif topic == "forecast":
+            self._foresee(payload)
 
     def _event(self, event: dict[str, Any]) -> None:
         data = event["data"]
@@ -351,6 +265,11 @@ class _Screen:
         style = "green" if verb in ("cleared", "closed") else _COLOURS.get(severity, "")
         self._add(Text(f"{verb:12} {severity:9} {id}  {words}", style=style))
 
+    def _foresee(self, payload: dict[str, Any]) -> None:
+        if payload["texts"] != self._forecast.get("texts"):
+            self._forecast = payload
+            self._add(Text(f"forecast     {payload['texts']['zh']}  {payload['texts']['en']}", style="cyan"))
+
     def _add(self, line: Text) -> None:
         stamped = Text(f"{time.monotonic() - self._began:5.1f} s  ").append_text(line)
         self._lines.append(stamped)
@@ -363,7 +282,7 @@ class _Screen:
             await asyncio.Event().wait()
         with Live(console=self._console, refresh_per_second=5, screen=False) as live:
             while True:
-                live.update(Group(self._table(), self._alarms(), *self._lines[-14:]))
+                live.update(Group(self._table(), self._alarms(), self._steps(), *self._lines[-14:]))
                 await asyncio.sleep(0.2)
 
     def _table(self) -> Table:
@@ -380,6 +299,15 @@ class _Screen:
             severity = alarm["perceived_severity"]
             row = (severity, alarm["alarm_id"], f"{alarm['texts']['zh']}  {alarm['texts']['en']}")
             table.add_row(*row, style=_COLOURS.get(severity, ""))
+        return table
+
+    def _steps(self) -> Table:
+        run = self._runs.get(self.run or "")
+        title = "no outage / 无断电" if run is None else f"{run['run_id']}  {run['texts']['zh']}  {run['texts']['en']}"
+        table = Table("", "step", "", "", box=None, title=title, title_justify="left")
+        for step in run["steps"] if run is not None else ():
+            mark = _MARKS.get(step["state"], "")
+            table.add_row(mark, step["step"], step["texts"]["zh"], step["by"], style="green" if mark == "✓" else "")
         return table
 
     def summary(self) -> str:

@@ -19,13 +19,11 @@ from edgeagent.alarms import Alarms
 from edgeagent.catalog import AlarmType, Relation
 from edgeagent.causes import Causes
 from edgeagent.config import Site
-from edgeagent.devices import IDENTITY, REACHABLE
 from edgeagent.explaining import Flow, near_devices
 from edgeagent.groups import Groups, groupable
 from edgeagent.inventory import rules_of
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
-from edgeagent.sitetree import MAINS
 from edgeagent.supply import Supply
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
@@ -62,16 +60,7 @@ class Floor:
     @staticmethod
     def _plan(site: Site) -> list[Rule]:
         """Return all rules of the site; those that something could explain wait for it to speak."""
-        names = {node.id: node.name for node in site.tree.nodes.values()}
         rules = rules_of(site)
-        for node in site.tree.of_kind(MAINS):
-            kind = site.catalog.kinds.get(MAINS)
-            for type in kind.alarms.values() if kind is not None else ():
-                rule = (
-                    Rule(node.id, node.name, type, known=kind.members, units=kind.units, names=names) if kind else None
-                )
-                if rule is not None and not rule.points & {REACHABLE, IDENTITY}:
-                    rules.append(rule)
         held: dict[int, AlarmType] = {}  # devices with the same alarm types go on sharing them
         return [
             replace(rule, type=_held(rule.type, site.causes.hold, held)) if _waits(site, rule) else rule
@@ -90,9 +79,9 @@ class Floor:
         """
         changed, read = list(changed), list(read)
         self._view = view
-        joined = _Joined(self.derived, view)
         self._miss(view, changed)
         moved, points, onsets = self._supply.step(view, changed, read, now)
+        joined = _Joined(self.derived, view)
         self._flow.moved(moved)
         self._curious |= self._supply.others(moved)
         self._causes.heard(read, joined, now)
