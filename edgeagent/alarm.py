@@ -26,6 +26,8 @@ _SHOWN: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"
 _SHOWN_ZH: Final = {**_SHOWN, "s": "秒", "min": "分钟", "h": "小时", "d": "天"}
 _NAMED: Final = 8
 """Members of a set that are told by name; more are counted."""
+WORDS: Final = {"en": ("yes", "no", ", "), "zh": ("是", "否", "、")}
+"""How values are written in each language: yes, no, and what stands between names."""
 _LONG: Final = 120.0
 """Seconds from which on people are told minutes."""
 
@@ -289,7 +291,7 @@ def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
     unit = shown.unit or "" if shown else ""
     limit = number(shown.limit) if shown and shown.limit is not None else ""
 
-    def fill(template: str, code: str, units: Mapping[str, str], words: tuple[str, str]) -> str:
+    def fill(template: str, code: str, units: Mapping[str, str], words: tuple[str, str, str]) -> str:
         value = "" if shown is None else spoken(shown.value, words, lambda id: _called(rule, id, code))
         name: str = getattr(rule.name, code)
         filled = template.format(
@@ -298,7 +300,7 @@ def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
         return " ".join(filled.split())
 
     def both(text: Text) -> Text:
-        return Text(fill(text.en, "en", _SHOWN, ("yes", "no")), fill(text.zh, "zh", _SHOWN_ZH, ("是", "否")))
+        return Text(fill(text.en, "en", _SHOWN, WORDS["en"]), fill(text.zh, "zh", _SHOWN_ZH, WORDS["zh"]))
 
     text = both(rule.type.text)
     return text, Text(_short(text.en), _short(text.zh)), both(rule.type.advice)
@@ -319,9 +321,9 @@ def _called(rule: Rule, id: str, code: str) -> str:
     return name
 
 
-def spoken(value: Value | None, words: tuple[str, str], called: Callable[[str], str] = str) -> str:
-    """Write a value for people; `words` say yes and no, `called` gives the name of an id."""
-    if value is None:
+def spoken(value: Value | None, words: tuple[str, str, str], called: Callable[[str], str] = str) -> str:
+    """Write a value for people; `words` say yes and no and stand between names, `called` gives the name of an id."""
+    if value is None or value == frozenset():
         return "–"
     if isinstance(value, bool):
         return words[0] if value else words[1]
@@ -330,7 +332,7 @@ def spoken(value: Value | None, words: tuple[str, str], called: Callable[[str], 
     if isinstance(value, frozenset):
         names = sorted(map(called, value))
         more = f" +{len(names) - _NAMED}" if len(names) > _NAMED else ""
-        return ", ".join(names[:_NAMED]) + more
+        return words[2].join(names[:_NAMED]) + more
     return called(value)
 
 

@@ -150,7 +150,7 @@ STORY: Final = (
         )),
     ),
     Scene(
-        11, "the shift leader tells O&M and manager, switches the kitchen off", "值班班组长通知运维和经理，关闭茶水间电器",
+        11, "the leader tells O&M and manager, switches the kitchen off", "班组长通知运维和经理，关闭茶水间电器",
         steps=("tell", "appliances-off"),
     ),
     Scene(

@@ -16,7 +16,7 @@ from edgeagent.alarm import Alarm, Change
 from edgeagent.alarms import Alarms
 from edgeagent.config import Site
 from edgeagent.floor import Floor
-from edgeagent.forecast import Forecasts
+from edgeagent.forecast import Forecast, Forecasts
 from edgeagent.inventory import AGENT
 from edgeagent.procedures import Procedures
 from edgeagent.readings import Readings
@@ -33,12 +33,12 @@ _WARM: Final = ("temperature-high", "return-temperature-high")
 class Outcome:
     """What one step changed: alarms, then runs of procedures, each in the order that is told.
 
-    `foresaw` tells that the forecast is worth saying again.
+    `forecast` is there when it is worth saying again.
     """
 
     changes: list[Change] = field(default_factory=list)
     runs: list[RunChange] = field(default_factory=list)
-    foresaw: bool = False
+    forecast: Forecast | None = None
 
 
 class Lane:
@@ -52,6 +52,7 @@ class Lane:
         self.forecasts = Forecasts(site.tree, kinds, _limits(site))
         self._mains = _mains(site)
         self.name = site.tree.name
+        self._out = False
 
     def step(self, changed: Iterable[tuple[str, str]], read: Iterable[str], now: float) -> Outcome:
         """Judge what changed, by (resource, point), and what the timers owe; `read` are the devices just asked."""
@@ -74,7 +75,7 @@ class Lane:
         runs = self.procedures.replace(site.procedures, site.tree, kinds, now)
         self.forecasts.replace(site.tree, kinds, _limits(site))
         after = self._follow(changes, [], now)
-        return Outcome(after.changes, [*runs, *after.runs], after.foresaw)
+        return Outcome(after.changes, [*runs, *after.runs], after.forecast)
 
     def records(self) -> Mapping[str, Alarm]:
         """Return all listed alarms by id."""
@@ -99,8 +100,20 @@ class Lane:
                 self.view[id] = {**self.view.get(id, {}), **derived.get(id, {})} if id in derived else {}
         changed = [*changed, *moved]
         runs = self.procedures.step(changes, self.floor.records(), self.view, now, changed)
-        foresaw = self.forecasts.step(self.view, changed, now, self._onset())
-        return Outcome(changes, runs, foresaw)
+        return Outcome(changes, runs, self._foresee(changed, now))
+
+    def _foresee(self, changed: list[tuple[str, str]], now: float) -> Forecast | None:
+        """Return the forecast if it is worth saying again.
+
+        Witnesses are not asked at one moment: an outage is told of when its alarm stands, and then at once.
+        """
+        onset = self._onset()
+        moved = self.forecasts.step(self.view, changed, now, onset)
+        begins, self._out = (onset is not None) is not self._out, onset is not None
+        if not moved and not begins:
+            return None
+        forecast = self.forecasts.at(now)
+        return None if forecast.outage is not None and onset is None else forecast
 
     def _onset(self) -> float | None:
         """Return since when the supply is gone, as its alarm says."""

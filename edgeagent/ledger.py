@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from edgeagent import alarmfeed, faultrecord, forecastfeed, messages, runfeed
 from edgeagent.alarm import Alarm, Change
 from edgeagent.feed import Feed
+from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
 from edgeagent.messages import Message, Tree
 from edgeagent.run import Run
@@ -62,8 +63,8 @@ class Ledger:
         touched, carried = lane.floor.touched(), lane.procedures.touched()
         memory = {_FLOOR: lane.floor.memory(), _FORECAST: lane.forecasts.memory()}
         state: dict[str, Body | None] = {key: body for key, body in memory.items() if body is not None}
-        if outcome.foresaw:
-            self.foresee(now)
+        if outcome.forecast is not None:
+            self._foresee(outcome.forecast, now)
         if not (touched or carried or state or outcome.changes or outcome.runs):
             return False
         state |= {_ALARM + id: lane.floor.store(id) for id in touched}
@@ -81,9 +82,7 @@ class Ledger:
             log.info("%s %s %s", told.verb, told.run.run_id, told.step)
         return True
 
-    def foresee(self, now: float) -> None:
-        """Say the forecast."""
-        forecast = self._lane.forecasts.at(now)
+    def _foresee(self, forecast: Forecast, now: float) -> None:
         payload = forecastfeed.payload(forecast, self._lane.name, self._language)
         self._feed.hold(messages.state(self._tree.forecast(forecastfeed.mode_of(forecast)), payload, now))
 

@@ -3,8 +3,8 @@
 Nothing is kept for an alarm that is not there. No clock, no I/O.
 
 Within one step what rises is told before what falls, so the list never looks healthy in between; among those the
-earliest onset comes first, so a cause stands before its consequence, then the more severe, then the alarm id. What
-happened to one alarm stays together in the order it happened.
+earliest onset comes first, so a cause stands before its consequence, then the more severe, then the alarm id; what
+another alarm explains comes after those. What happened to one alarm stays together in the order it happened.
 """
 
 from __future__ import annotations
@@ -239,12 +239,13 @@ def _veil(chunk: list[Change], suppression: Suppression, root: tuple[str, ...]) 
         chunk[index] = replace(chunk[index], alarm=after, before=before)
 
 
-def _precedence(chunk: list[Change]) -> tuple[int, float, int, str]:
-    """Order what happened to the alarms of one step: the flood alarm, what rises, what falls."""
+def _precedence(chunk: list[Change]) -> tuple[int, bool, float, int, str]:
+    """Order what happened to the alarms of one step: the flood alarm, what rises, what is explained, what falls."""
     alarm, before = chunk[0].alarm, chunk[0].before
     falls = chunk[0].verb in _FALLING or (
         before is not None and alarm.perceived_severity.rank < before.perceived_severity.rank
     )
     turn = -1 if alarm.alarm_id == FLOOD.id else int(falls)  # it counts the raises that follow
     onset = chunk[0].at if alarm.onset is None else alarm.onset
-    return turn, onset, -alarm.perceived_severity.rank, alarm.alarm_id
+    explained = chunk[-1].alarm.suppression.kind is Silence.BY_DESIGN
+    return turn, explained, onset, -alarm.perceived_severity.rank, alarm.alarm_id

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from edgeagent.alarm import spoken
+from edgeagent.alarm import WORDS, spoken
 from edgeagent.catalog import Severity, Text
 from edgeagent.procedure import Role
 from edgeagent.run import Evidence, RunState
@@ -50,6 +50,19 @@ _SPANS: Final = (
     (_MINUTE, Text("{} min", "{} 分")), (1, Text("{} s", "{} 秒")),
 )  # fmt: skip
 _UNITS: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
+_ZH: Final = {
+    "auto": "自动", "available": "可用", "battery": "电池", "booster": "升压", "bypass": "旁路",
+    "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电", "cool": "制冷", "cooling": "冷却中",
+    "cranking": "启动中", "depleted": "耗尽", "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回",
+    "failed-to-start": "启动失败", "failed-to-transfer": "切换失败", "fan": "送风", "fault": "故障",
+    "generator": "发电机", "heat": "制热", "idle": "空闲", "inhibited": "禁止", "lost": "断电", "low": "低",
+    "mains": "市电", "manual": "手动", "moving": "切换中", "none": "无", "normal": "正常", "off": "关",
+    "on": "开", "ordered": "已请求启动", "other": "其他", "present": "有电", "reducer": "降压",
+    "remote": "远程", "returning": "切回中", "running": "运行", "standby": "待机", "starting": "启动中",
+    "stopped": "停机", "stopping": "停机中", "test": "测试", "unclear": "不明", "unknown": "未知",
+    "warming-up": "预热",
+}  # fmt: skip
+"""The words of enumerated points in Chinese."""
 _SERIES: Final = 3
 _NUMBERED: Final = re.compile(r"(.*?)(\d{0,9})", re.DOTALL)
 _UNSEEN: Final = re.compile(
@@ -134,7 +147,7 @@ def severity(id: str, language: str) -> str:
 
 def evidence(found: Evidence, names: Names, language: str) -> str:
     """Write one reading that proved a step: UPS A, source: battery."""
-    value = spoken(found.value, ("是", "否") if language == "zh" else ("yes", "no"))
+    value = spoken(found.value, WORDS[language], (lambda word: _ZH.get(word, word)) if language == "zh" else str)
     unit = _UNITS.get(found.unit or "", found.unit or "")
     name, point = (
         said(names.resource(found.resource), language),

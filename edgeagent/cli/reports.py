@@ -191,8 +191,10 @@ def _names(site: Site) -> Names:
         return resource((None if node is None else node.seat) or area or id)
 
     def point(id: str, point: str) -> Text:
-        device = site.devices.get(id)
-        found = None if device is None else device.driver.kind.point(point)
+        device, node = site.devices.get(id), site.tree.nodes.get(id)
+        kind = site.catalog.kinds.get(node.kind) if node is not None else None
+        kind = kind if device is None else device.driver.kind
+        found = None if kind is None else kind.point(point)
         return Text(point, point) if found is None else found.text
 
     return Names(resource, place, point)
