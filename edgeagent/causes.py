@@ -74,14 +74,15 @@ class Causes:
             elif live is None:
                 self._unblame(alarm_id)
             if live is not None and live.rule.type.explained_by and live.record is not None:
-                self._open.setdefault(live.rule.resource, {})[alarm_id] = None
+                place = self._place(live)
+                self._open.setdefault(place, {})[alarm_id] = None
                 self._stale[alarm_id] = None
                 if live.silence is Silence.BY_DESIGN:
                     self._link(live, live.listed.suppression.by)
                 else:
                     self._unlink(alarm_id)
                 if live.presence is Presence.GONE and live.silence is not Silence.BY_DESIGN:
-                    self._forget(live.rule.resource, alarm_id)
+                    self._forget(place, alarm_id)
             elif live is None:
                 self._unlink(alarm_id)
             self._dirty |= {alarm_id: None} if alarm_id in self._children else {}
@@ -179,8 +180,7 @@ class Causes:
 
     def _lost(self, live: Live) -> tuple[str, str] | None:
         rule = live.rule
-        if rule.type.probable_cause == _GRID and Relation.POWER in rule.type.explained_by and self._mains is not None:
-            # What one witness sees is what the mains node has weighed, wherever that witness gets its power from.
+        if self._mains is not None and self._place(live) == self._mains:
             weighed = self._flow.accuser(self._mains, Relation.POWER)
             return None if weighed in (None, rule.id) else (weighed, _REASONS[Relation.POWER])
         for relation in GIVEN:
@@ -192,6 +192,12 @@ class Causes:
             if by is not None and by != rule.id:
                 return by, _REASONS[relation]
         return None
+
+    def _place(self, live: Live) -> str:
+        """Return where an alarm stands: what one witness sees of the mains is about the mains, wherever it stands."""
+        type = live.rule.type
+        grid = type.probable_cause == _GRID and Relation.POWER in type.explained_by
+        return self._mains if grid and self._mains is not None else live.rule.resource
 
     def _leads_to(self, by: str, alarm_id: str) -> bool:
         """Tell whether one alarm is explained by another, over however many."""

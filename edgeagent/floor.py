@@ -40,6 +40,7 @@ class Floor:
         self._view: Mapping[str, Readings] = {}
         self._curious: set[str] = set()
         self._fresh: list[tuple[str, str]] = []
+        self._unnamed: list[tuple[str, str]] = []
         self._build(site, rules)
 
     def _build(self, site: Site, rules: list[Rule]) -> None:
@@ -86,6 +87,8 @@ class Floor:
         self._curious |= self._supply.others(moved)
         self._causes.heard(read, joined, now)
         changed += self._say(self._supply.mains, points)
+        changed += self._unnamed
+        self._unnamed = []
         if "circuits" in points:
             self._causes.circuits_changed()
         self._alarms.judge(joined, changed, now, onsets)
@@ -201,6 +204,8 @@ class Floor:
     ) -> None:  # fmt: skip
         """Take up rows of `store` and what `memory` gave; the first steps then have to name all points there are."""
         self._recall(memory)
+        self._unnamed = [(node, point) for node, readings in self.derived.items() for point in readings]
+        self._fresh += self._unnamed
         self._alarms.restore(rows, now, seen)
 
     def _recall(self, memory: Mapping[str, Any] | None) -> list[Rule]:

@@ -28,7 +28,7 @@ from edgeagent.catalog import Relation
 from edgeagent.onset import Since
 from edgeagent.readings import Reading, Readings, Value
 from edgeagent.sitetree import MAINS, SiteTree
-from edgeagent.standby import Standby
+from edgeagent.standby import CARRYING, Standby
 from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen
 
 NORMAL: Final = "normal"
@@ -63,6 +63,8 @@ class Supply:
         self._state: str | None = None
         self._turned: float | None = None
         self._onset: float | None = None
+        self._after = 0.0
+        self._late: float | None = None
         self._dirty = False
 
     # -- one step ---------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Supply:
         self._dirty = True
         points = self._weigh(now)
         if dated and self._state == LOST:
-            self._onset = self._begin(self._onset)
+            self._onset = self._begin()
         if self._onset is not None and ("state" in points or dated):
             dated[self.mains, "state"] = self._onset
             points = list(dict.fromkeys([*points, "state"]))
@@ -106,10 +108,7 @@ class Supply:
 
     def next_due(self) -> float | None:
         """Return when something happens without a reading, epoch s."""
-        dues = [self._standby.due]
-        if self._state == LOST and self._onset is not None and not self._flag("overdue"):
-            dues.append(self._onset + OVERDUE if self._gensets else None)
-        return min((due for due in dues if due is not None), default=None)
+        return min((due for due in (self._standby.due, self._late) if due is not None), default=None)
 
     def others(self, moved: Collection[str]) -> frozenset[str]:
         """Return the witnesses to ask at once because one of them changed its word."""
@@ -121,6 +120,8 @@ class Supply:
         self._standby.shift(delta)
         self._turned = None if self._turned is None else self._turned + delta
         self._onset = None if self._onset is None else self._onset + delta
+        self._after += delta
+        self._late = None if self._late is None else self._late + delta
 
     # -- weighing ---------------------------------------------------------------------------------------------
 
@@ -132,11 +133,11 @@ class Supply:
         if state is not None and state != self._state:
             lasted = None if self._turned is None else now - self._turned
             if state == NORMAL:
-                self._onset = None
-            elif state == LOST and self._state == CIRCUIT_LOST and lasted is not None and lasted > _SETTLED:
-                self._onset = self._begin(None, after=now - _SETTLED)
+                self._onset, self._after = None, 0.0
             else:
-                self._onset = self._begin(self._onset)
+                if state == LOST and self._state == CIRCUIT_LOST and lasted is not None and lasted > _SETTLED:
+                    self._onset, self._after = None, now - _SETTLED
+                self._onset = self._begin()
             self._state, self._turned = state, now
         phase = self._standby.judge(
             [self._engines.get(id, Engine.UNKNOWN) for id in self._gensets], now, lost=self._state == LOST,
@@ -144,7 +145,8 @@ class Supply:
             switched=any(self._said(id).position == "generator" for id in self._switches),
             stuck=any(self._said(id).stuck for id in (*self._gensets, *self._switches)), arrives=self._arrives(),
         )  # fmt: skip
-        waited = self._state == LOST and self._onset is not None and now - self._onset >= OVERDUE
+        late = self._onset + OVERDUE if self._gensets and self._state == LOST and self._onset is not None else None
+        self._late = late if late is not None and late > now else None
         origin = next((said.origin for said in self.said.values() if said.origin), None)
         told: dict[str, Value | None] = {
             "state": state,
@@ -152,7 +154,7 @@ class Supply:
             "dissent": frozenset(dissent),
             "circuits": circuits,
             "disagreement": bool(dissent),
-            "overdue": bool(self._gensets) and waited and phase != "carrying",
+            "overdue": late is not None and late <= now and phase != CARRYING,
             "generator": phase if self._gensets else None,
         }
         changed = []
@@ -216,18 +218,14 @@ class Supply:
         own = set(nodes).difference(*lit) - {self.mains}
         return min(own, key=lambda id: (len(below(id, Relation.POWER)), id), default=None)
 
-    def _begin(self, known: float | None, after: float = 0.0) -> float | None:
-        """Return since when power is gone, by the earliest witness that can be trusted."""
-        gone = {id for id in (*self._direct, *self._upses) if id in self._since.dark}
-        dates = [self._since.dark[id] for id in gone if self._since.noticed[id] >= after]
-        return min((*dates, *(() if known is None else (known,))), default=None)
+    def _begin(self) -> float | None:
+        """Return since when power is gone, by the earliest witness that can be trusted and is of this story."""
+        gone = [id for id in (*self._direct, *self._upses) if id in self._since.dark]
+        dates = [self._since.dark[id] for id in gone if self._since.noticed[id] >= self._after]
+        return min((*dates, *(() if self._onset is None else (self._onset,))), default=None)
 
     def _said(self, id: str) -> Said:
         return self.said.get(id, _NOTHING)
-
-    def _flag(self, point: str) -> bool:
-        reading = self.readings.get(point)
-        return reading is not None and reading.value is True
 
     # -- over a restart ---------------------------------------------------------------------------------------
 
@@ -251,8 +249,8 @@ class Supply:
                         reading.time, reading.reason, reading.origin]
                 for point, reading in self.readings.items()
             },
-            "state": self._state, "turned": self._turned, "onset": self._onset,
-            "since": self._since.remembered(), "standby": self._standby.remembered(),
+            "state": self._state, "turned": self._turned, "onset": self._onset, "after": self._after,
+            "late": self._late, "since": self._since.remembered(), "standby": self._standby.remembered(),
         }  # fmt: skip
 
     def restore(self, memory: Mapping[str, Any]) -> None:
@@ -267,7 +265,8 @@ class Supply:
             self.readings[point] = (
                 Reading.bad(reason, time, origin) if bad else Reading(held, time, reason=reason, origin=origin)
             )
-        self._state, self._turned, self._onset = memory["state"], memory["turned"], memory["onset"]
+        self._state, self._turned = memory["state"], memory["turned"]
+        self._onset, self._after, self._late = memory["onset"], memory["after"], memory["late"]
         self._since.restore(memory["since"])
         self._standby.restore(memory["standby"])
 

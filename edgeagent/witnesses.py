@@ -118,6 +118,8 @@ def _input(readings: Mapping[str, Reading]) -> bool | None:
         return False
     if source in ("battery", "test", "other"):
         return False if volts is not None and volts < DEAD else None
+    if source == "bypass" and volts is not None and volts < DEAD:
+        return None  # it may have a supply of its own
     if source in _LIT:
         return True
     if source == "off":
