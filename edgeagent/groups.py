@@ -208,14 +208,14 @@ class Groups:
             return None
         told = self._types[key].explained_by
         order = sorted(_SHARED, key=lambda relation: (relation not in told, _SHARED.index(relation)))
-        candidates: list[tuple[int, int, int, str, Relation]] = []
+        candidates: list[tuple[int, int, int, int, str, Relation]] = []
         for rank, relation in enumerate(order):
             tally: Counter[str] = Counter()
             for resource in members.values():
                 tally.update(self._flow.above(resource, relation))
             sizes = self._size(key[1], relation)
             candidates += [
-                (count, sizes[node], rank, node, relation)
+                (count, sizes[node], rank, -len(self._flow.above(node, relation)), node, relation)
                 for node, count in tally.items()
                 if count >= settings.quorum
                 and count >= settings.share * sizes[node]
@@ -223,9 +223,9 @@ class Groups:
             ]
         most = [each for each in candidates if each[0] >= _MOST * len(members)]
         if most:
-            _, _, _, node, relation = min(most, key=lambda each: each[1:4])
+            *_, node, relation = min(most, key=lambda each: each[1:5])
         elif candidates:
-            _, _, _, node, relation = min(candidates, key=lambda each: (-each[0], *each[1:4]))
+            *_, node, relation = min(candidates, key=lambda each: (-each[0], *each[1:5]))
         else:
             return None
         return node, relation
