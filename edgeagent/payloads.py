@@ -11,14 +11,16 @@ from typing import Any, Final, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
+from edgeagent import forecastfeed, recordfeed, runfeed
 from edgeagent.alarmfeed import Record, Snapshot, Told
 from edgeagent.catalog import AlarmType, Kind, Text
 from edgeagent.config import Device, Site
 from edgeagent.messages import LARGEST, Event, Gap, dump, stamp
 from edgeagent.readings import Quality, Reading, Value
+from edgeagent.sitetree import AREA, SEAT, Node
 
 State: TypeAlias = Literal["online", "offline", "unknown"]
-_Section: TypeAlias = Literal["areas", "kinds", "devices"]
+_Section: TypeAlias = Literal["areas", "kinds", "nodes", "devices"]
 
 
 class Both(TypedDict):
@@ -98,14 +100,27 @@ class KindEntry(TypedDict):
 
 
 class DeviceEntry(TypedDict):
-    """One device. `alarms` are the types it has switched on, where they are not all of its kind."""
+    """One device. `above` is what it hangs on, by relation, `seat` the seat it is part of.
+
+    `alarms` are the types it has switched on, where they are not all of its kind.
+    """
 
     kind: str
     driver: str
     area: str | None
     texts: Both
     interval: float
+    above: NotRequired[dict[str, list[str]]]
+    seat: NotRequired[str]
     alarms: NotRequired[list[str]]
+
+
+class NodeEntry(TypedDict):
+    """One thing that nobody polls: mains, panel, circuit, switch, service; `above` is what it hangs on, by relation."""
+
+    kind: str
+    texts: Both
+    above: dict[str, list[str]]
 
 
 class Inventory(TypedDict):
@@ -118,6 +133,7 @@ class Inventory(TypedDict):
     pages: int
     areas: dict[str, Both]
     kinds: dict[str, KindEntry]
+    nodes: dict[str, NodeEntry]
     devices: dict[str, DeviceEntry]
 
 
@@ -154,6 +170,9 @@ PAYLOADS: Final[Mapping[str, Any]] = MappingProxyType(
         "gap-event": Gap,
         "event": Event,
         "answer": Answer,
+        **runfeed.PAYLOADS,
+        **recordfeed.PAYLOADS,
+        **forecastfeed.PAYLOADS,
     }
 )
 """The type of each payload by name. A device's state is flat and has the points of its kind (see `device_state`)."""
@@ -205,10 +224,13 @@ def device_state(
 def inventory(site: Site, largest: int = LARGEST) -> list[Inventory]:
     """List what there is at the site, in as many pages as keep each below `largest` bytes."""
     kinds = {device.driver.kind.id: device.driver.kind for device in site.devices.values()}
+    nodes = [node for node in site.tree.nodes.values() if not node.device and node.kind not in (AREA, SEAT)]
+    kinds |= {node.kind: site.catalog.kinds[node.kind] for node in nodes if node.kind in site.catalog.kinds}
     entries: list[tuple[_Section, str, Any]] = [
         *(("areas", id, both(name)) for id, name in site.areas.items()),
         *(("kinds", id, _kind(kind)) for id, kind in kinds.items()),
-        *(("devices", id, _device(device)) for id, device in site.devices.items()),
+        *(("nodes", node.id, _node(node)) for node in nodes),
+        *(("devices", id, _device(device, site.tree.nodes.get(id))) for id, device in site.devices.items()),
     ]
     pages: list[Inventory] = []
     room = 0
@@ -258,6 +280,7 @@ def _page(site: Site, number: int) -> Inventory:
         "pages": 1,
         "areas": {},
         "kinds": {},
+        "nodes": {},
         "devices": {},
     }
 
@@ -290,7 +313,15 @@ def _alarm(type: AlarmType) -> AlarmEntry:
     }
 
 
-def _device(device: Device) -> DeviceEntry:
+def _node(node: Node) -> NodeEntry:
+    return {"kind": node.kind, "texts": both(node.name), "above": _above(node)}
+
+
+def _above(node: Node) -> dict[str, list[str]]:
+    return {relation.value: list(parents) for relation, parents in node.parents.items() if parents}
+
+
+def _device(device: Device, node: Node | None) -> DeviceEntry:
     entry: DeviceEntry = {
         "kind": device.driver.kind.id,
         "driver": device.driver.id,
@@ -298,6 +329,10 @@ def _device(device: Device) -> DeviceEntry:
         "texts": both(device.name),
         "interval": device.interval,
     }
+    if node is not None and node.parents:
+        entry["above"] = _above(node)
+    if node is not None and node.seat is not None:
+        entry["seat"] = node.seat
     if set(device.alarms) != set(device.driver.kind.alarms):
         entry["alarms"] = sorted(device.alarms)
     return entry

@@ -14,7 +14,7 @@ import pytest
 
 from edgeagent.alarm import Alarm, Change, Measured, OperatorState, Silence, Suppression, Verb
 from edgeagent.alarmfeed import Record, gone, messages_of, record, snapshot, snapshot_of
-from edgeagent.catalog import AlarmType, Driver, Kind, Level, Point, PointType, Severity, Text
+from edgeagent.catalog import AlarmType, Catalog, Driver, Kind, Level, Point, PointType, Relation, Severity, Text
 from edgeagent.config import Device, Site
 from edgeagent.endpoint import parse
 from edgeagent.messages import (
@@ -34,6 +34,7 @@ from edgeagent.messages import (
 from edgeagent.payloads import answer, availability, device_state, inventory, refusal, status
 from edgeagent.readings import Reading
 from edgeagent.rules import parse as condition
+from edgeagent.sitetree import Node, SiteTree
 
 TREE = Tree("floor", "hq", "edge-1")
 NOW = 1_700_000_000.25
@@ -399,9 +400,17 @@ def site(devices: int) -> Site:
         f"ups-{n}": Device(f"ups-{n}", Text(f"UPS {n}", f"电源 {n}"), driver, url, "hall", 2, 1, 2, alarms if n else {})
         for n in range(devices)
     }
-    found = SimpleNamespace(
-        id="hq", name=Text("Headquarters", "总部"), language="zh", areas={"hall": Text("Hall", "大厅")}, devices=named
+    mains = Kind("mains", Text("Mains", "市电"), {}, {})
+    nodes = (
+        Node("hall", Text("Hall", "大厅"), "area"),
+        Node("mains", Text("Mains", "市电"), "mains"),
+        Node("a001", Text("Seat 1", "1 号座席"), "seat"),
+        Node("ups-0", Text("UPS 0", "电源 0"), "ups", {Relation.POWER: ("mains",)}, device=True),
     )
+    found = SimpleNamespace(
+        id="hq", name=Text("Headquarters", "总部"), language="zh", areas={"hall": Text("Hall", "大厅")}, devices=named,
+        tree=SiteTree({node.id: node for node in nodes}), catalog=Catalog({"mains": mains}, {}),
+    )  # fmt: skip
     return cast("Site", found)
 
 
@@ -412,6 +421,9 @@ def test_the_inventory_lists_areas_kinds_and_devices_with_both_languages() -> No
     assert page["kinds"]["ups"]["alarms"]["on-battery"]["severities"] == ["critical"]
     assert page["devices"]["ups-0"].get("alarms") == [], "all of its kind's alarms are switched off"
     assert "alarms" not in page["devices"]["ups-1"]
+    assert page["nodes"] == {"mains": {"kind": "mains", "texts": {"en": "Mains", "zh": "市电"}, "above": {}}}
+    assert page["kinds"].keys() == {"ups", "mains"}
+    assert page["devices"]["ups-0"].get("above") == {"power": ["mains"]}
     for found in walk(json.loads(dump(page))):
         if isinstance(found, dict) and "en" in found:
             assert set(found) == {"en", "zh"}
