@@ -78,7 +78,7 @@ class Live:
         self._scene = scene
         self.waits = Waits(run.run_id, scene.watching, self._devices)
         for step in run.steps:
-            if step.state is StepState.READY:
+            if step.state is StepState.READY and not run.over:
                 self._await_proof(self.steps[step.id])
 
     # -- clocks -----------------------------------------------------------------------------------------------
