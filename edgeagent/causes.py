@@ -85,7 +85,9 @@ class Causes:
                     self._forget(place, alarm_id)
             elif live is None:
                 self._unlink(alarm_id)
-            self._dirty |= {alarm_id: None} if alarm_id in self._children else {}
+            if alarm_id in self._children:
+                self._stale |= self._children[alarm_id]
+                self._dirty[alarm_id] = None
 
     def circuits_changed(self) -> None:
         """Look again at which nodes the alarms of the mains speak of."""
@@ -95,7 +97,7 @@ class Causes:
                 self._blame(live)
 
     def look_again(self, alarm_ids: Iterable[str]) -> None:
-        """Look again at alarms that may be of one fault of many now, or no more."""
+        """Look again at alarms that are of one fault of many now."""
         self._stale |= dict.fromkeys(alarm_ids)
 
     @property

@@ -105,7 +105,6 @@ class Floor:
             self._ask(moved)
             counts = self._groups.take(moved, now)
             self._causes.take(moved)
-            self._causes.look_again(self._groups.again())
             counts += self._groups.form(self._causes.judge(now), now)
             self._causes.look_again(self._groups.again())
             if counts:

@@ -153,7 +153,7 @@ class Groups:
         return counts
 
     def again(self) -> list[str]:
-        """Take the alarms that are of a fault of many now, or no more, since the last call."""
+        """Take the alarms that became one of many since the last call."""
         again, self._again = list(self._again), {}
         return again
 
@@ -171,7 +171,6 @@ class Groups:
         live = self._alarms.roster.get(group.rule.id)
         if group.formed and (live is None or live.presence is Presence.GONE):
             group.formed, self._dirty = False, True
-            self._again |= dict.fromkeys(group.whose)
             hit[group.rule.id] = group
 
     def _count(self, group: Group, alarm_id: str, live: Live | None) -> bool:
