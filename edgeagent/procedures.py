@@ -44,11 +44,9 @@ class Procedures(RunEngine):
     ) -> list[RunChange]:
         """Open a run by hand: of a procedure, or of one that only somebody else knows and that has no steps here."""
         self._heard(by, reason, now)
-        known = self._procedures.get(procedure)
-        if known is None:
-            if not _ID.fullmatch(procedure):
-                raise Refused("bad-procedure")
-            known = Procedure(procedure, 1, Text(procedure, procedure), Scope.RESOURCE, Role.LEADER)
+        if not _ID.fullmatch(procedure):
+            raise Refused("bad-procedure")
+        known = self._named(procedure)
         scopes = self._scene.scopes
         if scope and not scopes.knows(scope):
             raise Refused("unknown-scope")
@@ -157,8 +155,9 @@ class Procedures(RunEngine):
         return {id: live.run for id, live in self._book.lives.items()}
 
     def definition(self, run: Run) -> Procedure:
-        """Return the procedure in the version that a run carries out."""
-        return self._book.lives[run.run_id].definition
+        """Return the procedure in the version that a run carries out, by now's where the run is no longer listed."""
+        live = self._book.lives.get(run.run_id)
+        return self._named(run.procedure) if live is None else live.definition
 
     def touched(self) -> frozenset[str]:
         """Return the ids of runs whose stored state changed since the last call, also where nothing was told."""
@@ -202,6 +201,10 @@ class Procedures(RunEngine):
         return self._book.told()
 
     # -- inner ------------------------------------------------------------------------------------------------
+
+    def _named(self, procedure: str) -> Procedure:
+        bare = Procedure(procedure, 1, Text(procedure, procedure), Scope.RESOURCE, Role.LEADER)
+        return self._procedures.get(procedure, bare)
 
     def _heard(self, by: str, text: str, now: float, missing: str = "reason-missing") -> None:
         self._now = now

@@ -43,6 +43,12 @@ class Evidence:
     value: Value | None
     unit: str | None = None
 
+    @classmethod
+    def cleared(cls, alarm_id: str) -> Evidence:
+        """Build what proves that a fault is over: its alarm cleared and stayed away."""
+        resource, _, type = alarm_id.partition(".")
+        return cls(resource, type, "cleared")
+
 
 @dataclass(frozen=True, slots=True)
 class StepRun:

@@ -33,18 +33,23 @@ class Runbook:
         self._spares: dict[str, Live] = {}
         self._heap: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
+        self._minute, self._numbers = "", dict[str, int]()
         self._told: list[RunChange] = []
         self._touched: set[str] = set()
 
     def new_id(self, procedure: str, at: float, origin: str | None) -> str:
         """Return an id that is free: outage-20261125-0210, with the local time."""
         stem = f"{'drill-' if origin else ''}{procedure}"[:_LONGEST].strip("-")
-        stem = f"{stem}-{local(at, self._zone):%Y%m%d-%H%M}"
-        number, id = 1, stem
-        while id in self.lives:
+        minute = f"{local(at, self._zone):%Y%m%d-%H%M}"
+        if minute != self._minute:
+            self._minute, self._numbers = minute, {}
+        number = self._numbers.get(stem, 0)
+        while True:
             number += 1
-            id = f"{stem}-{number}"
-        return id
+            id = f"{stem}-{minute}" if number == 1 else f"{stem}-{minute}-{number}"
+            if id not in self.lives:
+                self._numbers[stem] = number
+                return id
 
     def add(self, live: Live) -> None:
         """Take in a run."""

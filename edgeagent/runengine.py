@@ -152,7 +152,10 @@ class RunEngine:
     def _kept_back(self, match: Match, alarm: Alarm) -> bool:
         """Tell whether a run of another procedure accounts for what this alarm would start one for."""
         trigger = match.trigger
-        if not any(procedure in trigger.held_by for procedure, _, origin in self._book.open if origin == alarm.origin):
+        held = trigger.held_by and any(
+            procedure in trigger.held_by and origin == alarm.origin for procedure, _, origin in self._book.open
+        )
+        if not held:
             return False
         return trigger.held_when is None or trigger.held_when.holds(self._scene.view.get(alarm.resource, {})) is True
 

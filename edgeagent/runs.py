@@ -199,7 +199,7 @@ class Live:
             self.skip(id, at, SYSTEM, "fault over")
         for step in self.run.steps:
             if says[step.id].over and not step.settled:
-                self.finish(step.id, at, SYSTEM, "", tuple(map(_gone, self.run.alarms)))
+                self.finish(step.id, at, SYSTEM, "", tuple(map(Evidence.cleared, self.run.alarms)))
 
     def _relapse(self, base: float, at: float, alarm: Alarm) -> None:
         """Begin again with what readings prove and with what comes after the fault."""
@@ -398,8 +398,3 @@ class Live:
     def _reckon(self) -> None:
         level = self.definition.fault_level(self.run.level)
         self.run = replace(self.run, restore_by=None if level is None else self.clocks.base + level.restore)
-
-
-def _gone(alarm_id: str) -> Evidence:
-    resource, _, type = alarm_id.partition(".")
-    return Evidence(resource, type, "cleared")

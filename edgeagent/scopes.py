@@ -69,8 +69,8 @@ class Scopes:
         if proof.area is not None:
             here = set(self._tree.below(proof.area, Relation.PLACE))
             found = [id for id in found if id in here or self.seat(id) in here]
-        hit = [id for id in found if id in affected] if proof.affected else []
-        return tuple(hit or found)
+        hits = set(affected) if proof.affected else set()
+        return tuple([id for id in found if id in hits] or found)
 
     def spares(self, seat: str) -> Iterator[str]:
         """Give the spare seats, those of the same area first."""

@@ -3,6 +3,8 @@
 The site has a mains node, two UPSes, a generator, two cooling units in a hall with seats, and two spare seats.
 """
 
+# ruff: noqa: ANN401 - facts of alarms and words of commands are of many types
+
 from __future__ import annotations
 
 import json

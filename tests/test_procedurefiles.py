@@ -1,7 +1,5 @@
 """The procedures folders: what is wrong in them is told with file, line, key and the nearest word, all at once."""
 
-# ruff: noqa: E501 - a table has one row a line
-
 from __future__ import annotations
 
 import re
@@ -80,7 +78,13 @@ def mistakes(place: Path, nodes: frozenset[str] | None = None) -> list[str]:
 
 def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
     flood = load([folder(tmp_path, flood=FILE)], catalog())["flood"]
-    assert (flood.id, flood.version, flood.scope, flood.owner, flood.settle) == ("flood", 3, Scope.AREA, Role.LEADER, 90)
+    assert (flood.id, flood.version, flood.scope, flood.owner, flood.settle) == (
+        "flood",
+        3,
+        Scope.AREA,
+        Role.LEADER,
+        90,
+    )
     tell, dry, log = flood.steps
     assert (tell.due, tell.opens, tell.ticked, tell.escalations[0].after) == (5400, 60, Ticked.PERSON, 300)
     assert (dry.ticked, dry.needs, dry.done_when[0].hold) == (Ticked.EITHER, ("tell",), 10)
@@ -94,34 +98,114 @@ WRONG = {
     "a language missing": ('{ en = "Flood", zh = "水浸" }', '{ en = "Flood" }', "3: text.zh: is missing"),
     "an empty text": ('zh = "水浸"', 'zh = ""', "3: text.zh: string should have at least 1 character"),
     "an unknown scope": ('"area"', '"zone"', '4: scope: "zone" is not known (known: site, area, seat, resource)'),
-    "an unknown owner": ('owner = "leader"', 'owner = "leaders"', '5: owner: "leaders" is not known, did you mean "leader"?'),
-    "no duration": ('"1min30s"', '"a while"', '6: settle: "a while" is no duration; write for example "90s", "7min" or "1h30min"'),
+    "an unknown owner": (
+        'owner = "leader"',
+        'owner = "leaders"',
+        '5: owner: "leaders" is not known, did you mean "leader"?',
+    ),
+    "no duration": (
+        '"1min30s"',
+        '"a while"',
+        '6: settle: "a while" is no duration; write for example "90s", "7min" or "1h30min"',
+    ),
     "an unknown key": ("level = 2\n", "levle = 2\n", '7: levle: unknown key, did you mean "level"?'),
     "an unknown level": ("level = 2\n", "level = 4\n", '7: level: unknown fault level "4" (known: 1, 2)'),
-    "levels without a level": ("level = 2\n", "\n", "36: levels: needs a level beside them: which one holds until somebody says otherwise"),
-    "an unknown kind": ('kinds = ["environment"]', 'kinds = ["environmet"]', '10: triggers.0.kinds: unknown kind "environmet", did you mean "environment"?'),
-    "an unknown alarm type": ('"water"]', '"watter"]', '11: triggers.0.types: unknown alarm type "watter", did you mean "water"?'),
-    "an unknown severity": ('"major"', '"majer"', '12: triggers.0.severity: "majer" is not known, did you mean "major"?'),
-    "an unknown level of a trigger": ("level = 1\n", "level = 9\n", '13: triggers.0.level: unknown fault level "9" (known: 1, 2)'),
+    "levels without a level": (
+        "level = 2\n",
+        "\n",
+        "36: levels: needs a level beside them: which one holds until somebody says otherwise",
+    ),
+    "an unknown kind": (
+        'kinds = ["environment"]',
+        'kinds = ["environmet"]',
+        '10: triggers.0.kinds: unknown kind "environmet", did you mean "environment"?',
+    ),
+    "an unknown alarm type": (
+        '"water"]',
+        '"watter"]',
+        '11: triggers.0.types: unknown alarm type "watter", did you mean "water"?',
+    ),
+    "an unknown severity": (
+        '"major"',
+        '"majer"',
+        '12: triggers.0.severity: "majer" is not known, did you mean "major"?',
+    ),
+    "an unknown level of a trigger": (
+        "level = 1\n",
+        "level = 9\n",
+        '13: triggers.0.level: unknown fault level "9" (known: 1, 2)',
+    ),
     "an unknown role": ('role = "om"', 'role = "cook"', '27: steps.dry.role: "cook" is not known'),
     "an unknown need": ('["tell"]', '["tel"]', '28: steps.dry.needs: unknown step "tel", did you mean "tell"?'),
     "a need that comes later": ('["tell"]', '["log"]', '28: steps.dry.needs: "log" is a recovery step and comes later'),
     "a cycle": ('due = "1h30min"', 'needs = ["dry"]', "18: steps.tell.needs: waits for itself: tell → dry → tell"),
-    "an unknown point": ("not water", "not wather", '29: steps.dry.done_when.0.when: unknown point "wather", did you mean "water"?'),
-    "a limit": ("not water", "temperature < limit", "29: steps.dry.done_when.0.when: there is no limit here; write the number"),
-    "a condition nobody can read": ("not water", "not not", '29: steps.dry.done_when.0.when: a point is missing at the end of "not not"'),
-    "an unknown kind of a proof": ('kind = "environment", when', 'kind = "enviroment", when', '29: steps.dry.done_when.0.kind: unknown kind "enviroment", did you mean "environment"?'),
+    "an unknown point": (
+        "not water",
+        "not wather",
+        '29: steps.dry.done_when.0.when: unknown point "wather", did you mean "water"?',
+    ),
+    "a limit": (
+        "not water",
+        "temperature < limit",
+        "29: steps.dry.done_when.0.when: there is no limit here; write the number",
+    ),
+    "a condition nobody can read": (
+        "not water",
+        "not not",
+        '29: steps.dry.done_when.0.when: a point is missing at the end of "not not"',
+    ),
+    "an unknown kind of a proof": (
+        'kind = "environment", when',
+        'kind = "enviroment", when',
+        '29: steps.dry.done_when.0.kind: unknown kind "enviroment", did you mean "environment"?',
+    ),
     "opens after due": ("opens = 60", 'opens = "2h"', "19: steps.tell.opens: must lie before due"),
-    "readings without a proof": ("opens = 60", 'ticked = "reading"', "19: steps.tell.ticked: needs done_when: nothing says what the readings must show"),
-    "a proof nobody looks at": ('role = "om"', 'role = "om"\nticked = "person"', "28: steps.dry.ticked: done_when is never looked at when only a person ticks it"),
-    "nobody does it": ('role = "leader"\ndue', 'role = "system"\ndue', "17: steps.tell.role: no person does it, so it needs done_when"),
-    "over in the recovery": ('phase = "recovery"', 'phase = "recovery"\ndone_when = "over"', "35: steps.log.done_when: the recovery begins when the fault is over; ask for something else"),
-    "lapses in the recovery": ('phase = "recovery"', 'phase = "recovery"\nlapses = true', "35: steps.log.lapses: only a response step lapses with the fault"),
-    "escalations out of order": ("[steps.dry]", '[[steps.tell.escalations]]\nafter = "1min"\nrole = "om"\ntext = { en = "x", zh = "x" }\n[steps.dry]', "20: steps.tell.escalations: stand from the earliest to the latest"),
+    "readings without a proof": (
+        "opens = 60",
+        'ticked = "reading"',
+        "19: steps.tell.ticked: needs done_when: nothing says what the readings must show",
+    ),
+    "a proof nobody looks at": (
+        'role = "om"',
+        'role = "om"\nticked = "person"',
+        "28: steps.dry.ticked: done_when is never looked at when only a person ticks it",
+    ),
+    "nobody does it": (
+        'role = "leader"\ndue',
+        'role = "system"\ndue',
+        "17: steps.tell.role: no person does it, so it needs done_when",
+    ),
+    "over in the recovery": (
+        'phase = "recovery"',
+        'phase = "recovery"\ndone_when = "over"',
+        "35: steps.log.done_when: the recovery begins when the fault is over; ask for something else",
+    ),
+    "lapses in the recovery": (
+        'phase = "recovery"',
+        'phase = "recovery"\nlapses = true',
+        "35: steps.log.lapses: only a response step lapses with the fault",
+    ),
+    "escalations out of order": (
+        "[steps.dry]",
+        '[[steps.tell.escalations]]\nafter = "1min"\nrole = "om"\ntext = { en = "x", zh = "x" }\n[steps.dry]',
+        "20: steps.tell.escalations: stand from the earliest to the latest",
+    ),
     "an escalation to nobody": ('role = "manager"', 'role = "system"', "20: steps.tell.escalations: go to a person"),
-    "held by an unknown procedure": ("level = 1\n", 'held_by = ["outage"]\n', '13: triggers.0.held_by: unknown procedure "outage" (known: flood)'),
-    "held by nothing": ("level = 1\n", 'held_when = "not water"\n', "13: triggers.0.held_when: needs held_by beside it, and one kind of device"),
-    "another name than the file": ('procedure = "flood"', 'procedure = "fire"', "1: procedure: the file is flood.toml; make both the same"),
+    "held by an unknown procedure": (
+        "level = 1\n",
+        'held_by = ["outage"]\n',
+        '13: triggers.0.held_by: unknown procedure "outage" (known: flood)',
+    ),
+    "held by nothing": (
+        "level = 1\n",
+        'held_when = "not water"\n',
+        "13: triggers.0.held_when: needs held_by beside it, and one kind of device",
+    ),
+    "another name than the file": (
+        'procedure = "flood"',
+        'procedure = "fire"',
+        "1: procedure: the file is flood.toml; make both the same",
+    ),
 }
 
 
@@ -134,8 +218,12 @@ def test_a_mistake_is_told_with_line_key_and_nearest_word(tmp_path: Path, old: s
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
-    place = folder(tmp_path, flood=FILE.replace('"water"]', '"watter"]').replace('["tell"]', '["tel"]'), other="procedure =")
-    assert [line.partition(":")[0] for line in mistakes(place)] == ["procedures/flood.toml"] * 2 + ["procedures/other.toml"]
+    place = folder(
+        tmp_path, flood=FILE.replace('"water"]', '"watter"]').replace('["tell"]', '["tel"]'), other="procedure ="
+    )
+    assert [line.partition(":")[0] for line in mistakes(place)] == ["procedures/flood.toml"] * 2 + [
+        "procedures/other.toml"
+    ]
 
 
 def test_one_procedure_stands_in_one_file_of_a_folder(tmp_path: Path) -> None:

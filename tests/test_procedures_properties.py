@@ -1,4 +1,4 @@
-"""What holds for runs whatever happens: how they end, what ticks a step, each deadline once, restarts that nobody sees."""
+"""What holds for runs whatever happens: how they end, what ticks a step, each deadline once, unseen restarts."""
 
 from __future__ import annotations
 

@@ -155,3 +155,17 @@ def test_rows_are_plain_data_and_go_when_the_run_does() -> None:
     assert other.runs() == duty.procedures.runs()
     assert other.store("no-run") is None
     assert other.touched() == frozenset()
+
+
+def test_a_run_that_ends_and_is_forgotten_in_one_late_step_is_still_told() -> None:
+    duty = Duty()
+    duty.raised(0, "s1-pc.offline")
+    work(duty, 5, "move")
+    duty.cleared(10, "s1-pc.offline")
+    duty.at(71)
+    work(duty, 80, "log")
+    run = duty.run()
+    duty.restart(5000)
+    assert run.state is RunState.CLOSED
+    assert duty.procedures.definition(run).id == "equipment-fault"
+    assert not duty.rows

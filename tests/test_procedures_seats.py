@@ -1,0 +1,92 @@
+"""Seats and systems as stories: one seat is an equipment fault, many that share a cause are one system fault."""
+
+from __future__ import annotations
+
+from edgeagent.catalog import Severity
+from edgeagent.run import RunState
+from tests.duty import BASE, SUPPRESSED, Duty, work
+
+
+def test_forty_seats_without_softphone_are_one_system_fault_with_a_deadline_of_five_minutes() -> None:
+    duty = Duty(seats=40)
+    seats = [f"s{number}-pc" for number in range(1, 41)]
+    duty.raised(0, *(f"{seat}.softphone-down" for seat in seats), suppression=SUPPRESSED)
+    duty.raised(2, "switch.group.softphone-down", onset=BASE, impacted_resource=tuple(seats))
+    duty.at(301)
+    assert [run.procedure for run in duty.procedures.runs().values()] == ["system-fault"]
+    run = duty.run()
+    assert (run.level, (run.restore_by or 0) - BASE, len(run.affected)) == (3, 900, 41)
+    assert "300 step-overdue report" in duty.story()
+    assert "300 escalated report" in duty.story()
+    assert len(duty.told) < 20
+
+
+def test_a_level_that_is_not_restored_in_time_goes_to_om_manager_and_department() -> None:
+    duty = Duty()
+    duty.raised(0, "switch.group.softphone-down")
+    duty.at(4000)
+    told = [(change.at - BASE, *change.roles) for change in duty.told if change.verb == "escalated" and not change.step]
+    assert told == [(900, "om"), (900, "manager"), (1800, "department")]
+
+
+def test_what_is_restored_in_time_escalates_nothing_even_if_that_is_certain_only_later() -> None:
+    duty = Duty()
+    duty.raised(0, "switch.group.softphone-down")
+    duty.cleared(890, "switch.group.softphone-down")
+    duty.at(4000)
+    assert [change for change in duty.told if change.verb == "escalated" and not change.step] == []
+    assert duty.run().recovered == BASE + 890
+
+
+def test_a_fault_that_was_not_over_after_all_escalates_late_and_once() -> None:
+    duty = Duty()
+    duty.raised(0, "switch.group.softphone-down")
+    duty.cleared(890, "switch.group.softphone-down")
+    duty.raised(920, "switch.group.softphone-down")
+    duty.at(4000)
+    told = [change.at - BASE for change in duty.told if change.verb == "escalated" and not change.step]
+    assert told == [920, 920, 1800]
+
+
+def test_one_seat_is_an_equipment_fault_with_the_nearest_healthy_spare_seat() -> None:
+    duty = Duty()
+    duty.raised(0, "s1-pc.offline", perceived_severity=Severity.MINOR)
+    run = duty.run()
+    assert (run.procedure, run.scope, run.spare) == ("equipment-fault", "s1", "x1")
+    opened = duty.told[0]
+    assert opened.text.zh == ("【座席设备故障】s1 号：s1-pc offline 告警，始于 02:10，启动预案；可换到备用座席 x1 号")
+    assert opened.roles == ("leader", "agent", "om")
+    duty.raised(10, "s2-pc.offline", perceived_severity=Severity.MINOR)
+    assert duty.run().spare == "y1"
+    duty.raised(20, "s3-pc.offline", perceived_severity=Severity.MINOR)
+    assert duty.run().spare is None
+    assert "暂无可用的备用座席" in duty.told[-1].text.zh
+    duty.ask(30, "abort", next(iter(duty.procedures.runs())), "Lin", "wrong seat")
+    duty.raised(40, "s4-pc.offline", perceived_severity=Severity.MINOR)
+    assert duty.run().spare == "x1"
+
+
+def test_a_seat_that_fails_in_the_same_step_is_no_spare_seat() -> None:
+    duty = Duty()
+    duty.raised(0, "s1-pc.offline", "x1-pc.offline")
+    spares = {run.scope: run.spare for run in duty.procedures.runs().values()}
+    assert spares["s1"] == "y1"
+    assert spares["x1"] is None
+
+
+def test_the_log_of_an_equipment_fault_has_start_and_recovery() -> None:
+    duty = Duty()
+    duty.raised(5, "s1-pc.offline", onset=BASE)
+    work(duty, 60, "move")
+    duty.cleared(1200, "s1-pc.offline")
+    work(duty, 1300, "log")
+    run = duty.run()
+    assert run.state is RunState.CLOSED
+    assert (run.onset - BASE, (run.recovered or 0) - BASE) == (0, 1200)
+
+
+def test_a_warning_at_a_seat_and_a_group_alarm_are_no_equipment_fault() -> None:
+    duty = Duty()
+    duty.raised(0, "s1-pc.clock-unsynced", perceived_severity=Severity.WARNING)
+    duty.raised(0, "s1.group.offline", perceived_severity=Severity.MAJOR)
+    assert duty.told == []
