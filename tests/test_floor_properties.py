@@ -66,7 +66,7 @@ def plans(draw: st.DrawFn) -> Plan:
             seat = f"s{number}"
             plan.add(seat, SEAT, area="hall", **ties)  # type: ignore[arg-type]
             ties = {}
-        plan.add(f"b{number}", "box", area="hall", seat=seat, **ties)  # type: ignore[arg-type]
+        plan.add(f"b{number}", "box", area="hall", seat=seat, **ties)
     return plan
 
 

@@ -286,6 +286,36 @@ def test_a_shelved_alarm_changes_its_record_and_calls_nobody(verb: Verb) -> None
     }
 
 
+DESIGN = Suppression(Silence.BY_DESIGN, "mains.mains-lost", "no power / 无供电")
+
+
+@pytest.mark.parametrize(
+    ("verb", "facts", "events"),
+    [
+        pytest.param(Verb.RAISED, {"suppression": DESIGN}, 0, id="raised under its cause"),
+        pytest.param(Verb.SUPPRESSED, {"suppression": DESIGN}, 0, id="folded later"),
+        pytest.param(Verb.CLEARED, {"suppression": DESIGN, "is_cleared": True}, 0, id="over, and nobody heard of it"),
+        pytest.param(
+            Verb.CLEARED, {"suppression": DESIGN, "is_cleared": True, "announced": NOW}, 1, id="over, and people did"
+        ),
+        pytest.param(Verb.UNSUPPRESSED, {}, 1, id="speaks for itself"),
+        pytest.param(Verb.UNSUPPRESSED, {"is_cleared": True}, 0, id="over with its cause"),
+        pytest.param(Verb.UNSUPPRESSED, {"is_cleared": True, "latched": True}, 1, id="latched"),
+    ],
+)
+def test_what_another_alarm_explains_is_shown_and_told_to_nobody(
+    verb: Verb, facts: dict[str, Any], events: int
+) -> None:
+    messages = told(Change(verb, altered(**{"announced": None, **facts}), ALARM, NOW))
+    assert [message.place for message in messages] == [Place.STATE, *[Place.EVENT] * events]
+
+
+def test_what_is_folded_has_no_record_of_its_own() -> None:
+    changes = [Change(Verb.RAISED, altered(suppression=DESIGN), None, NOW)]
+    assert messages_of(changes, TREE, "en", BOOT, lambda: 1, NOW, lambda alarm_id: alarm_id == ALARM.alarm_id) == []
+    assert len(messages_of(changes, TREE, "en", BOOT, lambda: 1, NOW)) == 1
+
+
 def test_several_changes_of_one_alarm_make_one_record_of_the_last() -> None:
     acked = altered(operator_state=OperatorState.ACK)
     messages = told(Change(Verb.RAISED, ALARM, None, NOW), Change(Verb.ACKNOWLEDGED, acked, ALARM, NOW, "li"), first=5)
