@@ -35,7 +35,7 @@ _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
 """What stands before the short text of an event, so that a phone never shows a clearance as if it were the fault."""
 _RAISES: Final = frozenset({Verb.RAISED, Verb.SEVERITY_CHANGED, Verb.RE_ALARMED})
 _RETURNS: Final = frozenset({Verb.UNSHELVED, Verb.UNSUPPRESSED, Verb.IN_SERVICE})
-_HUSHED: Final = _RAISES | {Verb.CLEARED, Verb.UNACKNOWLEDGED, Verb.OSCILLATING, Verb.STEADIED, Verb.RELATED}
+_HUSHED: Final = _RAISES | {Verb.CLEARED, Verb.UNACKNOWLEDGED, Verb.OSCILLATING, Verb.STEADIED}
 """What nobody is told of while the alarm is shelved or suppressed (RFC 8632 §4.5); its record still changes."""
 
 
@@ -303,14 +303,15 @@ def _event_of(change: Change, tree: Tree, language: str, boot: int, seq: int, no
 def _hushed(change: Change) -> bool:
     """Tell whether a change is nobody's business.
 
-    What is explained by another alarm is not told. Who heard that it was raised hears when it is over.
+    What is explained by another alarm is not told. Who heard that it was raised hears when it is over. What an alarm
+    causes or follows stands in its record, which is said again: a pager need not ring for it.
     """
     alarm, verb = change.alarm, change.verb
     if verb is Verb.UNSUPPRESSED:
         return alarm.is_cleared and not alarm.latched
     if verb is Verb.CLEARED and alarm.suppression.kind is Silence.BY_DESIGN:
         return alarm.announced is None
-    return verb is Verb.SUPPRESSED or (verb in _HUSHED and alarm.suppression.kind is not Silence.NONE)
+    return verb in (Verb.SUPPRESSED, Verb.RELATED) or (verb in _HUSHED and alarm.suppression.kind is not Silence.NONE)
 
 
 def _keep(change: Change) -> Keep:

@@ -62,10 +62,11 @@ def site_of(folder: Path, broker: Mosquitto, *upses: Simulated, load_high: float
 
 
 def journal(site: Path) -> list[dict[str, Any]]:
-    """Read what the agent has written down of its alarms, as another tool would."""
+    """Read what the agent has written down of its alarms and told, as another tool would."""
     with closing(sqlite3.connect(site / "state" / "edgeagent.db")) as db:
         rows = db.execute("SELECT body FROM journal WHERE kind = 'alarm' ORDER BY seq")
-        return [orjson.loads(body) for (body,) in rows]
+        lines = [orjson.loads(body) for (body,) in rows]
+    return [line for line in lines if line["verb"] != "related"]
 
 
 def told(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
