@@ -93,11 +93,9 @@ class Lane:
         self.forecasts.shift(delta)
 
     def _follow(self, changes: list[Change], changed: list[tuple[str, str]], now: float) -> Outcome:
-        moved = self.floor.moved()
+        moved = [(id, point) for id, point in self.floor.moved() if id == self._mains]
         if moved:
-            derived = self.floor.derived
-            for id in {id for id, _ in moved}:
-                self.view[id] = {**self.view.get(id, {}), **derived.get(id, {})} if id in derived else {}
+            self.view[moved[0][0]] = self.floor.derived[moved[0][0]]
         changed = [*changed, *moved]
         runs = self.procedures.step(changes, self.floor.records(), self.view, now, changed)
         return Outcome(changes, runs, self._foresee(changed, now))
