@@ -1,0 +1,101 @@
+"""One lane as the agent steps it: what a change does to alarms, procedures and the forecast, on the example site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from edgeagent import config, resources
+from edgeagent.config import Site
+from edgeagent.lane import Lane, Outcome
+from edgeagent.readings import Reading, Value
+from edgeagent.run import RunVerb
+
+NOON: Final = 1_795_000_000.0
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return config.load(Path(__file__).parent.parent / "config", resources.drivers())
+
+
+class Story:
+    """A lane of the example site and its clock; every device is read at each step, as a poll would."""
+
+    def __init__(self, site: Site) -> None:
+        self.lane, self.now = Lane(site), NOON
+        self._readings: dict[str, dict[str, Reading]] = {id: {} for id in site.devices}
+        self.lane.view.update(self._readings)
+        for id, device in site.devices.items():
+            kind = device.driver.kind
+            well = {
+                point: kind.points[point].sample for point in device.driver.points & kind.points.keys()
+                if kind.points[point].sample is not None
+            }  # fmt: skip
+            self.say(0.0, id, reachable=True, **{point: value for point, value in well.items() if value is not None})
+
+    def say(self, later: float, id: str, **values: Value) -> Outcome:
+        """Let a device read otherwise; a point's dots are written as they are."""
+        self.now += later
+        for point, value in values.items():
+            self._readings[id][point] = Reading(value, self.now)
+        return self.lane.step([(id, point) for point in values], self._readings, self.now)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Let time pass, timer by timer."""
+        until, found = self.now + seconds, []
+        while (due := self.lane.next_due()) is not None and due <= until:
+            self.now = max(self.now, due)
+            found.append(self.lane.step((), self._readings, self.now))
+        self.now = until
+        return found
+
+
+def lose_the_mains(story: Story) -> list[Outcome]:
+    dead: dict[str, Value] = {"source": "battery", "input.voltage": 0.0, "input.frequency": 0.0}
+    outcomes = [story.say(1.0, ups, **dead) for ups in ("ups-a", "ups-b")]
+    outcomes.append(story.say(0.2, "genset", **{"mains.healthy": False, "mains.voltage": 0.0}))
+    outcomes.append(story.say(0.2, "ats", **{"source.mains": "lost"}))
+    outcomes.append(story.say(0.2, "contacts", **{"mains-present": False}))
+    return [*outcomes, *story.wait(20.0)]
+
+
+def test_a_lost_mains_is_one_alarm_one_run_and_a_forecast(site: Site) -> None:
+    story = Story(site)
+    story.wait(60.0)
+    outcomes = lose_the_mains(story)
+    told = [change for outcome in outcomes for change in outcome.changes if change.verb == "raised"]
+    loud = {change.alarm.alarm_id for change in told if change.alarm.state != "suppressed"}
+    assert loud == {"mains.mains-lost"}
+    runs = [change for outcome in outcomes for change in outcome.runs]
+    assert [change.run.procedure for change in runs if change.verb is RunVerb.OPENED] == ["outage"]
+    forecasts = [outcome.forecast for outcome in outcomes if outcome.forecast is not None]
+    assert forecasts[-1].outage is not None
+    raised = next(change for change in told if change.alarm.alarm_id == "mains.mains-lost")
+    spoken = next(outcome for outcome in outcomes if outcome.forecast and outcome.forecast.outage)
+    assert any(change is raised for change in spoken.changes), "the forecast speaks of it with its alarm, not before"
+
+
+def test_readings_of_a_device_stay_its_own(site: Site) -> None:
+    story = Story(site)
+    lose_the_mains(story)
+    for id in site.devices:
+        assert story.lane.view[id] is story._readings[id]
+
+
+def test_a_command_on_an_alarm_is_followed_through(site: Site) -> None:
+    story = Story(site)
+    lose_the_mains(story)
+    outcome = story.lane.ask_alarms(lambda alarms: alarms.ack("mains.mains-lost", None, "li", "", story.now), story.now)
+    assert [change.verb for change in outcome.changes] == ["acknowledged"]
+
+
+def test_another_configuration_goes_on_with_what_remains(site: Site) -> None:
+    story = Story(site)
+    lose_the_mains(story)
+    (run_id,) = story.lane.procedures.runs()
+    story.lane.replace(site, story.now)
+    assert not story.lane.records()["mains.mains-lost"].is_cleared
+    assert run_id in story.lane.procedures.runs()
