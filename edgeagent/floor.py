@@ -28,6 +28,8 @@ from edgeagent.supply import Supply
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
 _ASKED: Final = (Relation.POWER, Relation.NETWORK, Relation.SERVICE, Relation.COOLING)
+_ROUNDS: Final = 200
+"""Of folding in one step; a few are the rule. Whatever may be wrong, the watching goes on."""
 _NOTHING: Final[Readings] = MappingProxyType({})
 
 
@@ -100,7 +102,7 @@ class Floor:
 
     def _settle(self, now: float) -> list[Change]:
         """Fold and release until nothing moves any more, then tell."""
-        while True:
+        for _ in range(_ROUNDS):
             moved = self._alarms.roster.moved()
             self._ask(moved)
             counts = self._groups.take(moved, now)
