@@ -227,6 +227,7 @@ def of(lines: Iterable[Line], run_id: str, as_of: float) -> FaultRecord | None:
     story = tuple(happening.change for happening in happenings)
     run = _gathered(story)
     words = next((each.words for each in reversed(happenings) if each.words is not None), _wordless(run))
+    own = {id for change in story for id in change.run.alarms}
     end = min(as_of, run.ended) if run.ended is not None else as_of
     alarms = tuple(alarm_lines((line for line in found if line.kind == "alarm"), frozenset(run.alarms), end))
     return FaultRecord(
@@ -236,7 +237,7 @@ def of(lines: Iterable[Line], run_id: str, as_of: float) -> FaultRecord | None:
         steps=tuple(_steps(run, words, story, end)),
         story=story,
         alarms=alarms,
-        times=_times(run, story, alarms),
+        times=_times(run, story, tuple(alarm for alarm in alarms if alarm.alarm_id in own)),
         affected=max(len(run.affected), *(each.counts.get("affected", 0) for each in happenings)),
         alarm_count=max(len(run.alarms), *(each.counts.get("alarms", 0) for each in happenings)),
         trimmed=story[0].verb is not RunVerb.OPENED,
@@ -266,7 +267,7 @@ def _step_words(id: str) -> StepWords:
 
 def _gathered(story: tuple[RunChange, ...]) -> Run:
     """Return the run as it was last, with every id that any line named: between two turns a line is cut short."""
-    alarms = dict.fromkeys(id for change in story for id in change.run.alarms)
+    alarms = dict.fromkeys(id for change in story for id in (*change.run.alarms, *change.run.beside))
     affected = dict.fromkeys(id for change in story for id in change.run.affected)
     return replace(story[-1].run, alarms=tuple(alarms), affected=tuple(affected))
 

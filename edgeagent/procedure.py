@@ -140,6 +140,7 @@ class Trigger:
     `qualifiers` (all if empty). `seat` asks that the resource, or for a group one of those that it hits, is, or is
     not, part of a seat. `level` is the fault level that the run then has, `text` what it is called beside its title.
     While a run of a `held_by` procedure is open and `held_when` is true at the alarm's resource, it starts nothing.
+    One that stands `beside` is told in a run that is open; it starts none and keeps none open.
     """
 
     types: frozenset[str] = frozenset()
@@ -151,6 +152,7 @@ class Trigger:
     text: Text | None = None
     held_by: frozenset[str] = frozenset()
     held_when: When | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

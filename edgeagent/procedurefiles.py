@@ -100,6 +100,7 @@ class _Trigger(Strict):
     text: TextEntry | None = None
     held_by: frozenset[str] = frozenset()
     held_when: str | None = None
+    beside: bool = False
 
 
 class _File(Strict):
@@ -218,6 +219,8 @@ class _Reader:
             self._is_known((*path, "qualifiers"), "alarm type", entry.qualifiers, every)
         self._is_known((*path, "held_by"), "procedure", entry.held_by, self._known)
         self._level((*path, "level"), entry.level)
+        if entry.beside and (entry.text or entry.level is not None):
+            self._say((*path, "beside"), "an alarm beside a run gives it neither text nor level")
         held = None
         if entry.held_when is not None:
             for kind in own:
@@ -226,7 +229,7 @@ class _Reader:
                 self._say((*path, "held_when"), "needs held_by beside it, and one kind of device")
         return Trigger(
             entry.types, entry.kinds, entry.qualifiers, entry.severity, entry.seat, entry.level,
-            text_of(entry.text) if entry.text else None, entry.held_by, held,
+            text_of(entry.text) if entry.text else None, entry.held_by, held, entry.beside,
         )  # fmt: skip
 
     def _step(self, id: str, entry: _Step) -> Step:

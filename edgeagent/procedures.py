@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 from edgeagent import runtexts as texts
 from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure, Role, Scope, Ticked
-from edgeagent.run import Run, RunChange, RunState, RunVerb, StepRun, StepState
+from edgeagent.run import Clocks, Run, RunChange, RunState, RunVerb, StepRun, StepState
 from edgeagent.runengine import RunEngine
-from edgeagent.runs import SYSTEM, Clocks, Live
+from edgeagent.runs import SYSTEM, Live
 from edgeagent.runtexts import Refused
 from edgeagent.scopes import SITE, Scopes
 from edgeagent.sitetree import SiteTree

@@ -91,8 +91,9 @@ class Run:
 
     `onset` is since when the fault is there, `started` when the run opened, `recovered` when the last fault was over
     for good, `ended` when it closed. `alarms` are the ids of all alarms that belong to it, `standing` those still
-    raised. `affected` are resources that are hit, `spare` the healthy spare seat that was named. `form` are the fields
-    of the fault record that people fill in: nature, cause, responsible, follow-up and the like.
+    raised, `beside` those of others that are told with it while they stand. `affected` are resources that are hit,
+    `spare` the healthy spare seat that was named. `form` are the fields of the fault record that people fill in:
+    nature, cause, responsible, follow-up and the like.
     """
 
     run_id: str
@@ -117,6 +118,7 @@ class Run:
     ended: float | None = None
     alarms: tuple[str, ...] = ()
     standing: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     affected: tuple[str, ...] = ()
     spare: str | None = None
     commander: str = ""
@@ -158,6 +160,25 @@ class Run:
 def moved(at: float | None, delta: float) -> float | None:
     """Return a moment moved by `delta` s, where there is one."""
     return None if at is None else at + delta
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What of a run is nobody's business but a restart's. Times are epoch s.
+
+    `base` is from when the response counts, `cleared` since when nothing stands, `last` when it last changed.
+    `chosen` says that a person chose the fault level.
+    """
+
+    base: float
+    last: float
+    cleared: float | None = None
+    chosen: bool = False
+
+    def shifted(self, delta: float) -> Clocks:
+        """Return them moved by `delta` s."""
+        cleared = moved(self.cleared, delta)
+        return replace(self, base=self.base + delta, last=self.last + delta, cleared=cleared)
 
 
 class RunVerb(StrEnum):

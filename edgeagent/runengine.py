@@ -21,9 +21,9 @@ from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure
 from edgeagent.proofs import Watch, Watching
 from edgeagent.readings import Readings
-from edgeagent.run import Run, RunChange, RunState, StepRun
+from edgeagent.run import Clocks, Run, RunChange, RunState, StepRun
 from edgeagent.runbook import Runbook
-from edgeagent.runs import SYSTEM, Clocks, Live, Scene
+from edgeagent.runs import SYSTEM, Live, Scene
 from edgeagent.runtexts import Words
 from edgeagent.scopes import Scopes
 from edgeagent.sitetree import SiteTree
@@ -94,7 +94,7 @@ class RunEngine:
         """Compare the runs with all alarms, after a restart or with other procedures."""
         self._standing.clear()
         for live in [*self._book.lives.values()]:
-            for alarm_id in live.run.standing:
+            for alarm_id in (*live.run.standing, *live.run.beside):
                 if alarm_id not in self._records:
                     live.clears(alarm_id, Text(alarm_id, alarm_id), now)
             self._book.keep(live)
@@ -118,6 +118,7 @@ class RunEngine:
             self._book.keep(live)
         if there and plain(alarm):
             self._offer(alarm, at)
+        self._accompany(alarm, at)
 
     def _note(self, alarm: Alarm) -> None:
         beside = self._standing.setdefault(alarm.resource, set())
@@ -134,7 +135,7 @@ class RunEngine:
             live.run.procedure for live in self._book.of_alarm(alarm.alarm_id) if alarm.alarm_id in live.run.standing
         }
         for match in self._triggers.of(alarm):
-            if match.procedure.id in has:
+            if match.procedure.id in has or match.trigger.beside:
                 continue
             if self._kept_back(match, alarm):
                 self._held[alarm.alarm_id] = None
@@ -148,6 +149,19 @@ class RunEngine:
                 self._join(live, alarm, at, match)
                 self._book.hears(live, alarm.alarm_id)
                 self._book.keep(live)
+
+    def _accompany(self, alarm: Alarm, at: float) -> None:
+        """Let an alarm stand beside the open runs that it matters to, or no longer."""
+        for match in self._triggers.of(alarm):
+            scope = self._scene.scopes.of(match.procedure.scope, alarm.resource)
+            live = self._book.open.get((match.procedure.id, scope, alarm.origin)) if match.trigger.beside else None
+            if live is None or alarm.alarm_id in live.run.alarms:
+                continue
+            if not stands(alarm):
+                live.clears(alarm.alarm_id, alarm.short_text, at)
+            elif plain(alarm):
+                live.accompany(alarm, at)
+            self._book.keep(live)
 
     def _kept_back(self, match: Match, alarm: Alarm) -> bool:
         """Tell whether a run of another procedure accounts for what this alarm would start one for."""
@@ -173,6 +187,10 @@ class RunEngine:
         affected = tuple(dict.fromkeys((alarm.resource, *alarm.impacted_resource)))
         run = replace(run, alarms=(alarm.alarm_id,), standing=(alarm.alarm_id,), affected=affected)
         self._open(run, procedure, at, "")
+        if any(each.beside for each in procedure.triggers):
+            for id in [id for ids in self._standing.values() for id in ids]:
+                if (record := self._records.get(id)) is not None:
+                    self._accompany(record, at)
 
     def _run(
         self, procedure: Procedure, scope: str, onset: float, at: float, text: Text, summary: Text, level: int | None,

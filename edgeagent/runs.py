@@ -26,7 +26,7 @@ from edgeagent.catalog import Text
 from edgeagent.procedure import Escalation, Phase, Procedure, Proof, Role, Step, Ticked
 from edgeagent.proofs import Waits, Watch, Watching
 from edgeagent.readings import Readings
-from edgeagent.run import Evidence, Run, RunChange, RunState, RunVerb, StepRun, StepState, moved
+from edgeagent.run import Clocks, Evidence, Run, RunChange, RunState, RunVerb, StepRun, StepState, moved
 from edgeagent.runtexts import Words
 from edgeagent.scopes import Scopes
 from edgeagent.wording import ROLES
@@ -46,25 +46,6 @@ class Scene:
     words: Words
     watching: Watching
     view: Mapping[str, Readings]
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """What of a run is nobody's business but a restart's. Times are epoch s.
-
-    `base` is from when the response counts, `cleared` since when nothing stands, `last` when it last changed.
-    `chosen` says that a person chose the fault level.
-    """
-
-    base: float
-    last: float
-    cleared: float | None = None
-    chosen: bool = False
-
-    def shifted(self, delta: float) -> Clocks:
-        """Return them moved by `delta` s."""
-        cleared = moved(self.cleared, delta)
-        return replace(self, base=self.base + delta, last=self.last + delta, cleared=cleared)
 
 
 class Live:
@@ -163,16 +144,24 @@ class Live:
         if level is not None and not self.clocks.chosen and self.definition.graver(level, self.run.level):
             self.level(level, SYSTEM, "", at)
 
+    def accompany(self, alarm: Alarm, at: float) -> None:
+        """Tell of an alarm that matters to the run and is none of its own."""
+        if alarm.alarm_id not in self.run.beside:
+            self.run = replace(self.run, beside=(*self.run.beside, alarm.alarm_id))
+            self.tell(RunVerb.ALARM_JOINED, at, self.line(texts.BESIDE, alarm=alarm.short_text), roles=self.called)
+
     def clears(self, alarm_id: str, text: Text, at: float) -> None:
         """Let go of an alarm that is over."""
-        if alarm_id not in self.run.standing:
+        own = alarm_id in self.run.standing
+        if not own and alarm_id not in self.run.beside:
             return
-        self.run = replace(self.run, standing=tuple(id for id in self.run.standing if id != alarm_id))
+        standing, beside = (tuple(id for id in ids if id != alarm_id) for ids in (self.run.standing, self.run.beside))
+        self.run = replace(self.run, standing=standing, beside=beside)
         self.touched = True
         if self.run.over:
             return
         self.tell(RunVerb.ALARM_CLEARED, at, self.line(texts.CLEARED, alarm=text), roles=self.called)
-        if not self.run.standing:
+        if own and not standing:
             self.clocks = replace(self.clocks, cleared=self.clocks.last)
 
     def entitle(self, text: Text, summary: Text) -> None:
