@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import nextafter
 from typing import Final, TypeAlias
 
 from edgeagent import runtexts as texts
@@ -70,9 +71,10 @@ class Live:
 
     def serve(self, until: float, *, inclusive: bool) -> None:
         """Do, in order, what fell due before a moment, or up to it."""
+        last = until if inclusive else nextafter(until, 0.0)
         while True:
-            due = min(self._events(until), key=lambda event: event[:2], default=None)
-            if due is None or due[0] > until or (due[0] == until and not inclusive):
+            due = min(self._events(last), key=lambda event: event[:2], default=None)
+            if due is None or due[0] > last:
                 return
             due[2](max(due[0], self.clocks.last))
             self.advance(self.clocks.last)
@@ -84,7 +86,7 @@ class Live:
         if clocks.cleared is not None and run.state is RunState.OPEN:
             yield clocks.cleared + self.definition.settle, 0, partial(self._recover, clocks.cleared)
         for step in run.steps:
-            if (proven := self.waits.proven(step.id)) is not None:
+            if (proven := self.waits.proven(step.id)) is not None and not self._held_back(step):
                 yield proven, 1, self.advance
             if step.state is StepState.READY:
                 yield from self._step_events(step, self.steps[step.id], until)
@@ -238,8 +240,7 @@ class Live:
         """Make ready what nothing holds back; watch for what must be proven first."""
         for step in self.run.steps:
             says = self.steps[step.id]
-            early = says.phase is Phase.RECOVERY and self.run.phase is Phase.RESPONSE
-            if step.state is not StepState.WAITING or early or not all(map(self._out_of_the_way, says.needs)):
+            if step.state is not StepState.WAITING or self._held_back(step):
                 continue
             if says.enabled_when:
                 self.waits.begin(step.id, says.enabled_when)
@@ -257,6 +258,12 @@ class Live:
                 said = texts.AWAITED if says.role is Role.SYSTEM else texts.READY
                 line = self.line(said, role=ROLES[self.definition.whose(says)], step=says.text, by=until)
                 self.tell(RunVerb.STEP_READY, at, line, step.id, roles=(self.definition.whose(says),))
+
+    def _held_back(self, step: StepRun) -> bool:
+        """Tell whether its phase or steps before it hold a step back, whatever readings prove."""
+        says = self.steps[step.id]
+        early = says.phase is Phase.RECOVERY and self.run.phase is Phase.RESPONSE
+        return step.state is StepState.WAITING and (early or not all(map(self._out_of_the_way, says.needs)))
 
     def _await_proof(self, says: Step) -> None:
         if says.ticked is not Ticked.PERSON and says.done_when:

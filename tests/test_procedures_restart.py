@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from edgeagent.catalog import Text
 from edgeagent.procedures import Procedures
 from edgeagent.run import RunState, StepState
@@ -40,6 +42,16 @@ def test_what_fell_due_while_dead_is_done_once_and_in_order() -> None:
     assert [line for line in duty.story() if float(line.split()[0]) > 100] == while_dead
     duty.at(603)
     assert "603 reminded tell" in duty.story()
+
+
+@pytest.mark.parametrize("second", [123, 243, 483])
+def test_an_agent_that_wakes_at_the_moment_of_a_reminder_gives_it_once_and_goes_on(second: int) -> None:
+    duty = outage()
+    duty.at(100)
+    duty.restart(second)
+    assert duty.story().count(f"{second} reminded tell") == 1
+    duty.at(603)
+    assert duty.story().count(f"{second} reminded tell") == 1
 
 
 def test_a_second_death_right_after_the_first_loses_nothing() -> None:
