@@ -76,7 +76,8 @@ class Causes:
             if live is not None and live.rule.type.explained_by and live.record is not None:
                 place = self._place(live)
                 self._open.setdefault(place, {})[alarm_id] = None
-                self._stale[alarm_id] = None
+                if not self._hangs(live):
+                    self._stale[alarm_id] = None
                 if live.silence is Silence.BY_DESIGN:
                     self._link(live, live.listed.suppression.by)
                 else:
@@ -226,6 +227,8 @@ class Causes:
             root = self._root(by)
             cause = roster.get(root)
             resource = cause.rule.resource if cause is not None else root.partition(".")[0]
+            if self._hangs(live) and self._says(live, by, reason, resource):
+                continue
             if alarm_id in rose and live.silence is Silence.NONE:
                 live.state.folded = self._shown.get(by, 0) >= SHOWN
             roster.hide(live, by, reason, (resource,), now)
@@ -256,6 +259,18 @@ class Causes:
         while by not in self._dirty:
             self._dirty[by] = None
             by = self._by.get(by, by)
+
+    def _hangs(self, live: Live) -> bool:
+        """Tell whether an alarm is suppressed and hangs under the cause that it names: it was judged before."""
+        if live.silence is not Silence.BY_DESIGN:
+            return False
+        return self._under.get(live.rule.id) == live.listed.suppression.by
+
+    @staticmethod
+    def _says(live: Live, by: str, reason: str, resource: str) -> bool:
+        """Tell whether the record of a suppressed alarm says just this."""
+        hidden, root = live.listed.suppression, live.listed.root_cause_resource
+        return (hidden.by, hidden.reason, hidden.until, root) == (by, reason, None, (resource,))
 
     def _unlink(self, alarm_id: str) -> None:
         self._by.pop(alarm_id, None)

@@ -34,7 +34,7 @@ class Flow:
         self._proven: dict[str, tuple[str, ...]] = {}
         self._lit: dict[str, int] = {}
         self._known: dict[tuple[str, Relation], str | None] = {}
-        self._above: dict[tuple[str, Relation], frozenset[str]] = {}
+        self._above: dict[tuple[tuple[str, ...], Relation], frozenset[str]] = {}
         self._all: dict[str, frozenset[str]] = {}
         self._changed: set[str] = set()
 
@@ -108,12 +108,14 @@ class Flow:
         return min(self._blamed.get((id, relation), ()), default=None)
 
     def above(self, id: str, relation: Relation) -> frozenset[str]:
-        """Return all that a thing hangs on by one relation."""
-        key = (id, relation)
-        if key not in self._above:
-            parents = self._tree.parents(id, relation)
-            self._above[key] = frozenset(parents).union(*(self.above(parent, relation) for parent in parents))
-        return self._above[key]
+        """Return all that a thing hangs on by one relation: one set for all that hang on the same."""
+        key = (self._tree.parents(id, relation), relation)
+        found = self._above.get(key)
+        if found is None:
+            parents = key[0]
+            found = frozenset(parents).union(*(self.above(parent, relation) for parent in parents))
+            self._above[key] = found
+        return found
 
     def all_above(self, id: str) -> frozenset[str]:
         """Return all whose faults can matter to a thing, by whatever relation."""

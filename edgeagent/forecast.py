@@ -234,6 +234,11 @@ class Forecasts:
 
     # -- the forecast -----------------------------------------------------------------------------------------
 
+    @property
+    def told(self) -> Forecast | None:
+        """The forecast as it was when it was last worth telling."""
+        return self._told
+
     def at(self, now: float) -> Forecast:
         """Return the forecast as it is at a moment."""
         rides = self._rides(now)

@@ -209,9 +209,7 @@ class Groups:
         order = sorted(_SHARED, key=lambda relation: (relation not in told, _SHARED.index(relation)))
         candidates: list[tuple[int, int, int, int, str, Relation]] = []
         for rank, relation in enumerate(order):
-            tally: Counter[str] = Counter()
-            for resource in members.values():
-                tally.update(self._flow.above(resource, relation))
+            tally = self._tally(members.values(), relation)
             sizes = self._size(key[1], relation)
             candidates += [
                 (count, sizes[node], rank, -len(self._flow.above(node, relation)), node, relation)
@@ -238,12 +236,17 @@ class Groups:
     def _size(self, kind: str, relation: Relation) -> Counter[str]:
         """Return how many seats, or devices of a kind, hang on each node."""
         if (kind, relation) not in self._sizes:
-            sizes: Counter[str] = Counter()
-            for node in self._tree.of_kind(kind):
-                if node.kind == SEAT or node.seat is None:
-                    sizes.update(self._flow.above(node.id, relation))
-            self._sizes[kind, relation] = sizes
+            those = (node.id for node in self._tree.of_kind(kind) if node.kind == SEAT or node.seat is None)
+            self._sizes[kind, relation] = self._tally(those, relation)
         return self._sizes[kind, relation]
+
+    def _tally(self, ids: Iterable[str], relation: Relation) -> Counter[str]:
+        """Count how many of these hang on each node; those that hang on the same are counted together."""
+        tally: Counter[str] = Counter()
+        for above, count in Counter(self._flow.above(id, relation) for id in ids).items():
+            for node in above:
+                tally[node] += count
+        return tally
 
     def _begin(self, key: Key, node: str, relation: Relation) -> Group:
         rule = self._rule(key, node, relation)

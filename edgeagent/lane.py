@@ -110,7 +110,7 @@ class Lane:
         begins, self._out = (onset is not None) is not self._out, onset is not None
         if not moved and not begins:
             return None
-        forecast = self.forecasts.at(now)
+        forecast = (self.forecasts.told if moved else None) or self.forecasts.at(now)
         return None if forecast.outage is not None and onset is None else forecast
 
     def _onset(self) -> float | None:
