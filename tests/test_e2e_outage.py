@@ -263,7 +263,7 @@ def test_forty_softphones_are_one_system_fault_and_one_is_a_seats_with_a_spare_n
         before = len(ear.events("", "raised"))
         box.write(1059, *[0] * 29)
         group = until(lambda: [event for event in ear.events("", "raised") if ".group." in event["subject"]], 15)[0]
-        assert group["data"]["short_text"] == "配电柜 的 29 个座席 软电话未运行", "not the mains above it"
+        assert group["data"]["short_text"] == "配电柜的 29 个座席：软电话未运行", "not the mains above it"
         run = until(lambda: run_of(ear, "system-fault"))
         assert abs(stamp(step_of(run, "report")["due"]) - stamp(run["onset"]) - 300) < 0.01
         assert len(ear.events("", "raised")) == before + 1, "no single seat is told of"
