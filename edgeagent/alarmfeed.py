@@ -255,7 +255,7 @@ def messages_of(
 
     What is `folded` under its cause has no record of its own; the snapshot lists it.
     """
-    events = [_event_of(change, tree, language, boot, next_seq(), now) for change in changes if not _hushed(change)]
+    events = [_event_of(change, tree, language, boot, next_seq(), now) for change in changes if not hushed(change)]
     newest = {(mode_of(change.alarm), change.alarm.alarm_id): change.alarm for change in changes}
     records = [
         state(tree.alarm(id, mode), record(alarm, language), now, qos=0)
@@ -300,7 +300,7 @@ def _event_of(change: Change, tree: Tree, language: str, boot: int, seq: int, no
     )  # fmt: skip
 
 
-def _hushed(change: Change) -> bool:
+def hushed(change: Change) -> bool:
     """Tell whether a change is nobody's business.
 
     What is explained by another alarm is not told. Who heard that it was raised hears when it is over. What an alarm

@@ -115,7 +115,7 @@ class Feed:
     def gone(self, alarms: Iterable[Alarm], now: float) -> list[Message]:
         """Turn records that are no longer listed, and were said, into tombstones for a batch."""
         stones = (gone(alarm, self._tree, now) for alarm in alarms)
-        return [stone for stone in stones if stone.topic in self._held or stone.topic in self._newest]
+        return [stone for stone in stones if (self._newest.get(stone.topic) or self._held.get(stone.topic, stone)).body]
 
     def commit(self, batch: Batch) -> asyncio.Future[None]:
         """Write a batch and send its messages as soon as it is on the disk.

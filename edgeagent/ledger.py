@@ -76,10 +76,7 @@ class Ledger:
         ]
         said = [*self._of_alarms(touched, outcome, now), *self._of_runs(carried, outcome, now)]
         self._feed.commit(Batch(state, entries, said)).add_done_callback(_committed)
-        for change in outcome.changes:
-            log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
-        for told in outcome.runs:
-            log.info("%s %s %s", told.verb, told.run.run_id, told.step)
+        _log(outcome)
         return True
 
     def _foresee(self, forecast: Forecast, now: float) -> None:
@@ -99,6 +96,8 @@ class Ledger:
             return
         records, folded = self._lane.records(), self._lane.floor.folded
         gone = [self._listed.pop(id) for id in touched if id in self._listed and id not in records]
+        # What was shown by itself and is one of many now must not stay as it was last said.
+        gone += [records[id] for id in touched if id in records and folded(id)]
         told = {change.alarm.alarm_id for change in outcome.changes}
         listed = {id: records[id] for id in touched if id in records}
         # What changed without an event: its value's quality, when it was announced.
@@ -130,6 +129,20 @@ class Ledger:
 
     def _record(self, run: Run, now: float) -> Message:
         return runfeed.record_of(run, self._lane.procedures.definition(run), self._tree, self._language, now)
+
+
+def _log(outcome: Outcome) -> None:
+    """Log what people are told; of the rest only how much it is, or 5,000 failing seats were 5,000 lines."""
+    quiet = 0
+    for change in outcome.changes:
+        if alarmfeed.hushed(change):
+            quiet += 1
+        else:
+            log.info("%s %s (%s)", change.verb, change.alarm.alarm_id, change.alarm.perceived_severity)
+    if quiet:
+        log.info("%d changes of alarms that nobody is told of", quiet)
+    for told in outcome.runs:
+        log.info("%s %s %s", told.verb, told.run.run_id, told.step)
 
 
 def _rows(store: Store, prefix: str) -> dict[str, dict[str, Any]]:
