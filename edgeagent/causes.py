@@ -18,7 +18,7 @@ from typing import Final
 
 from edgeagent.alarm import Silence
 from edgeagent.alarms import Alarms
-from edgeagent.catalog import Relation
+from edgeagent.catalog import AlarmType, Relation
 from edgeagent.explaining import GIVEN, Flow
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Readings
@@ -26,6 +26,8 @@ from edgeagent.sitetree import MAINS, SiteTree
 
 SHOWN: Final = 20
 """Explained alarms of one cause that have a record of their own; the others are in the snapshot."""
+MOST: Final = 100
+"""The same of all causes together."""
 HIT: Final = 50
 """Resources that a cause names as hit; more are told by what they hang on."""
 _PAUSE: Final = 5.0
@@ -198,9 +200,7 @@ class Causes:
 
     def _place(self, live: Live) -> str:
         """Return where an alarm stands: what one witness sees of the mains is about the mains, wherever it stands."""
-        type = live.rule.type
-        grid = type.probable_cause == _GRID and Relation.POWER in type.explained_by
-        return self._mains if grid and self._mains is not None else live.rule.resource
+        return self._mains if self._mains is not None and of_the_grid(live.rule.type) else live.rule.resource
 
     def _leads_to(self, by: str, alarm_id: str) -> bool:
         """Tell whether one alarm is explained by another, over however many."""
@@ -230,7 +230,7 @@ class Causes:
             if self._hangs(live) and self._says(live, by, reason, resource):
                 continue
             if alarm_id in rose and live.silence is Silence.NONE:
-                live.state.folded = self._shown.get(by, 0) >= SHOWN
+                live.state.folded = self._shown.get(by, 0) >= SHOWN or sum(self._shown.values()) >= MOST
             roster.hide(live, by, reason, (resource,), now)
             self._link(live, by)
 
@@ -333,6 +333,11 @@ class Causes:
             if len(hit) > HIT:
                 hit = {shared: None for id in hit for shared in self._tree.parents(id, relation)[:1] or (id,)}
         return tuple(sorted(hit)[:HIT])
+
+
+def of_the_grid(type: AlarmType) -> bool:
+    """Tell whether an alarm is what one witness says of the grid, not of its own supply."""
+    return type.probable_cause == _GRID and Relation.POWER in type.explained_by
 
 
 GROUP: Final = "group"

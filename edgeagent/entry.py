@@ -307,7 +307,10 @@ class Entry:
             self.state.unseen = self.state.folded = False
         if state is OperatorState.CLOSED:
             self.state.purge = at + self.settings.linger
-        self.tell(BACK[self.silence], at, by, reason, suppression=Suppression(), operator_state=state)
+        facts: dict[str, object] = {"suppression": Suppression(), "operator_state": state}
+        if self.silence is Silence.BY_DESIGN and not record.is_cleared:
+            facts["root_cause_resource"] = ()  # nothing accounts for it any more
+        self.tell(BACK[self.silence], at, by, reason, **facts)
         self._close_if_over(at, by, reason)
 
     def freeze(self, now: float) -> None:

@@ -150,7 +150,7 @@ class Flow:
         sets = tuple(parent for parent in parents if self._kind(parent) == GENERATOR)
         position = (self._said(id) or _SILENT).position if self._kind(id) == SWITCH else None
         if position == "generator" and sets:
-            running = tuple(parent for parent in sets if self._runs(parent) is not False)
+            running = tuple(parent for parent in sets if (self._said(parent) or _SILENT).feeds is not False)
             return running or tuple(parent for parent in parents if parent not in sets)
         if position == "mains" and len(sets) < len(parents):
             return tuple(parent for parent in parents if parent not in sets)

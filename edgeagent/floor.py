@@ -17,13 +17,14 @@ from typing import Any, Final
 from edgeagent.alarm import Alarm, Change, Rule, Settings
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import AlarmType, Relation
-from edgeagent.causes import Causes
+from edgeagent.causes import Causes, of_the_grid
 from edgeagent.config import Site
 from edgeagent.explaining import Flow, near_devices
 from edgeagent.groups import Groups, groupable
 from edgeagent.inventory import rules_of
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
+from edgeagent.sitetree import MAINS
 from edgeagent.supply import Supply
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
@@ -47,7 +48,7 @@ class Floor:
 
     def _build(self, site: Site, rules: list[Rule]) -> None:
         self._tree = site.tree
-        self._supply = Supply(site.tree)
+        self._supply = Supply(site.tree, site.causes.transfer)
         self._flow = Flow(site.tree, self._supply.said.get)
         self._groups = Groups(self._alarms, site.tree, self._flow, site.causes, rules, self._is_explained)
         self._causes = Causes(self._alarms, site.tree, self._flow, self._groups.of, self._circuits)
@@ -263,6 +264,8 @@ def _waits(site: Site, rule: Rule) -> bool:
     node = site.tree.nodes.get(rule.resource)
     if node is None:
         return False
+    if of_the_grid(type) and any(site.tree.of_kind(MAINS)):
+        return True
     many = node.seat is not None and bool(node.parents) and not rule.qualifier and groupable(type)
     return many or any(node.parents.get(relation) for relation in type.explained_by)
 

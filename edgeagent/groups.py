@@ -308,8 +308,6 @@ def _of_many(text: Text, *, seats: bool) -> Text:
         return f"{{name}} {_MANY[match[1]]} "
 
     en = re.sub(r"\{name\} (" + "|".join(_MANY) + ") ", several, text.en).replace(" its ", " their ")
-    return replace(
-        text,
-        en=en.replace("{name}", f"{{value}} {what[0]} at {{name}}"),
-        zh=text.zh.replace("{name}", f"{{name}} 的 {{value}} {what[1]}"),
-    )
+    many = f"{{name}}的 {{value}} {what[1]}"
+    zh = re.sub(r"\{name\}( ?)", lambda match: f"{many}：" if match[1] else many, text.zh)
+    return replace(text, en=en.replace("{name}", f"{{value}} {what[0]} at {{name}}"), zh=zh)

@@ -173,7 +173,11 @@ class Live(Entry):
     def _dismiss(self, readings: Mapping[str, Reading], at: float) -> None:
         """End what is known to be over after a suppression: nobody saw it, so no off-delay is owed."""
         pairs = zip(self.state.detectors, self._judge(readings), strict=True)
-        self._move(tuple(Detector() if d.active and over else d for d, over in pairs), at)
+        detectors = tuple(Detector() if d.active and over else d for d, over in pairs)
+        if self.listed.oscillating and not any(d.active for d in detectors):  # nor is its quiet time
+            self.state.quiet = None
+            self.tell(Verb.STEADIED, at, oscillating=False)
+        self._move(detectors, at)
 
     def _move(self, detectors: tuple[Detector, ...], at: float) -> None:
         """Take new detector states over and bring the record in line with them."""

@@ -303,7 +303,8 @@ class Live:
     def skip(self, id: str, at: float, by: str, reason: str) -> None:
         """Do without a step."""
         self._settle(id, at, StepState.SKIPPED, by, reason)
-        said = texts.LAPSED if by == SYSTEM else texts.SKIPPED
+        itself = self.steps[id].role is Role.SYSTEM
+        said = texts.SKIPPED if by != SYSTEM else texts.UNAWAITED if itself else texts.LAPSED
         line = self.line(said, step=self.steps[id].text, by=by, reason=reason)
         self.tell(RunVerb.STEP_SKIPPED, at, line, id, by, reason, (self.definition.owner,))
 

@@ -27,7 +27,8 @@ class CauseSettings:
 
     A fault that something above it could account for waits `hold`, so that the cause can speak first. `quorum` alike
     faults that began within `window` of each other, at a `share` of what hangs on one node, are one group fault.
-    After its cause is over a fault has been read again and waits `settle` before it may speak for itself.
+    After its cause is over a fault has been read again and waits `settle` before it may speak for itself. A generator
+    that is ready should have the load within `transfer`.
     """
 
     hold: float = 10.0
@@ -35,6 +36,7 @@ class CauseSettings:
     share: float = 0.5
     window: float = 60.0
     settle: float = 30.0
+    transfer: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

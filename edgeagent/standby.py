@@ -2,7 +2,7 @@
 
 mains lost      at rest in auto, or called        ordered
                 it starts, output not good yet    cranking
-                it runs, output good              running; after TRANSFER s, or if told so, failed-to-transfer
+                it runs, output good              running; after `transfer` s, or if told so, failed-to-transfer
                 it has the load, a UPS is lit     carrying
                 fail to start                     failed-to-start
 mains is back   still runs                        returning; carrying after RETURN s failed-to-return
@@ -18,7 +18,7 @@ from edgeagent.witnesses import Engine
 
 CARRYING: Final = "carrying"
 TRANSFER: Final = 60.0
-"""s in which a set that is ready should have the load."""
+"""s in which a set that is ready should have the load, if the site says nothing else."""
 RETURN: Final = 1800.0
 """s after which the load should be back on a mains that stays."""
 _BEST: Final = tuple(Engine)
@@ -27,7 +27,8 @@ _BEST: Final = tuple(Engine)
 class Standby:
     """The generators of a site under an outage. `due` is when the phase changes without a reading, epoch s."""
 
-    def __init__(self) -> None:
+    def __init__(self, transfer: float = TRANSFER) -> None:
+        self._transfer = transfer
         self.due: float | None = None
         self._ready: float | None = None
         self._back: float | None = None
@@ -60,7 +61,7 @@ class Standby:
         if self._back is not None and runs:
             return self._within(self._back, RETURN, now, "returning", "failed-to-return" if loaded else "returning")
         if self._ready is not None:
-            within = 0.0 if stuck else TRANSFER
+            within = 0.0 if stuck else self._transfer
             return self._within(self._ready, within, now, "running", "failed-to-transfer")
         if loaded and arrives:
             return CARRYING

@@ -16,7 +16,8 @@ be read is no answer, neither "there" nor "lost": the state is then bad, which f
     none               all lit              normal
 
 Where a direct witness says lost and others see power, those are the dissent. Once the generator may carry, a lit UPS
-says nothing about the mains.
+says nothing about the mains. When the mains is back, each UPS returns to it in its own time: one that is still dark
+tells of its circuit only after a while.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from edgeagent.catalog import Relation
 from edgeagent.onset import Since
 from edgeagent.readings import Reading, Readings, Value
 from edgeagent.sitetree import MAINS, SiteTree
-from edgeagent.standby import CARRYING, Standby
+from edgeagent.standby import CARRYING, TRANSFER, Standby
 from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen
 
 NORMAL: Final = "normal"
@@ -40,11 +41,17 @@ OVERDUE: Final = 600.0
 _SETTLED: Final = 30.0
 """s after which a lost circuit is a story of its own, and no early sign of a lost mains."""
 
+_RETURNS: Final = 60.0
+"""s in which UPSes return to a mains that is back."""
+
 
 class Supply:
-    """The supply of one site. `readings` are those of the mains node, `said` what each device says."""
+    """The supply of one site. `readings` are those of the mains node, `said` what each device says.
 
-    def __init__(self, tree: SiteTree) -> None:
+    `transfer` is within how many s a generator that is ready should have the load.
+    """
+
+    def __init__(self, tree: SiteTree, transfer: float = TRANSFER) -> None:
         self._tree = tree
         self.mains = next((node.id for node in tree.of_kind(MAINS)), None)
         devices = [node for node in tree.of_kind(UPS, GENERATOR, SWITCH, ROOM) if node.device]
@@ -59,12 +66,13 @@ class Supply:
         self.readings: dict[str, Reading] = {}
         self._engines: dict[str, Engine] = {}
         self._since = Since()
-        self._standby = Standby()
+        self._standby = Standby(transfer)
         self._state: str | None = None
         self._turned: float | None = None
         self._onset: float | None = None
         self._after = 0.0
         self._late: float | None = None
+        self._back: float | None = None
         self._dirty = False
 
     # -- one step ---------------------------------------------------------------------------------------------
@@ -108,7 +116,8 @@ class Supply:
 
     def next_due(self) -> float | None:
         """Return when something happens without a reading, epoch s."""
-        return min((due for due in (self._standby.due, self._late) if due is not None), default=None)
+        waits = None if self._back is None else self._back + _RETURNS
+        return min((due for due in (self._standby.due, self._late, waits) if due is not None), default=None)
 
     def others(self, moved: Collection[str]) -> frozenset[str]:
         """Return the witnesses to ask at once because one of them changed its word."""
@@ -122,6 +131,7 @@ class Supply:
         self._onset = None if self._onset is None else self._onset + delta
         self._after += delta
         self._late = None if self._late is None else self._late + delta
+        self._back = None if self._back is None else self._back + delta
 
     # -- weighing ---------------------------------------------------------------------------------------------
 
@@ -129,6 +139,10 @@ class Supply:
         """Judge the state anew and return the points whose reading is another one now."""
         state, gone, dissent = self._judge()
         dark = {id for id in self._upses if self._said(id).input is False}
+        if state != CIRCUIT_LOST:
+            self._back = None
+        elif self._returns(dark, now):
+            state = NORMAL
         circuits = self._circuits(dark) if state == CIRCUIT_LOST else frozenset[str]()
         if state is not None and state != self._state:
             lasted = None if self._turned is None else now - self._turned
@@ -177,7 +191,7 @@ class Supply:
             lit = set()
         gone = bad | dark
         if not votes:
-            if backed and self._state == LOST:
+            if self._state == LOST and (backed or (backed is None and dark)):
                 return LOST, gone, set()
             if dark:
                 return (CIRCUIT_LOST if lit else LOST if len(dark) > 1 else UNCLEAR), gone, set()
@@ -189,6 +203,15 @@ class Supply:
         if not side or (lit and dark):
             return UNCLEAR, gone, dissent
         return (NORMAL if lit else LOST), gone, dissent
+
+    def _returns(self, dark: Collection[str], now: float) -> bool:
+        """Tell whether the dark UPSes have been so since a mains loss that ended just now."""
+        if self._state == LOST:
+            self._back = now
+        if self._back is not None and now >= self._back + _RETURNS:
+            self._back = None
+        back = self._back
+        return back is not None and all(self._since.noticed.get(id, now) < back for id in dark)
 
     def _backed(self) -> bool | None:
         """Tell whether something else than the mains may light the inputs; None if a generator cannot be read."""
@@ -250,7 +273,7 @@ class Supply:
                 for point, reading in self.readings.items()
             },
             "state": self._state, "turned": self._turned, "onset": self._onset, "after": self._after,
-            "late": self._late, "since": self._since.remembered(), "standby": self._standby.remembered(),
+            "late": self._late, "back": self._back, "since": self._since.remembered(), "standby": self._standby.remembered(),
         }  # fmt: skip
 
     def restore(self, memory: Mapping[str, Any]) -> None:
@@ -267,6 +290,7 @@ class Supply:
             )
         self._state, self._turned = memory["state"], memory["turned"]
         self._onset, self._after, self._late = memory["onset"], memory["after"], memory["late"]
+        self._back = memory.get("back")
         self._since.restore(memory["since"])
         self._standby.restore(memory["standby"])
 

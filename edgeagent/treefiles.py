@@ -87,10 +87,11 @@ class _Causes(Strict):
     share: float = Field(default=_DEFAULTS.share, ge=0, le=1)
     window: float = Field(default=_DEFAULTS.window, gt=0, le=3600)
     settle: float = Field(default=_DEFAULTS.settle, ge=0, le=600)
+    transfer: float = Field(default=_DEFAULTS.transfer, gt=0, le=600)
 
     def settings(self) -> CauseSettings:
         """Return them for the cause finder."""
-        return CauseSettings(self.hold, self.quorum, self.share, self.window, self.settle)
+        return CauseSettings(self.hold, self.quorum, self.share, self.window, self.settle, self.transfer)
 
 
 class TreeTables(Strict):

@@ -91,7 +91,7 @@ def listen(kind: str, readings: Mapping[str, Reading]) -> Said | None:
     if kind == GENERATOR:
         healthy = value(readings, "mains.healthy")
         engine = engine_of(readings)
-        feeds = None if engine is Engine.UNKNOWN else engine in (Engine.LOADED, Engine.READY)
+        feeds = _carries(readings, engine)
         stuck = not _STUCK.isdisjoint(alarms(readings))
         return Said((healthy,) if isinstance(healthy, bool) else (), feeds=feeds, stuck=stuck, origin=origin)
     if kind == SWITCH:
@@ -108,6 +108,14 @@ def listen(kind: str, readings: Mapping[str, Reading]) -> Said | None:
         said = tuple(contact for contact in contacts if isinstance(contact, bool))
         return Said(said, origin=origin) if contacts else None
     return None
+
+
+def _carries(readings: Mapping[str, Reading], engine: Engine) -> bool | None:
+    """Tell whether a generator gives power; not known of one that runs well and shows no load."""
+    if engine is Engine.READY:
+        unloaded = value(readings, "on-load") is False or number(readings, "output.power") is not None
+        return None if unloaded else True
+    return None if engine is Engine.UNKNOWN else engine is Engine.LOADED
 
 
 def _input(readings: Mapping[str, Reading]) -> bool | None:

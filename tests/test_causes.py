@@ -121,7 +121,7 @@ def test_an_alarm_waits_for_its_parent_only_where_it_has_one() -> None:
     floor.say(10, {"lone": {"nic": False}, "pc-s000": {"nic": False}, "crac": {"alarms": frozenset({"airflow-loss"})}})
     rules = {rule.id: rule for rules in floor.floor.alarms._rules._rules.values() for rule in rules}
     assert rules["ups-a.on-battery"].type.levels[0].on_delay == 10
-    assert rules["gen.mains-lost"].type.levels[0].on_delay == 3
+    assert rules["gen.mains-lost"].type.levels[0].on_delay == 10, "it sees what the mains itself is to tell first"
     assert rules["pc-s000.nic-down"].type.levels[0].on_delay == 10
     assert rules["lone.unreachable"].type.levels[0].on_delay == 0
     assert rules["pc-s000.nic-down"].type is rules["pc-s001.nic-down"].type, "which is what plans are shared by"

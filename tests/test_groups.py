@@ -33,7 +33,7 @@ def test_forty_softphones_are_one_fault_and_no_forty_are_told() -> None:
     assert (group.resource, group.alarm_type_id, group.alarm_type_qualifier) == ("switch", "group", "softphone-down")
     assert group.perceived_severity is Severity.CRITICAL
     assert group.alarm_text.en == "40 seats at switch: softphone does not run"
-    assert group.alarm_text.zh == "“switch” 的 40 个座席 软电话未运行"
+    assert group.alarm_text.zh == "“switch”的 40 个座席：软电话未运行"
     assert set(floor.hidden().values()) == {SOFTPHONES}
     assert len(floor.hidden()) == 40
     assert group.impacted_resource == tuple(f"s{number:03}" for number in range(40))
@@ -179,7 +179,7 @@ def test_devices_of_one_kind_are_alike_too() -> None:
     floor.until(60)
     assert floor.raised() == ["panel.group.unit-trip"]
     assert floor.record("panel.group.unit-trip").alarm_text.en == "5 devices at panel have shut down on a fault"
-    assert floor.record("panel.group.unit-trip").alarm_text.zh == "“panel” 的 5 台设备 故障停机"
+    assert floor.record("panel.group.unit-trip").alarm_text.zh == "“panel”的 5 台设备：故障停机"
 
 
 def test_several_devices_of_one_seat_count_once() -> None:
