@@ -37,6 +37,7 @@ DONE: Final = Text("{by} has done: {step}{note}", "{by} 已完成：{step}{note}
 NOTE: Final = Text(" ({note})", "（{note}）")
 SKIPPED: Final = Text("{by} skips: {step}. Reason: {reason}", "{by} 跳过：{step}，原因：{reason}")
 LAPSED: Final = Text("no longer needed: {step}", "故障已恢复，无需再做：{step}")
+UNAWAITED: Final = Text("no longer waited for: {step}", "故障已恢复，不再等待：{step}")
 OVERDUE: Final = Text("overdue since {due}: {step}", "超过时限（{due}）仍未完成：{step}")
 REMINDED: Final = Text("{role}, still to do for {open}: {step}", "提醒{role}，已 {open} 未完成：{step}")
 ACK: Final = Text("{by} has taken it on", "{by} 已受理")
@@ -104,8 +105,7 @@ class Words:
 
     def say(self, run: Run, template: Text, **words: Text | str | float) -> Text:
         """Fill a line about a run and put before it what it is about."""
-        head = HEAD if run.scope == SITE else HEAD_AT
-        return joined(filled(head, title=run.text, scope=run.scope_name), filled(template, **words))
+        return joined(head_of(run), filled(template, **words))
 
     def at(self, at: float | None) -> str:
         """Write a moment as the clock on the wall shows it."""
@@ -123,6 +123,11 @@ class Words:
         if spare is not None:
             line = joined(line, filled(SPARE, spare=spare) if spare.zh else NO_SPARE)
         return line
+
+
+def head_of(run: Run) -> Text:
+    """Say what a line about a run begins with: what it is about."""
+    return filled(HEAD if run.scope == SITE else HEAD_AT, title=run.text, scope=run.scope_name)
 
 
 def filled(template: Text, **words: Text | str | float) -> Text:
