@@ -17,6 +17,8 @@ from edgeagent.catalog import Severity, Text
 from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
+PAUSE: Final = 2.0
+"""s between two snapshots for what nobody is told of: 5,000 seats that fail poll by poll are not 150 of them."""
 EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
 _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
     {
@@ -245,6 +247,47 @@ def snapshot(alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, vers
         "open": lines,
         "omitted": len(found) - len(lines),
     }
+
+
+class OpenAlarms:
+    """The open alarms of each lane, and whether the snapshot of them is to be said again."""
+
+    def __init__(self) -> None:
+        self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
+        self._owed: dict[Mode, bool] = {}
+        self._said: dict[Mode, float] = {}
+
+    def of(self, mode: Mode) -> Iterable[Alarm]:
+        """Return the alarms of a lane."""
+        return self._open[mode].values()
+
+    def take(self, alarm: Alarm) -> None:
+        """Take over how an alarm is by now."""
+        listed = self._open[mode_of(alarm)]
+        if alarm.state is AlarmState.CLOSED:
+            listed.pop(alarm.alarm_id, None)
+        else:
+            listed[alarm.alarm_id] = alarm
+
+    def change(self, changes: Iterable[Change]) -> None:
+        """Take over what changed."""
+        for change in changes:
+            self.take(change.alarm)
+            mode = mode_of(change.alarm)
+            self._owed[mode] = self._owed.get(mode, False) or not hushed(change)
+
+    def due(self, now: float) -> list[Mode]:
+        """Take the lanes to say again: at once what people are told of, the rest now and then."""
+        due = [mode for mode, loud in self._owed.items() if loud or not 0 <= now - self._said.get(mode, 0.0) < PAUSE]
+        for mode in due:
+            del self._owed[mode]
+            self._said[mode] = now
+        return due
+
+    def clear(self, mode: Mode) -> None:
+        """Forget a lane, and what was still to be said of it."""
+        self._open[mode].clear()
+        self._owed.pop(mode, None)
 
 
 def messages_of(

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from edgeagent import messages
-from edgeagent.alarm import Alarm, AlarmState, Change
-from edgeagent.alarmfeed import gone, messages_of, mode_of, snapshot_of
+from edgeagent.alarm import Alarm, Change
+from edgeagent.alarmfeed import OpenAlarms, gone, messages_of, snapshot_of
 from edgeagent.commands import Commands
 from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
@@ -88,7 +88,7 @@ class Feed:
         self._held: dict[str, Message] = {}
         self._newest: dict[str, Message] = {}
         self._dirty: dict[str, None] = {}
-        self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
+        self._open = OpenAlarms()
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
@@ -105,12 +105,15 @@ class Feed:
     def messages(
         self, changes: Sequence[Change], now: float, folded: Callable[[str], bool] = lambda _: False
     ) -> list[Message]:
-        """Turn alarm changes into what a batch has to hold: records (but of the folded), events, the new snapshots."""
+        """Turn alarm changes into what a batch has to hold: records (but of the folded), events, due snapshots."""
         boot, language = self._store.boot, self._settings.language
         told = messages_of(changes, self._tree, language, boot, self._store.next_seq, now, folded)
-        for change in changes:
-            self._list(change.alarm)
-        return told + [self._snapshot(mode, now) for mode in dict.fromkeys(mode_of(change.alarm) for change in changes)]
+        self._open.change(changes)
+        return told + self.snapshots(now)
+
+    def snapshots(self, now: float) -> list[Message]:
+        """Take the snapshots that were put off and are due, for a batch."""
+        return [self._snapshot(mode, now) for mode in self._open.due(now)]
 
     def gone(self, alarms: Iterable[Alarm], now: float) -> list[Message]:
         """Turn records that are no longer listed, and were said, into tombstones for a batch."""
@@ -151,14 +154,14 @@ class Feed:
     def restore(self, listed: Iterable[Alarm], said: Iterable[Message]) -> None:
         """Take over the alarms and the retained records that were there before the start; call it before `run`."""
         for alarm in listed:
-            self._list(alarm)
+            self._open.take(alarm)
         for message in said:
             self._hold(message)
         self._hold(self._snapshot(Mode.LIVE, self._clock()))
 
     def end_drill(self, now: float) -> list[Message]:
         """Empty the drill lane: tombstones for all that a drill has left retained."""
-        self._open[Mode.DRILL].clear()
+        self._open.clear(Mode.DRILL)
         drill = f"{self._tree.root}/v1/{self._tree.site}/{Mode.DRILL}/"
         return [messages.tombstone(topic, now) for topic in self._held if topic.startswith(drill)]
 
@@ -385,15 +388,8 @@ class Feed:
             del self._held[message.topic]
             self._dirty.pop(message.topic, None)
 
-    def _list(self, alarm: Alarm) -> None:
-        listed = self._open[mode_of(alarm)]
-        if alarm.state is AlarmState.CLOSED:
-            listed.pop(alarm.alarm_id, None)
-        else:
-            listed[alarm.alarm_id] = alarm
-
     def _snapshot(self, mode: Mode, now: float) -> Message:
-        alarms, store = self._open[mode].values(), self._store
+        alarms, store = self._open.of(mode), self._store
         return snapshot_of(alarms, self._tree, mode, self._settings.language, store.boot, store.seq, now)
 
     def _status(self, *, online: bool, reason: str) -> Message:

@@ -65,7 +65,8 @@ class Ledger:
         state: dict[str, Body | None] = {key: body for key, body in memory.items() if body is not None}
         if outcome.forecast is not None:
             self._foresee(outcome.forecast, now)
-        if not (touched or carried or state or outcome.changes or outcome.runs):
+        owed = [] if outcome.changes else self._feed.snapshots(now)
+        if not (touched or carried or state or outcome.changes or outcome.runs or owed):
             return False
         state |= {_ALARM + id: lane.floor.store(id) for id in touched}
         state |= {_RUN + id: lane.procedures.store(id) for id in carried}
@@ -74,7 +75,7 @@ class Ledger:
             Entry("run", change.at, faultrecord.journal_of(change, lane.procedures.definition(change.run)))
             for change in outcome.runs
         ]
-        said = [*self._of_alarms(touched, outcome, now), *self._of_runs(carried, outcome, now)]
+        said = [*owed, *self._of_alarms(touched, outcome, now), *self._of_runs(carried, outcome, now)]
         self._feed.commit(Batch(state, entries, said)).add_done_callback(_committed)
         _log(outcome)
         return True

@@ -7,17 +7,22 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgeagent.alarm import Change, Silence, Suppression, Verb
+from edgeagent.alarmfeed import PAUSE, OpenAlarms
+from edgeagent.causes import MOST
 from edgeagent.config import Site
-from edgeagent.messages import Message, Place
+from edgeagent.messages import Message, Mode, Place
 from edgeagent.readings import Value
 from edgeagent.runbook import LINGER
 from tests.crowd import SEATS, Office, crowd
 from tests.hall import TREE
+from tests.test_feed import ALARM
 
 GROUP = "core.group.softphone-down"
 SMALL = 30
@@ -244,6 +249,53 @@ def test_an_alarm_that_had_a_record_and_is_folded_now_has_it_taken_back_once(sma
         assert topics(office.messages()).count(topic) == 1
 
     play(small, tmp_path, story)
+
+
+def test_seats_that_fail_poll_by_poll_are_a_few_snapshots_and_the_last_one_has_them_all(
+    small: Site, tmp_path: Path
+) -> None:
+    async def story(office: Office) -> None:
+        office.wait(100, polled=True)
+        office.clean()
+        for pc in PCS:
+            fail(office, pc)
+            office.wait(0.2)
+        office.wait(60, polled=True)
+        said = [json.loads(each.body) for each in office.messages() if each.topic == TREE.alarms()]
+        assert 2 <= len(said) <= 2 + SMALL * 0.2 / PAUSE
+        assert said[-1]["suppressed"] == SMALL
+        moments = [batch.outbox[0].born for batch in office.batches if TREE.alarm(GROUP) in topics(list(batch.outbox))]
+        first = next(each.born for each in office.messages() if each.topic == TREE.alarms())
+        assert first == moments[0], "what people are told of is in the snapshot at once"
+
+    play(small, tmp_path, story)
+
+
+def test_a_drill_that_ended_leaves_no_snapshot_to_be_said() -> None:
+    record = replace(ALARM, origin="ex-1", suppression=Suppression(Silence.BY_DESIGN, "x", "y"))
+    alarms = OpenAlarms()
+    alarms.change([Change(Verb.RAISED, record, None, 1.0)])
+    assert alarms.due(1.0e9) == [Mode.DRILL]
+    alarms.change([Change(Verb.RAISED, record, None, 2.0)])
+    assert alarms.due(1.0e9 + PAUSE / 2) == []
+    alarms.clear(Mode.DRILL)
+    assert alarms.due(2.0e9) == []
+
+
+def test_many_causes_share_the_records_that_folded_alarms_may_have(tmp_path: Path) -> None:
+    async def story(office: Office) -> None:
+        office.wait(100, polled=True)
+        upses = [id for id in office.site.devices if id.startswith("ups-")]
+        dark: dict[str, Value] = {"source": "off", "output.voltage": 0}
+        pcs = [id for id in office.site.devices if id.startswith("pc-")]
+        office.clean()
+        office.say(dict.fromkeys(upses, dark) | dict.fromkeys(pcs, None))
+        office.wait(60, polled=True)
+        explained = [id for id, alarm in office.lane.records().items() if id.startswith("pc-") and not alarm.is_cleared]
+        own = [id for id in explained if not office.lane.floor.folded(id)]
+        assert (len(explained), len(own)) == (SEATS // 10, MOST)
+
+    play(crowd(SEATS // 10, 50, 500), tmp_path, story)
 
 
 # -- what changes without an event ----------------------------------------------------------------------------
