@@ -58,7 +58,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Places to sign."""
+    """Places to sign, each behind its name and colon."""
 
     names: tuple[str, ...]
 
@@ -132,7 +132,7 @@ def _block(block: Block) -> Iterator[str]:
             yield f"|{'---|' * len(head)}"
             yield from (f"| {' | '.join(map(_plain, cells))} |" for _, cells in rows)
         case Lines(names):
-            yield "\u3000".join(f"{_plain(name)}: \\_\\_\\_\\_\\_\\_\\_\\_" for name in names)
+            yield "\u3000".join(f"{_plain(name)} \\_\\_\\_\\_\\_\\_\\_\\_" for name in names)
         case Picture():
             return
 
@@ -156,8 +156,9 @@ article { max-width: 210mm; margin: 8mm auto; padding: 14mm 12mm; background: #f
 article.wide { max-width: 297mm; page: wide }
 article + article { break-before: page }
 h1 { margin: 0; text-align: center; font-size: 17pt; line-height: 1.3; letter-spacing: .04em }
-h2 { margin: 5.5mm 0 2mm; padding-left: 2.5mm; border-left: 1.2mm solid #2b6c8f; font-size: 11.5pt; line-height: 1.3;
-  break-after: avoid }
+h2 { margin: 5.5mm 0 2mm; font-size: 11.5pt; line-height: 1.3; break-after: avoid }
+h2::before { content: ""; display: inline-block; width: 1.2mm; height: 1.2em; margin-right: 2.5mm; background: #2b6c8f;
+  vertical-align: -.2em }
 .line { margin: 1.5mm 0 4mm; text-align: center; color: #5d6b76; font-size: 9pt }
 .mark { margin: 0 0 3mm; padding: 1.5mm 3mm; border: .5mm solid #8f1d21; color: #8f1d21; font-weight: bold;
   text-align: center }
@@ -167,7 +168,7 @@ tr { break-inside: avoid }
 th, td { padding: 1.1mm 1.8mm; border: .25mm solid #b9c3ca; text-align: left; vertical-align: top;
   overflow-wrap: anywhere; white-space: pre-line }
 th { background: #eef2f5; font-weight: 600 }
-.facts th { width: 27mm }
+.facts th { width: 34mm }
 section:last-of-type:has(.facts) { break-inside: avoid }
 tr.late td { background: #fbeceb } tr.late td:first-child { box-shadow: inset 1mm 0 #8f1d21 }
 tr.open td:first-child { box-shadow: inset 1mm 0 #d4a017 } tr.skipped td { color: #5d6b76; background: #f6f7f8 }
@@ -180,7 +181,7 @@ figure { margin: 0; break-inside: avoid } svg { display: block; width: 100%; hei
 .sign { display: flex; gap: 8mm; margin-top: 9mm; break-inside: avoid } .sign span { flex: 1; padding-bottom: 1mm;
   border-bottom: .25mm solid #1f2a33; white-space: nowrap }
 footer { margin-top: 5mm; color: #5d6b76; font-size: 8pt; text-align: center }
-@media print { body { background: #fff } article { margin: 0; padding: 0; max-width: none; box-shadow: none } }
+@media print { body { background: #fff } article { margin: 0; padding: 0 .3mm; max-width: none; box-shadow: none } }
 """.strip()
 
 
@@ -243,7 +244,7 @@ def _element(block: Block) -> Iterator[str]:
         case Picture(svg):
             yield f"<figure>{svg}</figure>"
         case Lines(names):
-            yield f'<div class="sign">{"".join(f"<span>{_safe(name)}:</span>" for name in names)}</div>'
+            yield f'<div class="sign">{"".join(f"<span>{_safe(name)}</span>" for name in names)}</div>'
 
 
 def _cells(tag: str, cells: Iterable[str]) -> str:

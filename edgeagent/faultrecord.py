@@ -17,6 +17,7 @@ from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure, Role, Ticked
 from edgeagent.run import Run, RunChange, RunVerb, StepRun, StepState
+from edgeagent.wording import SYSTEM
 
 FORM: Final[Mapping[str, Text]] = {
     "nature": Text("Nature of the fault", "故障性质"),
@@ -82,8 +83,8 @@ class Told:
 class StepLine:
     """One step: what was asked, by when, and what became of it. `start` is when its clock began.
 
-    `met` is None where there is no target, while it may still be met, and for what was skipped. `late` is by how many
-    s, so far where it is not done. `overdue` is when that was noticed.
+    `met` is None where there is no target, while it may still be met, and for what was left out in time or by somebody.
+    `late` is by how many s, so far where it is not done. `overdue` is when that was noticed.
     """
 
     words: StepWords
@@ -94,6 +95,11 @@ class StepLine:
     overdue: float | None = None
     reminders: int = 0
     escalations: tuple[Told, ...] = ()
+
+    @property
+    def lapsed(self) -> bool:
+        """Tell whether nobody did it before the fault was over."""
+        return self.run.state is StepState.SKIPPED and self.run.by == SYSTEM
 
     @property
     def target(self) -> float | None:
@@ -128,6 +134,8 @@ class Times:
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
     """All that is to be told of one run. `run` is how it was last, with all ids that any of its lines named.
+
+    What failed, its `summary`, is what was said when most of its alarms stood: the last of them to clear is not it.
 
     `affected` and `alarm_count` are how many there were; `trimmed` says that the journal begins in the middle.
     """
@@ -267,9 +275,10 @@ def _step_words(id: str) -> StepWords:
 
 def _gathered(story: tuple[RunChange, ...]) -> Run:
     """Return the run as it was last, with every id that any line named: between two turns a line is cut short."""
+    full = max(reversed(story), key=lambda change: len(change.run.standing)).run
     alarms = dict.fromkeys(id for change in story for id in (*change.run.alarms, *change.run.beside))
     affected = dict.fromkeys(id for change in story for id in change.run.affected)
-    return replace(story[-1].run, alarms=tuple(alarms), affected=tuple(affected))
+    return replace(story[-1].run, alarms=tuple(alarms), affected=tuple(affected), text=full.text, summary=full.summary)
 
 
 def _steps(run: Run, words: Words, story: tuple[RunChange, ...], now: float) -> Iterator[StepLine]:
@@ -296,11 +305,11 @@ def _start(run: Run, step: StepRun, words: StepWords) -> float | None:
 
 
 def _judged(step: StepRun, now: float) -> tuple[bool | None, float]:
-    if step.due is None or step.state is StepState.SKIPPED:
+    if step.due is None or (step.state is StepState.SKIPPED and step.by != SYSTEM):
         return None, 0.0
-    if step.state is StepState.DONE:
+    if step.settled:
         late = max(0.0, (step.due if step.at is None else step.at) - step.due)
-        return late == 0.0, late
+        return (late == 0.0 if step.state is StepState.DONE or late else None), late
     late = max(0.0, now - step.due)
     return (False, late) if late else (None, 0.0)
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from edgeagent import runtexts as texts
 from edgeagent.catalog import Text
+from edgeagent.faultrecord import FORM
 from edgeagent.procedure import Phase, Procedure, Role, Scope, Ticked
 from edgeagent.run import Clocks, Run, RunChange, RunState, RunVerb, StepRun, StepState
 from edgeagent.runengine import RunEngine
@@ -105,7 +106,7 @@ class Procedures(RunEngine):
         form = {name: said for name, said in {**live.run.form, field: text}.items() if said}
         if form != live.run.form:
             live.run = replace(live.run, form=form)
-            line = live.line(texts.FILLED, by=by, field=field, text=text)
+            line = live.line(texts.FILLED, by=by, field=FORM.get(field, field), text=text)
             live.tell(RunVerb.FORM_CHANGED, now, line, "", by, text, (live.definition.owner,))
         return self._answer(live, now)
 

@@ -1,4 +1,4 @@
-"""What stands in a fault record and in a leader's log, as documents in one language. Pure.
+"""What stands in a fault record, as a document in one language. Pure.
 
 Owns the headings (PROCEDURES.md) and the order; `document.py` writes them as Markdown or HTML.
 """
@@ -15,13 +15,15 @@ from edgeagent.catalog import Text
 from edgeagent.document import Document, Facts, Figures, Lines, Picture, Section, Table, Tone
 from edgeagent.faultrecord import FORM, FaultRecord, StepLine
 from edgeagent.procedure import Phase
-from edgeagent.run import RunChange, RunState, RunVerb, StepState
-from edgeagent.shiftlog import Fault, ShiftLog, cells, measure
+from edgeagent.run import Evidence, RunChange, RunState, RunVerb, StepState
+from edgeagent.shiftlog import lapsed, level_of, line_of, measure
 from edgeagent.wording import (
+    LAPSED,
     NAMELESS,
     NOTHING,
     STATES,
     SYSTEM,
+    TIMES,
     Names,
     duration,
     evidence,
@@ -48,10 +50,14 @@ _MEASURES: Final = frozenset({
 })  # fmt: skip
 _TITLES: Final = {
     "system-fault": Text("System fault record", "系统故障情况记录表"),
+    "security": Text("Incident record", "事件记录"),
     "": Text("Fault record", "故障记录"),
 }
-_SIGNERS: Final = (Text("Shift leader", "值班班组长"), Text("Supervisor", "呼叫中心主管"), Text("Date", "日期"))
-_TIMES: Final = Text("all times", "时间均为")
+_SIGNERS: Final = (
+    Text("Shift leader:", "值班班组长："),
+    Text("Supervisor:", "呼叫中心主管："),
+    Text("Date:", "日期："),
+)
 _BLANK: Final = Text("(to be filled in)", "（待填写）")
 _UNKNOWN: Final = Text("not known", "未知")
 
@@ -85,11 +91,18 @@ class _Fault:
                 (Facts(tuple(self.form())), Lines(tuple(map(self.say, _SIGNERS)))),
             ),
         )
-        zone = f"{self.say(_TIMES)} {zone_name(run.onset, self.zone)}"
-        line = f"{self.say(record.words.text)} · {run.run_id} · {zone}"
+        zone = f"{self.say(TIMES)} {zone_name(run.onset, self.zone)}"
+        title_line = (self.say(self.names.site), self.say(record.words.text), run.run_id, zone, self.other_clock())
+        line = " · ".join(filter(None, title_line))
         made = self.word("Written by edgeagent from its journal, as of", "由 edgeagent 根据日志生成，截至")
         foot = f"{made} {moment(record.as_of, self.zone)} · {run.procedure} v{run.version}"
         return Document(title, line, self.language, sections, tuple(self.marks()), foot)
+
+    def other_clock(self) -> str:
+        """Say by which clock the agent spoke, where it is another than the record's."""
+        own, asked = zone_name(self.run.onset, None), zone_name(self.run.onset, self.zone)
+        words = self.word("within quoted lines {}", "引述原文中的钟点为 {}")
+        return "" if own == asked else words.format(own)
 
     def say(self, text: Text) -> str:
         return said(text, self.language)
@@ -106,6 +119,11 @@ class _Fault:
     def who(self, change: RunChange) -> str:
         return person(change.by, self.language)
 
+    def doer(self, change: RunChange) -> str:
+        """Name who did something: what readings show may have been done by anybody, but not by the agent."""
+        shown = change.verb is RunVerb.STEP_DONE and change.by == SYSTEM
+        return self.word("(shown by readings)", "（读数确认）") if shown else self.who(change)
+
     def called(self, id: str) -> str:
         return self.say(self.names.resource(id))
 
@@ -119,7 +137,7 @@ class _Fault:
             yield self.word("The run was aborted", "本次处置已中止")
         elif not self.record.over:
             stands = self.word("Not over yet: ", "故障处理尚未结束：") + self.say(STATES[self.run.state])
-            yield f"{stands} ({moment(self.record.as_of, self.zone)})"
+            yield self.word("{} ({})", "{}（{}）").format(stands, moment(self.record.as_of, self.zone))
         if self.record.trimmed:
             yield self.word("The journal no longer has the beginning", "日志开头部分已超出保存期限，以下内容不完整")
 
@@ -143,13 +161,13 @@ class _Fault:
         run, took = self.run, self.record.times.recover
         if run.recovered is None or took is None:
             return self.word("not yet", "尚未恢复") if not self.record.over else NOTHING
-        return f"{moment(run.recovered, self.zone)} ({self.took(took)})"
+        return self.word("{} ({})", "{}（{}）").format(moment(run.recovered, self.zone), self.took(took))
 
     def level(self) -> str:
-        run, found = self.run, self.record.level
-        if run.level is None:
+        run, found = self.run, level_of(self.record)
+        if found is None:
             return self.say(_UNKNOWN)
-        words = str(run.level) if found is None else self.say(found)
+        words = self.say(found)
         if run.restore_by is None:
             return words
         limit = f"{self.word('to be restored within', '规定恢复时限')} {self.took(run.restore_by - run.onset)}"
@@ -184,10 +202,10 @@ class _Fault:
         return (Table(head, rows, (23, 11, 10, 11, 10, 22, 13)),) if rows else ()
 
     def tone(self, step: StepLine) -> Tone:
-        if step.run.state is StepState.SKIPPED:
-            return Tone.SKIPPED
         if step.met is False:
             return Tone.LATE
+        if step.run.state is StepState.SKIPPED:
+            return Tone.SKIPPED
         return Tone.PLAIN if step.run.state is StepState.DONE else Tone.OPEN
 
     def step(self, step: StepLine) -> Iterator[str]:
@@ -212,14 +230,21 @@ class _Fault:
         if not run.settled:
             return NOTHING
         by = [] if run.evidence and run.by in ("", SYSTEM) else [person(run.by, self.language)]
-        proven = [evidence(each, self.names, self.language) for each in run.evidence]
-        return "\n".join(filter(None, (*by, *proven, run.note)))
+        note = self.say(LAPSED) if step.lapsed else run.note
+        return "\n".join(filter(None, (*by, *map(self.proven, run.evidence), note)))
+
+    def proven(self, found: Evidence) -> str:
+        """Write what proved a step: a reading, or an alarm that is over."""
+        if found != Evidence.cleared(id := f"{found.resource}.{found.point}"):
+            return evidence(found, self.names, self.language)
+        text = next((self.say(alarm.text) for alarm in self.record.alarms if alarm.alarm_id == id), id)
+        return self.word("over: {}", "已恢复：{}").format(text)
 
     def measures(self) -> tuple[Table, ...]:
         head = (self.word("Time", "时间"), self.word("Who", "处理人"), self.word("What", "处理措施"))
-        found = [change for change in self.record.story if change.verb in _MEASURES]
+        found = [change for change in self.record.story if change.verb in _MEASURES and not lapsed(change)]
         rows = tuple(
-            (Tone.PLAIN, (self.at(change.at), self.who(change), self.say(measure(change, self.record))))
+            (Tone.PLAIN, (self.at(change.at), self.doer(change), self.say(measure(change, self.record))))
             for change in found
         )
         return (Table(head, rows, (15, 25, 60)),) if rows else ()
@@ -234,7 +259,7 @@ class _Fault:
         )
         rows = []
         for change, count, last in self.folded([each for each in self.record.story if each.verb in kinds]):
-            told = f"{self.say(change.text)}{self.about(change, roles=False)}{self.times(count, last)}"
+            told = f"{self.say(line_of(change))}{self.about(change, roles=False)}{self.times(count, last)}"
             tone = Tone.LATE if change.verb is RunVerb.ESCALATED else Tone.PLAIN
             rows.append((tone, (self.at(change.at), kinds[change.verb], self.roles(change) or NOTHING, told)))
         return (Table(head, tuple(rows), (15, 12, 23, 50)),) if rows else ()
@@ -277,7 +302,7 @@ class _Fault:
                 Tone.LATE if change.verb in (RunVerb.STEP_OVERDUE, RunVerb.ESCALATED, RunVerb.RELAPSED) else Tone.PLAIN,
                 (
                     self.at(change.at), f"+{self.took(change.at - self.run.onset)}",
-                    f"{self.say(change.text)}{self.about(change)}{self.times(count, last)}", self.who(change),
+                    f"{self.say(line_of(change))}{self.about(change)}{self.times(count, last)}", self.who(change),
                 ),
             )
             for change, count, last in self.folded(self.record.story)
@@ -285,13 +310,18 @@ class _Fault:
         return (Table(head, rows, (13, 15, 52, 20)),)
 
     def folded(self, story: Sequence[RunChange]) -> Iterator[tuple[RunChange, int, float]]:
-        """Give each change with how many it stands for, and when the last was: a reminder may come forty times."""
-        for (verb, _), alike in groupby(story, key=lambda change: (change.verb, change.step)):
-            found = list(alike)
-            if verb in _FOLDED and len(found) >= _ALIKE:
-                yield found[0], len(found), found[-1].at
-            else:
-                yield from ((change, 1, change.at) for change in found)
+        """Give each change with how many it stands for, and when the last was: a reminder may come forty times.
+
+        Nothing else happened between them but reminders of other steps.
+        """
+        for foldable, stretch in groupby(story, key=lambda change: change.verb in _FOLDED):
+            alike: dict[tuple[str, ...], list[RunChange]] = {}
+            for number, change in enumerate(stretch):
+                own = (change.verb, change.step) if foldable else (str(number),)
+                alike.setdefault(own, []).append(change)
+            few = [(each, 1, each.at) for found in alike.values() if len(found) < _ALIKE for each in found]
+            many = [(found[0], len(found), found[-1].at) for found in alike.values() if len(found) >= _ALIKE]
+            yield from sorted((*few, *many), key=lambda told: told[0].at)
 
     def times(self, count: int, last: float) -> str:
         words = self.word(" (×{}, the last at {})", "（共 {} 次，最后一次 {}）")
@@ -304,7 +334,7 @@ class _Fault:
         to = self.roles(change) if roles else ""
         added = [
             "" if step in line else step,
-            "" if change.reason in line else change.reason,
+            "" if change.reason in line or lapsed(change) else change.reason,
             f"→ {to}" if to else "",
         ]
         return "".join(f"\n{words}" for words in added if words)
@@ -316,68 +346,3 @@ class _Fault:
             if id != "nature":
                 yield self.say(words), form.get(id, "") or self.say(_BLANK)
         yield from ((id, text) for id, text in form.items() if id not in FORM)
-
-
-def shift(log: ShiftLog, language: str, zone: tzinfo | None) -> Document:
-    """Lay a leader's log out."""
-
-    def word(en: str, zh: str) -> str:
-        return said(Text(en, zh), language)
-
-    def took(seconds: float | None) -> str:
-        return NOTHING if seconds is None else duration(seconds, language)
-
-    total = log.summary
-    longest = total.longest
-    numbers = (
-        (word("faults", "故障总数"), str(total.faults)),
-        (word("began in this shift", "本班新发生"), str(total.began)),
-        (word("handed on", "移交下班"), str(total.open)),
-        (word("mean time to acknowledge", "平均受理用时"), took(total.mean_ack)),
-        (word("mean time to recover", "平均恢复用时"), took(total.mean_recovery)),
-        (word("longest", "最长故障"), NOTHING if longest is None else took(longest.took)),
-    )
-    kinds = word(", ", "、").join(f"{said(kind, language)} {count}" for kind, count in total.by_kind.items())
-    facts = [(word("By procedure", "按预案"), kinds)] if kinds else []
-    if longest is not None:
-        facts.append((word("Longest fault", "最长故障"), f"{said(longest.what, language)} ({took(longest.took)})"))
-    if total.drills:
-        facts.append((word("Exercises, not counted", "演练（不计入统计）"), str(total.drills)))
-    tones = {True: Tone.DRILL, False: Tone.PLAIN}
-    rows = tuple(
-        (Tone.OPEN if fault.end is None else tones[fault.drill is not None], tuple(_row(fault, log, language, zone)))
-        for fault in log.faults
-    )
-    head = (
-        word("Start", "开始"), word("Recovered", "恢复"), word("Place", "地点"), word("What failed", "故障内容"),
-        word("Level", "等级"), word("Spare seat", "备用座席"), word("Measures", "处理措施"), word("Who", "处理人"),
-    )  # fmt: skip
-    table = Table(head, rows, (9, 11, 9, 21, 7, 8, 25, 10))
-    none = Facts(((word("Faults", "故障"), word("none", "无")),))
-    signs = Lines((word("Shift leader", "值班班组长"), word("Takes over", "接班人"), word("Date", "日期")))
-    span = f"{moment(log.since, zone)} – {moment(log.until, zone)}"
-    line = f"{span} · {said(_TIMES, language)} {zone_name(log.since, zone)}"
-    picture = (Picture(timeline.of_shift(log, language, zone)),) if log.faults else ()
-    sections = (
-        Section(
-            word("The shift in numbers", "本班汇总"), (Figures(numbers), *((Facts(tuple(facts)),) if facts else ()))
-        ),
-        Section(word("The shift in one picture", "本班故障时间线"), picture),
-        Section(word("Faults", "故障明细"), (table if rows else none, signs)),
-    )
-    foot = word("Written by edgeagent from its journal", "由 edgeagent 根据日志生成")
-    return Document(word("Shift leader's log", "组长日志"), line, language, sections, foot=foot, wide=True)
-
-
-def _row(fault: Fault, log: ShiftLog, language: str, zone: tzinfo | None) -> Iterator[str]:
-    """Write a fault for the page; the spreadsheet has more columns."""
-    full = cells(fault, language, zone)
-    affected = said(Text("affected: {}", "影响 {} 个"), language).format(fault.affected) if fault.affected > 1 else ""
-    yield hour(fault.start, zone, log.since)
-    yield full.recovered if fault.end is None else f"{hour(fault.end, zone, log.since)}\n{full.lasted}"
-    yield full.place
-    yield "\n".join(filter(None, (full.what, affected, f"{full.procedure} {full.number}".strip())))
-    yield full.level
-    yield full.spare or NOTHING
-    yield "\n".join(said(each, language) for each in fault.measures) or NOTHING
-    yield full.who or NOTHING

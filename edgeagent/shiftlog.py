@@ -21,6 +21,7 @@ from edgeagent.catalog import Severity, Text
 from edgeagent.faultrecord import FaultRecord
 from edgeagent.inventory import AGENT
 from edgeagent.run import RunChange, RunVerb
+from edgeagent.runtexts import head_of
 from edgeagent.wording import NAMELESS, SYSTEM, Names, clean, duration, moment, person, said, severity, zone_name
 
 _DONE: Final = frozenset({RunVerb.STEP_DONE, RunVerb.STEP_SKIPPED, RunVerb.NOTED})
@@ -91,7 +92,7 @@ def of(lines: Iterable[Line], since: float, until: float, names: Names = NAMELES
     alarms = _of_alarms(found, known, until, names)
     faults = sorted(
         (fault for fault in (*runs, *alarms) if fault.end is None or fault.end >= since),
-        key=lambda fault: (fault.start, fault.id),
+        key=lambda fault: (fault.start, fault.procedure is None, fault.id),
     )
     return ShiftLog(since, until, tuple(faults), _summary(faults, since))
 
@@ -101,20 +102,41 @@ def _of_run(record: FaultRecord, names: Names) -> Fault:
     over = run.recovered if run.recovered is not None else run.ended
     grave = max((alarm.severity for alarm in record.alarms), key=lambda each: each.rank, default=Severity.MAJOR)
     return Fault(
-        run.run_id, run.onset, over, run.scope_name, run.summary, grave, record.words.text, record.level,
+        run.run_id, run.onset, over, run.scope_name, run.summary, grave, record.words.text, level_of(record),
         record.affected, None if run.spare is None else names.resource(run.spare),
-        tuple(measure(change, record) for change in record.story if change.verb in _DONE),
+        tuple(measure(change, record) for change in record.story if change.verb in _DONE and not lapsed(change)),
         tuple(dict.fromkeys(who_of(record))), None if record.times.ack is None else run.onset + record.times.ack,
         run.origin,
     )  # fmt: skip
 
 
+def level_of(record: FaultRecord) -> Text | None:
+    """Name a fault's level, by its number and in words."""
+    number, words = record.run.level, record.level
+    if number is None or words is None:
+        return None if number is None else Text(f"level {number}", f"{number} 级")
+    return Text(f"level {number}: {words.en}", f"{number} 级：{words.zh}")
+
+
+def lapsed(change: RunChange) -> bool:
+    """Tell whether a step was left out because the fault was over: nobody did anything."""
+    return change.verb is RunVerb.STEP_SKIPPED and change.by == SYSTEM
+
+
+def line_of(change: RunChange) -> Text:
+    """Say a change without what every line of the run begins with."""
+    head, line = head_of(change.run), change.text
+    return Text(line.en.removeprefix(head.en), line.zh.removeprefix(head.zh))
+
+
 def measure(change: RunChange, record: FaultRecord) -> Text:
     """Say what was done: a step, with what was noted of it, or a note alone."""
-    words = next((step.words.text for step in record.steps if step.words.id == change.step), change.text)
+    words = next((step.words.text for step in record.steps if step.words.id == change.step), line_of(change))
+    if change.verb is RunVerb.NOTED and not change.step:
+        return Text(change.reason, change.reason) if change.reason else words
     if change.verb is RunVerb.STEP_SKIPPED:
         words = Text(f"Skipped: {words.en}", f"跳过：{words.zh}")
-    if not change.reason or change.reason in (words.en, words.zh):
+    if not change.reason or change.reason in words.en or change.reason in words.zh:
         return words
     return Text(f"{words.en} ({change.reason})", f"{words.zh}（{change.reason}）")
 

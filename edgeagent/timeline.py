@@ -167,6 +167,9 @@ def _step_marks(step: StepLine, record: FaultRecord, own: list[RunChange]) -> It
 def result(step: StepLine, language: str) -> str:
     """Say in a few words what came of a step."""
     state = step.run.state
+    if step.lapsed:
+        late = step.met is False
+        return said(Text("not done in time", "逾期未做") if late else Text("not needed", "无需再做"), language)
     if state is StepState.SKIPPED:
         return said(Text("skipped", "跳过"), language)
     if state is StepState.WAITING:

@@ -42,6 +42,8 @@ STATES: Final = {
 SYSTEM: Final = "system"
 """Who acts where no person does."""
 NOTHING: Final = "–"
+TIMES: Final = Text("all times", "时间均为")
+_NAMELESS: Final = Text("", "")
 _SHORTEST: Final = 10.0
 """s below which tenths are told."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -51,18 +53,22 @@ _SPANS: Final = (
 )  # fmt: skip
 _UNITS: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 _ZH: Final = {
-    "auto": "自动", "available": "可用", "battery": "电池", "booster": "升压", "bypass": "旁路",
-    "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电", "cool": "制冷", "cooling": "冷却中",
-    "cranking": "启动中", "depleted": "耗尽", "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回",
-    "failed-to-start": "启动失败", "failed-to-transfer": "切换失败", "fan": "送风", "fault": "故障",
-    "generator": "发电机", "heat": "制热", "idle": "空闲", "inhibited": "禁止", "lost": "断电", "low": "低",
-    "mains": "市电", "manual": "手动", "moving": "切换中", "none": "无", "normal": "正常", "off": "关",
+    "a": "A 路", "auto": "自动", "available": "可用", "b": "B 路", "battery": "电池", "booster": "升压",
+    "bypass": "旁路", "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电",
+    "connected": "已连接", "cool": "制冷", "cooling": "冷却中", "cranking": "启动中", "depleted": "耗尽",
+    "disconnected": "已断开", "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回",
+    "failed-to-start": "启动失败", "failed-to-transfer": "切换失败", "failing": "异常", "fan": "送风",
+    "fault": "故障", "generator": "发电机", "heat": "制热", "idle": "空闲", "inhibited": "禁止",
+    "listening": "接收中", "lost": "断电", "low": "低", "mains": "市电", "manual": "手动", "match": "一致",
+    "mismatch": "不一致", "moving": "切换中", "none": "无", "normal": "正常", "off": "关", "ok": "正常",
     "on": "开", "ordered": "已请求启动", "other": "其他", "present": "有电", "reducer": "降压",
-    "remote": "远程", "returning": "切回中", "running": "运行", "standby": "待机", "starting": "启动中",
-    "stopped": "停机", "stopping": "停机中", "test": "测试", "unclear": "不明", "unknown": "未知",
-    "warming-up": "预热",
+    "refused": "被拒绝", "remote": "远程", "returning": "切回中", "running": "运行", "standby": "待机",
+    "starting": "启动中", "stopped": "停机", "stopping": "停机中", "taken-over": "被接管", "test": "测试",
+    "unclear": "不明", "unknown": "未知", "warming-up": "预热",
 }  # fmt: skip
 """The words of enumerated points in Chinese."""
+LAPSED: Final = Text("no longer needed: the fault was over first", "故障已恢复，无需再做")
+"""Why the agent itself leaves a step out."""
 _SERIES: Final = 3
 _NUMBERED: Final = re.compile(r"(.*?)(\d{0,9})", re.DOTALL)
 _UNSEEN: Final = re.compile(
@@ -73,11 +79,15 @@ _UNSEEN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How things are called: a resource and where it stands by its id, a point by its resource and its own id."""
+    """How things are called: a resource and where it stands by its id, a point by its resource and its own id.
+
+    `site` is the call centre itself.
+    """
 
     resource: Callable[[str], Text] = lambda id: Text(id, id)
     place: Callable[[str], Text] = lambda id: Text(id, id)
     point: Callable[[str, str], Text] = lambda _, id: Text(id, id)
+    site: Text = _NAMELESS
 
 
 NAMELESS: Final = Names()

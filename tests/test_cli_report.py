@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -122,6 +124,28 @@ def test_a_report_goes_to_a_file_whole_or_not_at_all(site: Path, agent: sqlite3.
     failed = report(site, RUN, "--out", tmp_path / "nowhere" / "record.md")
     assert failed.exit_code == 1
     assert "No such file" in failed.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["record.md", "site"]
+
+
+def test_a_full_disk_is_told_in_one_line(site: Path, agent: sqlite3.Connection) -> None:
+    words = [sys.executable, "-m", "edgeagent", "report", RUN, "--config", str(site)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "edgeagent: stdout: No space left on device\n")
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(
+    site: Path, agent: sqlite3.Connection, tmp_path: Path
+) -> None:
+    to = tmp_path / "record.md"
+    to.write_text("what was there", encoding="utf-8")
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
+    words = [sys.executable, "-c", limit + "from edgeagent.cli import main; sys.exit(main())", "report", RUN]
+    words += ["--config", str(site), "--out", str(to)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "File too large" in done.stderr
+    assert to.read_text(encoding="utf-8") == "what was there"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["record.md", "site"]
 
 

@@ -98,7 +98,7 @@ def test_notes_and_the_form_go_into_the_record() -> None:
     duty.ask(32, "fill", run_id, "nature", "", "Wang")
     run = duty.run()
     assert (run.notes, run.form, duty.step("tell").note) == (2, {"cause": "a digger"}, "O&M does not answer")
-    assert duty.told[-1].text.zh == "【断电（市电断电）】Wang 填写 cause：a digger"
+    assert duty.told[-1].text.zh == "【断电（市电断电）】Wang 填写 故障原因：a digger"
 
 
 def test_somebody_takes_command() -> None:

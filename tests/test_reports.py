@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent import document, faultrecord, reports, shiftlog
+from edgeagent import document, faultrecord, reports, shiftlog, shiftreport
 from edgeagent.catalog import Text
 from edgeagent.document import Document, Facts, Section, Table, Tone
 from edgeagent.faultrecord import FaultRecord
@@ -120,7 +120,7 @@ def test_a_record_says_all_that_the_form_asks_for_in_both_languages(name: str) -
 def test_an_outage_reads_to_the_second() -> None:
     said = markdown(played("outage"))
     assert "| **开始时间** | 2026-11-25 08:30:00 |" in said
-    assert "| **恢复时间** | 2026-11-25 10:50:30 (2 小时 20 分) |" in said
+    assert "| **恢复时间** | 2026-11-25 10:50:30（2 小时 20 分） |" in said
     carried = r"\| 柴油发电机启动并带载 \| 设备自动 \| 7 分 – 10 分 \| 8 分 10 秒 \| 08:38:10 \|.*\| ✓ 8 分 10 秒 \|"
     assert re.search(carried, said)
     assert re.search(r"关闭非必要电器.*\| 5 分 \| 7 分 25 秒 \|.*\| 超时 2 分 25 秒 \|", said)
@@ -131,7 +131,7 @@ def test_an_outage_reads_to_the_second() -> None:
 
 
 def test_a_level_says_its_time_and_whether_it_was_met() -> None:
-    assert "| **故障等级** | 一级，规定恢复时限 30 分，未达标 |" in markdown(played("system-fault"))
+    assert "| **故障等级** | 1 级：一级，规定恢复时限 30 分，未达标 |" in markdown(played("system-fault"))
 
 
 def test_a_skipped_step_says_why() -> None:
@@ -260,7 +260,7 @@ def test_a_log_says_its_numbers_its_faults_and_who_takes_over(language: str) -> 
     seat(journal, 17, 5000)
     seat(journal, 23, 9000, over=False)
     log = shiftlog.of(journal.lines, BASE - 1800, BASE + 27_000)
-    written = document.html([reports.shift(log, language, ZONE)])
+    written = document.html([shiftreport.shift(log, language, ZONE)])
     found = Page(written)
     said = "\n".join(found.text)
     expected = {
@@ -282,7 +282,7 @@ def test_a_log_says_its_numbers_its_faults_and_who_takes_over(language: str) -> 
 
 
 def test_a_quiet_shift_says_so() -> None:
-    written = document.html([reports.shift(shiftlog.of([], BASE, BASE + 3600), "zh", ZONE)])
+    written = document.html([shiftreport.shift(shiftlog.of([], BASE, BASE + 3600), "zh", ZONE)])
     assert "<td>无</td>" in written
     assert "svg" not in Page(written).tags
 

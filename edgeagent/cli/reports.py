@@ -128,12 +128,12 @@ def _log(
     languages: tuple[str, ...],
     zone: tzinfo | None,
 ) -> str:
-    from edgeagent import document, reports, shiftlog
+    from edgeagent import document, shiftlog, shiftreport
 
     log = shiftlog.of(lines, *shift, _names(site))
     if form is Form.CSV:
         return shiftlog.as_csv(log, languages[0], zone)
-    return document.html([reports.shift(log, language, zone) for language in languages])
+    return document.html([shiftreport.shift(log, language, zone, _names(site)) for language in languages])
 
 
 def _record(
@@ -197,14 +197,19 @@ def _names(site: Site) -> Names:
         found = None if kind is None else kind.point(point)
         return Text(point, point) if found is None else found.text
 
-    return Names(resource, place, point)
+    return Names(resource, place, point, site.name)
 
 
 def _write(text: str, to: Path | None) -> None:
     """Print, or put a whole file in the place of what was there: nobody ever reads half a record."""
     if to is None:
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(text.encode())
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise  # whoever read it has seen enough
+        except OSError as error:
+            fail(f"stdout: {error.strerror}", 1)
         return
     try:
         handle, name = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)
