@@ -259,7 +259,7 @@ class _Fault:
         )
         rows = []
         for change, count, last in self.folded([each for each in self.record.story if each.verb in kinds]):
-            told = f"{self.say(line_of(change))}{self.about(change, roles=False)}{self.times(count, last)}"
+            told = f"{self.say(line_of(change))}{self.times(count, last)}{self.about(change, roles=False)}"
             tone = Tone.LATE if change.verb is RunVerb.ESCALATED else Tone.PLAIN
             rows.append((tone, (self.at(change.at), kinds[change.verb], self.roles(change) or NOTHING, told)))
         return (Table(head, tuple(rows), (15, 12, 23, 50)),) if rows else ()
@@ -286,7 +286,7 @@ class _Fault:
             rows.append((Tone.OPEN if last.end is None else Tone.PLAIN, cells))
         more = self.record.alarm_count - len(rows)
         if more > 0:
-            text = self.word(f"and {more} more alarms", f"另有 {more} 条告警")
+            text = self.word(f"and {more} more", f"另有 {more} 条告警")
             rows.append((Tone.PLAIN, (text, "", "", "", "", "")))
         return (Table(head, tuple(rows), (38, 10, 13, 13, 8, 18)),) if rows else ()
 
@@ -302,7 +302,7 @@ class _Fault:
                 Tone.LATE if change.verb in (RunVerb.STEP_OVERDUE, RunVerb.ESCALATED, RunVerb.RELAPSED) else Tone.PLAIN,
                 (
                     self.at(change.at), f"+{self.took(change.at - self.run.onset)}",
-                    f"{self.say(line_of(change))}{self.about(change)}{self.times(count, last)}", self.who(change),
+                    f"{self.say(line_of(change))}{self.times(count, last)}{self.about(change)}", self.who(change),
                 ),
             )
             for change, count, last in self.folded(self.record.story)

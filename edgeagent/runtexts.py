@@ -19,7 +19,7 @@ from edgeagent.wording import duration, local
 HEAD: Final = Text("{title}: ", "【{title}】")
 HEAD_AT: Final = Text("{title}, {scope}: ", "【{title}】{scope}：")
 TITLED: Final = Text("{title} ({kind})", "{title}（{kind}）")
-MORE: Final = Text("{lead} (and {more} more alarms)", "{lead}（另有 {more} 条告警）")
+MORE: Final = Text("{lead} (and {more} more)", "{lead}（另有 {more} 条告警）")
 OPENED: Final = Text("{summary}; since {onset}", "{summary}，始于 {onset}，启动预案")
 OPENED_BY: Final = Text("opened by {by}: {reason}", "{by} 启动预案，原因：{reason}")
 LEVEL: Final = Text("; level {level}, restore by {by}", "；故障等级 {level}，须在 {by} 前恢复")

@@ -44,7 +44,7 @@ _LEGEND: Final[dict[Look | Shape, Text]] = {
 _ALARMS: Final = Text("Alarms", "告警")
 _STEPS: Final = {Phase.RESPONSE: Text("Response steps", "处置步骤"), Phase.RECOVERY: Text("Recovery steps", "恢复步骤")}
 _DRILL: Final = Text("EXERCISE – ", "演练 – ")
-_MORE: Final = Text("and {} more alarms", "另有 {} 条告警")
+_MORE: Final = Text("and {} more", "另有 {} 条告警")
 
 
 def of_record(record: FaultRecord, language: str, zone: tzinfo | None) -> str:

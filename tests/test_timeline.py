@@ -188,7 +188,7 @@ def test_more_alarms_than_fit_are_counted() -> None:
     record = played("system-fault")
     many = tuple(replace(record.alarms[0], alarm_id=f"seat-{number}.gone") for number in range(40))
     said = words(timeline.of_record(replace(record, alarms=many, alarm_count=400), "en", ZONE))
-    assert any(word.startswith("and 386 more alarms") for word in said)
+    assert any(word.startswith("and 386 more") for word in said)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
