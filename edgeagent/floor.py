@@ -112,7 +112,8 @@ class Floor:
             self._causes.look_again(self._groups.again())
             if counts:
                 self._fresh += counts
-                self._alarms.judge(_Joined(self.derived, self._view), counts, now)
+                onsets = self._groups.onsets(counts, now)
+                self._alarms.judge(_Joined(self.derived, self._view), counts, now, onsets)
             elif not moved and not self._causes.pending:
                 break
         self._causes.write(now)

@@ -152,6 +152,24 @@ class Groups:
                 counts += self._read(group, now)
         return counts
 
+    def onsets(self, counts: Iterable[tuple[str, str]], now: float) -> dict[tuple[str, str], float]:
+        """Return since when faults of many are there that are not raised yet: since the first of each failed."""
+        wanted, since = set(counts), now - self._settings.window
+        found: dict[tuple[str, str], float] = {}
+        for group in self._groups.values():
+            if (group.node, group.point) not in wanted or self._stands(group):
+                continue
+            lives = (live for id, live in self._faulty.get(group.key, {}).items() if id in group.whose)
+            begun = (detector.onset for live in lives for detector in live.state.detectors)
+            first = min((onset for onset in begun if onset is not None and onset >= since), default=None)
+            if first is not None:
+                found[group.node, group.point] = first
+        return found
+
+    def _stands(self, group: Group) -> bool:
+        live = self._alarms.roster.get(group.rule.id)
+        return live is not None and live.standing
+
     def again(self) -> list[str]:
         """Take the alarms that became one of many since the last call."""
         again, self._again = list(self._again), {}

@@ -38,6 +38,7 @@ def test_forty_softphones_are_one_fault_and_no_forty_are_told() -> None:
     assert len(floor.hidden()) == 40
     assert group.impacted_resource == tuple(f"s{number:03}" for number in range(40))
     assert group.raised == BASE + 40, "with the first of them, not after the last"
+    assert group.onset == BASE + 10, "since the first of them failed"
     assert floor.floor.derived["switch"]["alike.softphone-down"].value == 40
 
 
