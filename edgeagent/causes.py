@@ -19,7 +19,7 @@ from typing import Final
 from edgeagent.alarm import Silence
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import AlarmType, Relation
-from edgeagent.explaining import GIVEN, Flow
+from edgeagent.explaining import FEED, GIVEN, Flow
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Readings
 from edgeagent.sitetree import MAINS, SiteTree
@@ -55,7 +55,7 @@ class Causes:
         self._group_of, self._circuits = group_of, circuits
         self._mains = next((node.id for node in tree.of_kind(MAINS)), None)
         self._open: dict[str, dict[str, None]] = {}
-        self._blaming: dict[str, frozenset[tuple[str, Relation]]] = {}
+        self._blaming: dict[str, frozenset[tuple[str, str]]] = {}
         self._by: dict[str, str] = {}
         self._under: dict[str, str] = {}
         self._children: dict[str, dict[str, None]] = {}
@@ -122,15 +122,20 @@ class Causes:
     def _blame(self, live: Live) -> None:
         alarm_id = live.rule.id
         speaks = live.presence is not Presence.GONE and live.silence not in _OTHERWISE
-        nodes = self._circuits() if self._names_circuits(live) else frozenset({live.rule.resource})
-        after = frozenset((node, given) for node in nodes for given in live.rule.type.explains if speaks)
+        circuits = self._circuits() if self._names_circuits(live) else None
+        nodes = frozenset({live.rule.resource}) if circuits is None else circuits
+        devices = {node for node in nodes if (found := self._tree.nodes.get(node)) is not None and found.device}
+        fed = frozenset[str]() if circuits is None else devices
+        after = frozenset(
+            (node, FEED if node in fed else given) for node in nodes for given in live.rule.type.explains if speaks
+        )
         self._swap(alarm_id, after)
 
     def _unblame(self, alarm_id: str) -> None:
         if alarm_id in self._blaming:
             self._swap(alarm_id, frozenset())
 
-    def _swap(self, alarm_id: str, after: frozenset[tuple[str, Relation]]) -> None:
+    def _swap(self, alarm_id: str, after: frozenset[tuple[str, str]]) -> None:
         before = self._blaming.pop(alarm_id, frozenset())
         if after:
             self._blaming[alarm_id] = after

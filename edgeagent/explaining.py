@@ -17,6 +17,8 @@ from edgeagent.witnesses import GENERATOR, SWITCH, UPS, Said
 
 GIVEN: Final = (Relation.POWER, Relation.NETWORK, Relation.SERVICE, Relation.COOLING)
 """What can be lost, the most telling first."""
+FEED: Final = "feed"
+"""What is lost where a device's own input is: it gives on as long as it can."""
 _ANY: Final = frozenset({Relation.COOLING, Relation.SERVICE})
 _SILENT: Final = Said()
 
@@ -30,7 +32,7 @@ class Flow:
 
     def __init__(self, tree: SiteTree, said: Callable[[str], Said | None]) -> None:
         self._tree, self._said = tree, said
-        self._blamed: dict[tuple[str, Relation], set[str]] = {}
+        self._blamed: dict[tuple[str, str], set[str]] = {}
         self._proven: dict[str, tuple[str, ...]] = {}
         self._lit: dict[str, int] = {}
         self._known: dict[tuple[str, Relation], str | None] = {}
@@ -40,7 +42,7 @@ class Flow:
 
     # -- what changes it --------------------------------------------------------------------------------------
 
-    def blame(self, node: str, relation: Relation, alarm_id: str, *, on: bool) -> None:
+    def blame(self, node: str, relation: str, alarm_id: str, *, on: bool) -> None:
         """Note that an alarm says a node gives nothing of a kind, or says so no more."""
         alarms = self._blamed.setdefault((node, relation), set())
         if on is not (alarm_id in alarms):
@@ -90,6 +92,8 @@ class Flow:
         """Return the alarm that accounts for a thing not getting something; None if it may well get it."""
         parents = self._tree.parents(id, relation)
         if relation is Relation.POWER:
+            if (cut := self.accuser(id, FEED)) is not None:
+                return cut
             parents = self._feeding(id, parents)
         lost = [self.withholds(parent, relation) for parent in parents]
         if relation in _ANY:
@@ -103,7 +107,7 @@ class Flow:
             self._known[key] = self._withholds(id, relation)
         return self._known[key]
 
-    def accuser(self, id: str, relation: Relation) -> str | None:
+    def accuser(self, id: str, relation: str) -> str | None:
         """Return the alarm, of the thing itself or of its circuit, that says it gives nothing."""
         return min(self._blamed.get((id, relation), ()), default=None)
 

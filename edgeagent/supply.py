@@ -73,6 +73,7 @@ class Supply:
         self._after = 0.0
         self._late: float | None = None
         self._back: float | None = None
+        self._lost = False
         self._dirty = False
 
     # -- one step ---------------------------------------------------------------------------------------------
@@ -139,9 +140,7 @@ class Supply:
         """Judge the state anew and return the points whose reading is another one now."""
         state, gone, dissent = self._judge()
         dark = {id for id in self._upses if self._said(id).input is False}
-        if state != CIRCUIT_LOST:
-            self._back = None
-        elif self._returns(dark, now):
+        if self._returns(state, dark, now):
             state = NORMAL
         circuits = self._circuits(dark) if state == CIRCUIT_LOST else frozenset[str]()
         if state is not None and state != self._state:
@@ -204,14 +203,18 @@ class Supply:
             return UNCLEAR, gone, dissent
         return (NORMAL if lit else LOST), gone, dissent
 
-    def _returns(self, dark: Collection[str], now: float) -> bool:
+    def _returns(self, state: str | None, dark: Collection[str], now: float) -> bool:
         """Tell whether the dark UPSes have been so since a mains loss that ended just now."""
-        if self._state == LOST:
-            self._back = now
         if self._back is not None and now >= self._back + _RETURNS:
             self._back = None
+        if state == LOST:
+            self._lost, self._back = True, None
+        elif self._lost and state in (NORMAL, CIRCUIT_LOST):
+            self._lost, self._back = False, now
         back = self._back
-        return back is not None and all(self._since.noticed.get(id, now) < back for id in dark)
+        if state != CIRCUIT_LOST or back is None:
+            return False
+        return all(self._since.noticed.get(id, now) < back for id in dark)
 
     def _backed(self) -> bool | None:
         """Tell whether something else than the mains may light the inputs; None if a generator cannot be read."""
@@ -273,7 +276,8 @@ class Supply:
                 for point, reading in self.readings.items()
             },
             "state": self._state, "turned": self._turned, "onset": self._onset, "after": self._after,
-            "late": self._late, "back": self._back, "since": self._since.remembered(), "standby": self._standby.remembered(),
+            "late": self._late, "back": [self._back, self._lost],
+            "since": self._since.remembered(), "standby": self._standby.remembered(),
         }  # fmt: skip
 
     def restore(self, memory: Mapping[str, Any]) -> None:
@@ -290,7 +294,7 @@ class Supply:
             )
         self._state, self._turned = memory["state"], memory["turned"]
         self._onset, self._after, self._late = memory["onset"], memory["after"], memory["late"]
-        self._back = memory.get("back")
+        self._back, self._lost = memory["back"]
         self._since.restore(memory["since"])
         self._standby.restore(memory["standby"])
 

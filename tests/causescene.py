@@ -69,11 +69,11 @@ class Scene:
     """
 
     def __init__(self, stack: ExitStack, folder: Path, broker: int, names: str, *procedures: str, **times: str) -> None:
-        self.devices: dict[str, Simulated] = {}
+        starting = {id: Simulated(DEVICES[id][0], DEVICES[id][1].format(port=0)) for id in names.split()}
+        self.devices = {id: stack.enter_context(simulated) for id, simulated in starting.items()}
         entries = []
-        for id in names.split():
+        for id, simulated in self.devices.items():
             driver, url, ties, alarms = DEVICES[id]
-            self.devices[id] = simulated = stack.enter_context(Simulated(driver, url.format(port=0)))
             entry = device(id, driver, url.format(port=simulated.port), alarms, interval=0.3, timeout=0.4)
             entries.append(entry.replace("interval", f"{ties}\ninterval", 1))
         tree = TREE if "genset" in self.devices else TREE.replace(', "genset"', "")
