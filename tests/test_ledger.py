@@ -310,7 +310,7 @@ def test_a_run_of_which_more_is_known_is_said_again_without_an_event(small: Site
         before = office.lane.procedures.runs()[run_id]
         office.clean()
         fail(office, *PCS[20:25])
-        office.wait(60, polled=True)
+        office.wait(45, polled=True)  # before the first step is overdue
         assert {*office.lane.procedures.runs()[run_id].affected} > {*before.affected}
         batch = next(each for each in office.batches if TREE.procedure(run_id) in topics(list(each.outbox)))
         assert f"run/{run_id}" in batch.state
