@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -287,6 +288,9 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._passed.wait(), FIRST_PASS)
         log.info("first pass after %.1f s, %d devices still to answer", loop.time() - start, len(self._waiting))
+        # What there is by now stays: a collection that looks through all of it again would hold the loop up.
+        gc.collect()
+        gc.freeze()
         sdnotify.ready(self._status())
         seen = (0, 0)
         pause = min(sdnotify.watchdog_interval() or 10.0, 10.0)
