@@ -65,10 +65,14 @@ transfer = 2
 class Scene:
     """The devices of a site behind real SNMP and Modbus, and the folder of an agent that watches those that are named.
 
-    `procedures` are copies of shipped ones, their times to settle and to hold a second or what `times` says.
+    `procedures` are copies of shipped ones, their times to settle and to hold a second or what `times` says. Alarms of
+    the mains are raised after `patience` s.
     """
 
-    def __init__(self, stack: ExitStack, folder: Path, broker: int, names: str, *procedures: str, **times: str) -> None:
+    def __init__(
+        self, stack: ExitStack, folder: Path, broker: int, names: str, *procedures: str, patience: float = 0.5,
+        **times: str,
+    ) -> None:  # fmt: skip
         starting = {id: Simulated(DEVICES[id][0], DEVICES[id][1].format(port=0)) for id in names.split()}
         self.devices = {id: stack.enter_context(simulated) for id, simulated in starting.items()}
         entries = []
@@ -77,6 +81,7 @@ class Scene:
             entry = device(id, driver, url.format(port=simulated.port), alarms, interval=0.3, timeout=0.4)
             entries.append(entry.replace("interval", f"{ties}\ninterval", 1))
         tree = TREE if "genset" in self.devices else TREE.replace(', "genset"', "")
+        tree = tree.replace("on_delay = 0.5", f"on_delay = {patience}")
         self.folder = write_site(folder / "site", broker, tree, *entries, language="zh")
         (self.folder / "procedures").mkdir()
         for name in procedures:

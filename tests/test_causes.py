@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from edgeagent.alarm import Silence
 from edgeagent.catalog import Relation
 from edgeagent.explaining import Flow
 from edgeagent.sitetree import AREA, MAINS, SEAT, SiteTree
 from edgeagent.witnesses import Said
-from tests.hall import OUT, Hall, Plan, hall
+from tests.hall import DARK, LIT, OUT, RUNS, WELL, Hall, Plan, hall
 
 POWER, COOLING, NETWORK, SERVICE, PLACE = Relation
 ALARM = "x.dead"
@@ -166,3 +167,40 @@ def test_a_self_test_in_the_middle_of_it_explains_nothing() -> None:
     floor.say(12, {"pc-s000": {"online": False}})
     floor.until(90)
     assert floor.raised() == ["pc-s000.offline"]
+
+
+def test_a_ups_whose_own_circuit_is_lost_explains_itself_and_still_feeds_its_seats() -> None:
+    plan = Plan().add("mains", MAINS).add("panel", "panel", fed=["mains"])
+    for id in ("ups-a", "ups-b"):
+        plan.add(id, "ups", fed=["panel"])
+    plan.add("seat", SEAT, fed=["ups-a"]).add("pc", "workstation", seat="seat")
+    floor = Hall(plan).start()
+    floor.say(10, {"ups-a": DARK})
+    floor.until(40)
+    assert floor.supply("circuits") == {"ups-a"}
+    assert floor.hidden()["ups-a.on-battery"] == "mains.circuit-lost"
+    floor.say(50, {"pc": {"nic": False}})
+    floor.until(90)
+    assert "pc.nic-down" not in floor.hidden(), "the battery feeds it, so its fault is its own"
+
+
+def test_a_generator_that_runs_without_load_leaves_what_hangs_on_the_mains_explained() -> None:
+    plan = Plan().add("mains", MAINS).add("gen", "generator").add("panel", "panel", fed=["mains", "gen"])
+    floor = Hall(plan.add("ups-a", "ups", fed=["panel"]).add("ups-b", "ups", fed=["panel"])).start()
+    floor.say(10, {"gen": OUT["generator"], "ups-a": DARK, "ups-b": DARK})
+    floor.until(30)
+    floor.say(40, {"gen": RUNS})
+    floor.until(140)
+    assert floor.hidden()["ups-a.on-battery"] == "mains.mains-lost"
+    assert "mains.generator-failed-to-transfer" in floor.raised()
+
+
+def test_a_fault_that_outlasts_its_cause_is_caused_by_nothing_any_more() -> None:
+    floor = Hall(hall()).start()
+    floor.outage(10)
+    floor.until(30)
+    assert floor.record("ups-a.on-battery").root_cause_resource == ("mains",)
+    floor.say(40, {"gen": WELL["generator"], "ups-b": LIT})
+    floor.until(140)
+    record = floor.record("ups-a.on-battery")
+    assert (record.suppression.kind, record.root_cause_resource) == (Silence.NONE, ())

@@ -350,3 +350,35 @@ def test_every_line_is_told_in_both_languages() -> None:
         assert change.text.en
         assert change.text.zh.startswith("【断电")
         assert "{" not in change.text.en + change.text.zh
+
+
+FAILED = f"{MAINS}.generator-failed-to-start"
+
+
+def test_what_stands_beside_an_outage_is_told_in_it_and_keeps_none_open() -> None:
+    duty = outage()
+    duty.raised(20, FAILED, "genset.fail-to-start")
+    run = duty.run()
+    assert (run.standing, run.beside) == ((LOST,), (FAILED, "genset.fail-to-start"))
+    assert duty.told[-1].text.zh == "【断电（市电断电）】相关告警：genset fail-to-start 告警"
+    duty.restart(40)
+    duty.cleared(50, FAILED)
+    duty.cleared(60, LOST)
+    duty.at(100)
+    assert (duty.run().state, duty.run().recovered) == (RunState.RECOVERING, BASE + 60)
+    assert duty.story("alarm-joined", "alarm-cleared") == [
+        "20 alarm-joined", "20 alarm-joined", "50 alarm-cleared", "60 alarm-cleared",
+    ]  # fmt: skip
+    duty.raised(110, f"{MAINS}.generator-failed-to-return")
+    assert duty.run().state is RunState.RECOVERING, "it is told, and brings no outage back"
+    assert duty.story("relapsed") == []
+
+
+def test_what_stands_beside_an_outage_starts_none_and_is_told_when_one_opens() -> None:
+    duty = Duty()
+    duty.raised(-600, "genset.not-in-auto", "genset.fuel-low", suppression=FREE)
+    duty.changed(-500, "genset.fuel-low", suppression=SUPPRESSED)
+    assert not duty.procedures.runs()
+    outage(duty)
+    assert duty.run().beside == ("genset.not-in-auto",), "what is kept from people stays so"
+    assert duty.run().summary.zh == f"{MAINS} mains-lost 告警", "the outage is named by its own alarms"

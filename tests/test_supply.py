@@ -349,3 +349,38 @@ def test_a_drill_marks_what_is_derived_from_it() -> None:
     floor.outage(10)
     floor.until(30)
     assert floor.record("mains.mains-lost").origin == "drill-7"
+
+
+def test_a_ups_that_returns_later_than_the_mains_has_lost_no_circuit_until_it_stays_away() -> None:
+    floor = witnesses("generator", "ups", "ups")
+    turn(floor, 10, "123")
+    floor.until(20)
+    turn(floor, 100, "2", lit=True)
+    turn(floor, 101, "1", lit=True)
+    assert (floor.supply(), floor.supply("circuits")) == ("normal", frozenset())
+    floor.restart(110)
+    floor.until(160)
+    assert floor.supply() == "normal"
+    floor.until(170)
+    assert (floor.supply(), floor.supply("circuits")) == ("circuit-lost", {"circuit-3"})
+    assert "mains.circuit-lost" in floor.raised()
+
+
+def test_a_circuit_that_goes_after_the_return_is_lost_at_once() -> None:
+    floor = witnesses("generator", "ups", "ups")
+    turn(floor, 10, "123")
+    turn(floor, 60, "123", lit=True)
+    turn(floor, 65, "3")
+    assert floor.supply() == "circuit-lost"
+
+
+def test_inputs_lit_one_by_one_by_a_generator_that_cannot_be_read_are_no_mains() -> None:
+    floor = witnesses("generator", "ups", "ups")
+    turn(floor, 10, "123")
+    floor.say(40, {"generator-1": None})
+    turn(floor, 50, "2", lit=True)
+    assert floor.supply() == "lost"
+    turn(floor, 52, "3", lit=True)
+    floor.until(200)
+    assert floor.supply() is None
+    assert "mains.mains-lost" in floor.standing()
