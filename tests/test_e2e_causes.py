@@ -133,13 +133,13 @@ def test_a_self_test_is_no_outage_and_an_onset_is_dated_back_only_by_a_count_tha
         assert -0.5 <= stamp(run["onset"]) - lost < 2, "what a card still shows of the last outage dates nothing back"
         site.mains(there=True)
         site.tell("ups-a ups-b", "set battery.time=0")
-        until(lambda: latest(ear)["state"] == "recovering", 15)
+        ear.until_cleared("mains.mains-lost")
 
         daemon.kill()
         lost = time.time()
         site.mains(there=False)
         site.tell("ups-a", "ramp battery.time 0 600 600")
-        time.sleep(4)  # nobody watches, and the battery counts
+        time.sleep(3)  # nobody watches, and the battery counts
         daemon.start()
         until(lambda: len(ear.events("mains.mains-lost", "raised")) == 2, 15)
         until(lambda: abs(stamp(ear.record("mains.mains-lost")["onset"]) - lost) < 2.5, 15)
@@ -174,9 +174,8 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
         site.tell("crac", "set alarms=fan-fault")
         until(lambda: latest(ear, "air-conditioning"), 15)
         assert "【空调故障（机组故障）】大厅" in lines(ear, "air-conditioning", "opened")[0]["texts"]["zh"]
-        site.tell("probe", "ramp temperature 25 33 2")
+        site.tell("probe", "ramp temperature 25 33 1")
         until(lambda: said(ear, "过高：probe 号", procedure="air-conditioning"), 15)
-        until(lambda: "°C，已超过限值 32 °C" in forecast(ear), 15)
         site.tell("probe", "silence")
         until(lambda: said(ear, "相关告警：probe 号 通信中断", procedure="air-conditioning"), 15)
         run = latest(ear, "air-conditioning")
@@ -186,9 +185,7 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
         daemon.kill()
         daemon.start()
         until(lambda: not any(room["limit_from"] for room in ear.newest(f"{TOPICS}/forecast")["heat"]), 15)
-        site.tell("probe", "set temperature=24", "answer")
-        site.tell("crac", "set alarms=")
-        until(lambda: latest(ear, "air-conditioning")["state"] == "recovering", 15)
+        assert latest(ear, "air-conditioning")["standing"] == run["standing"]
         assert len(runs_of(ear, "air-conditioning")) == 1
         assert "Traceback" not in daemon.log
 
@@ -196,7 +193,7 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
 def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
-    times = {"due": "6s", "opens": "4s", "remind": "3s", "after": "7s", "ack_lapse": "1h"}
+    times = {"due": "5s", "opens": "3s", "remind": "3s", "after": "6s", "ack_lapse": "1h"}
     with ExitStack() as stack, Ear(broker.port) as ear:
         site = Scene(stack, tmp_path, broker.port, "ups-a ups-b genset", "outage", **times)
         daemon = stack.enter_context(Daemon(site.folder))

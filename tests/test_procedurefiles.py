@@ -201,6 +201,11 @@ WRONG = {
         'held_when = "not water"\n',
         "13: triggers.0.held_when: needs held_by beside it, and one kind of device",
     ),
+    "beside, yet of a level": (
+        "level = 1\n",
+        "level = 1\nbeside = true\n",
+        "14: triggers.0.beside: an alarm beside a run gives it neither text nor level",
+    ),
     "another name than the file": (
         'procedure = "flood"',
         'procedure = "fire"',
