@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from edgeagent import resources
@@ -71,7 +72,7 @@ class Scene:
 
     def __init__(
         self, stack: ExitStack, folder: Path, broker: int, names: str, *procedures: str, patience: float = 0.5,
-        **times: str,
+        times: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         starting = {id: Simulated(DEVICES[id][0], DEVICES[id][1].format(port=0)) for id in names.split()}
         self.devices = {id: stack.enter_context(simulated) for id, simulated in starting.items()}

@@ -195,7 +195,7 @@ def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
 ) -> None:
     times = {"due": "5s", "opens": "3s", "remind": "3s", "after": "6s", "ack_lapse": "1h"}
     with ExitStack() as stack, Ear(broker.port) as ear:
-        site = Scene(stack, tmp_path, broker.port, "ups-a ups-b genset", "outage", **times)
+        site = Scene(stack, tmp_path, broker.port, "ups-a ups-b genset", "outage", times=times)
         daemon = stack.enter_context(Daemon(site.folder))
         until(lambda: all(ear.state(id) for id in site.devices))
         site.mains(there=False)

@@ -362,7 +362,7 @@ def test_a_ups_that_returns_later_than_the_mains_has_lost_no_circuit_until_it_st
     floor.until(160)
     assert floor.supply() == "normal"
     floor.until(170)
-    assert (floor.supply(), floor.supply("circuits")) == ("circuit-lost", {"circuit-3"})
+    assert (floor.supply(), floor.supply("circuits")) == ("circuit-lost", frozenset({"circuit-3"}))
     assert "mains.circuit-lost" in floor.raised()
 
 
