@@ -75,6 +75,7 @@ class RunRecord(TypedDict):
     restore_by: str | None
     alarms: list[str]
     standing: list[str]
+    beside: list[str]
     affected: list[str]
     spare: str | None
     commander: str
@@ -136,6 +137,7 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
         "restore_by": _maybe(run.restore_by),
         "alarms": list(run.alarms),
         "standing": list(run.standing),
+        "beside": list(run.beside),
         "affected": list(run.affected),
         "spare": run.spare,
         "commander": run.commander,
