@@ -63,11 +63,20 @@ transfer = 2
 """  # fmt: skip
 
 
+def quicken(site: Path, *procedures: str, times: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Put copies of shipped procedures beside a site, their times to settle and to hold a second or as `times` says."""
+    (site / "procedures").mkdir()
+    for name in procedures:
+        text = (resources.examples() / "procedures" / f"{name}.toml").read_text(encoding="utf-8")
+        for key, value in {"settle": "1s", "hold": "1s", **times}.items():
+            text = re.sub(rf'\b{key} = "\w+"', f'{key} = "{value}"', text)
+        (site / "procedures" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
 class Scene:
     """The devices of a site behind real SNMP and Modbus, and the folder of an agent that watches those that are named.
 
-    `procedures` are copies of shipped ones, their times to settle and to hold a second or what `times` says. Alarms of
-    the mains are raised after `patience` s.
+    `procedures` and `times` are for `quicken`. Alarms of the mains are raised after `patience` s.
     """
 
     def __init__(
@@ -84,12 +93,7 @@ class Scene:
         tree = TREE if "genset" in self.devices else TREE.replace(', "genset"', "")
         tree = tree.replace("on_delay = 0.5", f"on_delay = {patience}")
         self.folder = write_site(folder / "site", broker, tree, *entries, language="zh")
-        (self.folder / "procedures").mkdir()
-        for name in procedures:
-            text = (resources.examples() / "procedures" / f"{name}.toml").read_text(encoding="utf-8")
-            for key, value in {"settle": "1s", "hold": "1s", **times}.items():
-                text = re.sub(rf'\b{key} = "\w+"', f'{key} = "{value}"', text)
-            (self.folder / "procedures" / f"{name}.toml").write_text(text, encoding="utf-8")
+        quicken(self.folder, *procedures, times=times)
 
     def tell(self, ids: str, *words: str) -> None:
         """Have devices become something else."""

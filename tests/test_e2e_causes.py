@@ -57,7 +57,7 @@ def test_a_generator_that_cannot_start_stands_in_the_run_and_keeps_none_open(tmp
         until(lambda: said(ear, "genset 号 启动失败") and said(ear, "供电中断，备用发电机未能启动"), 15)
         until(lambda: "柴油机启动失败" in forecast(ear))
         assert [each["verb"] for each in lines(ear) if "启动失败" in each["texts"]["zh"]] == ["alarm-joined"]
-        assert "genset failed to start" in lines(ear, "outage", "alarm-joined")[0]["texts"]["en"]
+        assert any("genset failed to start" in line["texts"]["en"] for line in lines(ear, "outage", "alarm-joined"))
         assert set(raised(ear)) == {"mains.mains-lost", "genset.fail-to-start", "mains.generator-failed-to-start"}
 
         site.mains(there=True)
@@ -130,7 +130,7 @@ def test_a_self_test_is_no_outage_and_an_onset_is_dated_back_only_by_a_count_tha
         site.mains(there=False)
         ear.until_raised("mains.mains-lost")
         run = until(lambda: latest(ear))
-        assert -0.5 <= stamp(run["onset"]) - lost < 2, "what a card still shows of the last outage dates nothing back"
+        assert -0.5 <= stamp(run["onset"]) - lost < 10, "what a card still shows of the last outage dates nothing back"
         site.mains(there=True)
         site.tell("ups-a ups-b", "set battery.time=0")
         ear.until_cleared("mains.mains-lost")
@@ -139,7 +139,7 @@ def test_a_self_test_is_no_outage_and_an_onset_is_dated_back_only_by_a_count_tha
         lost = time.time()
         site.mains(there=False)
         site.tell("ups-a", "ramp battery.time 0 600 600")
-        time.sleep(3)  # nobody watches, and the battery counts
+        until(lambda: time.time() > lost + 3)  # nobody watches, and the battery counts
         daemon.start()
         until(lambda: len(ear.events("mains.mains-lost", "raised")) == 2, 15)
         until(lambda: abs(stamp(ear.record("mains.mains-lost")["onset"]) - lost) < 2.5, 15)
@@ -152,10 +152,12 @@ def test_flapping_mains_are_one_run_and_few_words(tmp_path: Path, broker: Mosqui
         daemon = stack.enter_context(Daemon(site.folder))
         until(lambda: all(ear.state(id) for id in site.devices))
         for _ in range(5):
-            for there in (False, True):
-                site.mains(there=there)
-                until(lambda there=there: (ear.state("ups-b")["source"] == "normal") is there)  # type: ignore[misc]
-                time.sleep(0.6)  # the quick delays run out
+            site.mains(there=False)
+            until(lambda: (lost := ear.record("mains.mains-lost")) and not lost["is_cleared"])
+            until(lambda: ear.state("ups-b")["source"] == "battery")
+            site.mains(there=True)
+            until(lambda: ear.state("ups-b")["source"] == "normal")
+            until(lambda: (lost := ear.record("mains.mains-lost"))["is_cleared"] or lost["oscillating"])
         assert len(runs_of(ear, "outage")) == 1
         assert len(lines(ear, "outage", "opened")) == 1
         told = ear.events("", "raised", "cleared", "oscillating", "unsuppressed")
@@ -172,8 +174,8 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
         site.tell("probe", "set temperature=25")
         until(lambda: all(ear.state(id) for id in site.devices))
         site.tell("crac", "set alarms=fan-fault")
-        until(lambda: latest(ear, "air-conditioning"), 15)
-        assert "【空调故障（机组故障）】大厅" in lines(ear, "air-conditioning", "opened")[0]["texts"]["zh"]
+        opened = until(lambda: lines(ear, "air-conditioning", "opened"), 15)
+        assert "【空调故障（机组故障）】大厅" in opened[0]["texts"]["zh"]
         site.tell("probe", "ramp temperature 25 33 1")
         until(lambda: said(ear, "过高：probe 号", procedure="air-conditioning"), 15)
         site.tell("probe", "silence")
@@ -193,7 +195,7 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
 def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
-    times = {"due": "5s", "opens": "3s", "remind": "3s", "after": "6s", "ack_lapse": "1h"}
+    times = {"due": "18s", "opens": "9s", "remind": "9s", "after": "20s", "ack_lapse": "1h"}
     with ExitStack() as stack, Ear(broker.port) as ear:
         site = Scene(stack, tmp_path, broker.port, "ups-a ups-b genset", "outage", times=times)
         daemon = stack.enter_context(Daemon(site.folder))
@@ -205,10 +207,10 @@ def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
         site.run("step", opened, "appliances-off", "done")
         until(lambda: state_of(ear, "appliances-off") == "done" and "ups-a.on-battery" in ear.listed())
         daemon.kill()
-        time.sleep(max(0.0, stamp(due) + 1.1 - time.time()))  # what is due falls due while nobody serves it
+        until(lambda: time.time() > stamp(due) + 4, 40)  # what is due falls due while nobody serves it
         daemon.start()
         until(lambda: len(lines(ear, "outage", "escalated")) == 3, 15)
-        run = latest(ear)
+        run = until(lambda: (now := latest(ear)) and step_of(now, "tell")["overdue"] and now)
         assert (run["run_id"], run["onset"], step_of(run, "tell")["due"]) == (opened, onset, due)
         assert (step_of(run, "appliances-off")["by"], run["acked_by"]) == ("王班长", "王班长")
         late = [line["step"] for line in lines(ear, "outage", "step-overdue")]
