@@ -223,7 +223,7 @@ def test_a_broker_that_is_away_for_a_while_gets_everything_in_order(
         assert told(events) == written
         follow_from_raise_to_clear(events)
         assert len(events) > away / 2
-        assert ear.newest("floor/v1/test/live/agent/edge-1/status")["reason"] == "stop"
+        until(lambda: ear.newest("floor/v1/test/live/agent/edge-1/status")["reason"] == "stop")
 
 
 def outbox(site: Path) -> int:
