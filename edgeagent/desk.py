@@ -29,7 +29,7 @@ class DeskError(Exception):
 
 
 async def watch(site: Site, json: bool, say: Callable[[str], None]) -> None:
-    """Say each alarm event as it comes, one line each.
+    """Say each event of alarms and procedures as it comes, one line each.
 
     Raises:
         DeskError.
@@ -85,14 +85,15 @@ async def command(site: Site, verb: str, fields: Mapping[str, object]) -> dict[s
 
 
 def line(event: Mapping[str, Any], language: str) -> str:
-    """Spell one event as a line: time, what happened, how grave, which alarm, its text."""
+    """Spell one event as a line: time, what happened, how grave, which alarm or run, its text."""
     data = event["data"]
-    text = data.get("texts", {}).get(language, {}).get("short_text", "")
+    said = data.get("texts", {}).get(language, "")
+    text = said if isinstance(said, str) else said.get("short_text", "")  # a run has one text, an alarm three
     words = (
         event["time"],
         data.get("verb", event["type"]),
         data.get("perceived_severity", ""),
-        data.get("alarm_id", ""),
+        data.get("alarm_id") or data.get("run_id", ""),
     )
     return "  ".join(word for word in (*words, text) if word)
 
