@@ -53,7 +53,7 @@ class Causes:
     ) -> None:  # fmt: skip
         self._alarms, self._tree, self._flow = alarms, tree, flow
         self._group_of, self._circuits = group_of, circuits
-        self._mains = next((node.id for node in tree.of_kind(MAINS)), None)
+        self._mains = tree.mains
         self._open: dict[str, dict[str, None]] = {}
         self._blaming: dict[str, frozenset[tuple[str, str]]] = {}
         self._by: dict[str, str] = {}

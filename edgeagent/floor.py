@@ -24,7 +24,6 @@ from edgeagent.groups import Groups, groupable
 from edgeagent.inventory import rules_of
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
-from edgeagent.sitetree import MAINS
 from edgeagent.supply import Supply
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
@@ -265,7 +264,7 @@ def _waits(site: Site, rule: Rule) -> bool:
     node = site.tree.nodes.get(rule.resource)
     if node is None:
         return False
-    if of_the_grid(type) and any(site.tree.of_kind(MAINS)):
+    if of_the_grid(type) and site.tree.mains is not None:
         return True
     many = node.seat is not None and bool(node.parents) and not rule.qualifier and groupable(type)
     return many or any(node.parents.get(relation) for relation in type.explained_by)

@@ -23,7 +23,7 @@ from edgeagent.ridethrough import POINTS as BATTERY_POINTS
 from edgeagent.ridethrough import URGENT, Battery, Discharge, Ride, Source
 from edgeagent.rules import parse
 from edgeagent.seatfeeds import Dark, SeatFeeds, Supply
-from edgeagent.sitetree import MAINS, SiteTree
+from edgeagent.sitetree import SiteTree
 from edgeagent.trend import STALE
 from edgeagent.verdict import Part, Standing
 
@@ -109,7 +109,7 @@ class Forecasts:
     ) -> None:  # fmt: skip
         """Go on with another site: what remains keeps its past."""
         self._tree, self._limits, self._window = tree, limits, window
-        self._mains = next((node.id for node in tree.of_kind(MAINS)), None)
+        self._mains = tree.mains
         self._kinds = {id: kind for id, kind in kinds.items() if kind in verdict.KINDS or kind in _WARM}
         upses = frozenset(id for id, kind in self._kinds.items() if kind == verdict.UPS)
         self._batteries = {ups: self._batteries.get(ups) or Battery(ups) for ups in sorted(upses)}

@@ -41,7 +41,7 @@ def rules_of(site: Site) -> list[Rule]:
 
 def _mains_rules(site: Site) -> Iterator[Rule]:
     """Yield the rules of the mains: nobody polls it, so it is never unreachable. Its sets are told by names."""
-    kind, node = site.catalog.kinds.get(MAINS), next(iter(site.tree.of_kind(MAINS)), None)
+    kind, node = site.catalog.kinds.get(MAINS), site.tree.nodes.get(site.tree.mains or "")
     if kind is None or node is None:
         return
     names = {id: other.name for id, other in site.tree.nodes.items() if other.kind != SEAT}

@@ -21,7 +21,6 @@ from edgeagent.inventory import AGENT
 from edgeagent.procedures import Procedures
 from edgeagent.readings import Readings
 from edgeagent.run import RunChange
-from edgeagent.sitetree import MAINS
 
 _OUT: Final = ("mains-lost", "circuit-lost", "supply-lost")
 """Alarm types of the mains whose onset is that of an outage."""
@@ -50,7 +49,7 @@ class Lane:
         kinds = _kinds(site)
         self.procedures = Procedures(site.procedures, site.tree, kinds)
         self.forecasts = Forecasts(site.tree, kinds, _limits(site))
-        self._mains = _mains(site)
+        self._mains = site.tree.mains
         self.name = site.tree.name
         self._out = False
 
@@ -70,7 +69,7 @@ class Lane:
     def replace(self, site: Site, now: float) -> Outcome:
         """Go on with another configuration: what remains keeps its state."""
         kinds = _kinds(site)
-        self._mains, self.name = _mains(site), site.tree.name
+        self._mains, self.name = site.tree.mains, site.tree.name
         changes = self.floor.replace(site, now)
         runs = self.procedures.replace(site.procedures, site.tree, kinds, now)
         self.forecasts.replace(site.tree, kinds, _limits(site))
@@ -119,10 +118,6 @@ class Lane:
         found = (records.get(f"{self._mains}.{type}") for type in _OUT if self._mains is not None)
         onsets = (record.onset for record in found if record is not None and not record.is_cleared)
         return min((onset for onset in onsets if onset is not None), default=None)
-
-
-def _mains(site: Site) -> str | None:
-    return next((node.id for node in site.tree.of_kind(MAINS)), None)
 
 
 def _kinds(site: Site) -> dict[str, str]:

@@ -108,6 +108,11 @@ class SiteTree:
         """Give the nodes of some kinds, in the order of the site's files."""
         return (node for node in self.nodes.values() if node.kind in kinds)
 
+    @property
+    def mains(self) -> str | None:
+        """The id of the node at which the grid comes in, None where the site tells of none."""
+        return next((node.id for node in self.of_kind(MAINS)), None)
+
     def name(self, id: str) -> Text:
         """Return the name of a node; an unknown one is called by its id."""
         node = self.nodes.get(id)

@@ -28,7 +28,7 @@ from typing import Any, Final
 from edgeagent.catalog import Relation
 from edgeagent.onset import Since
 from edgeagent.readings import Reading, Readings, Value
-from edgeagent.sitetree import MAINS, SiteTree
+from edgeagent.sitetree import SiteTree
 from edgeagent.standby import CARRYING, TRANSFER, Standby
 from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen
 
@@ -53,7 +53,7 @@ class Supply:
 
     def __init__(self, tree: SiteTree, transfer: float = TRANSFER) -> None:
         self._tree = tree
-        self.mains = next((node.id for node in tree.of_kind(MAINS)), None)
+        self.mains = tree.mains
         devices = [node for node in tree.of_kind(UPS, GENERATOR, SWITCH, ROOM) if node.device]
         self._kinds = {node.id: node.kind for node in devices}
         self._above = {id: frozenset(tree.above(id, Relation.POWER)) for id in self._kinds}

@@ -347,7 +347,7 @@ class Planter:
 
     def _look_over(self, tree: SiteTree) -> None:
         """Note what may have been forgotten."""
-        mains = next(iter(tree.of_kind(MAINS)), None)
+        mains = tree.mains
         backed = next(iter(tree.of_kind("ups", "generator")), None)
         if mains is None and backed is not None:
             self._note(("power",), f'no [power.<id>] has kind = "mains", yet {backed.id} stands in for it')

@@ -66,6 +66,7 @@ def report(
 ) -> None:
     """Write the fault record of RUN, or the leader's log --since a time, or list the runs."""
     from edgeagent.journal import Journal, JournalError
+    from edgeagent.statefolder import DATABASE
 
     if run is not None and since is not None:
         fail("a run or --since, not both", USAGE)
@@ -86,7 +87,7 @@ def report(
     site = site_of(config)
     languages = _languages(language, site.language)
     try:
-        with Journal(site.state / "edgeagent.db") as journal:
+        with Journal(site.state / DATABASE) as journal:
             if begin is not None:
                 text = _log(journal.shift(begin, end), site, (begin, end), form or Form.CSV, languages, given)
             elif run is not None:
