@@ -1,7 +1,7 @@
 """Reads the journal of a store that another process may be writing, and never writes to it.
 
-Owns the questions that reports ask: the runs, one run with its alarms, a shift. All rows of one question are read in
-one transaction. The journal has no index by kind or run: a question about runs looks at each row's kind once.
+Owns the questions that reports ask: the runs, one run with its alarms, a shift, the drills, one drill with all that it
+made. All rows of one question are read in one transaction. The journal has no index by kind or run: a question about runs looks at each row's kind once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ _ROW: Final = "SELECT kind, time, body, seq FROM journal"
 _NEWEST: Final = (
     "SELECT kind, time, body, seq FROM journal WHERE seq IN (SELECT max(seq) FROM journal WHERE kind = 'run'"
     " AND time < ? GROUP BY json_extract(CAST(body AS TEXT), '$.run_id')) ORDER BY seq"
+)
+_TURNS: Final = (
+    f"{_ROW} WHERE kind = 'drill' AND time < ?"
+    " AND json_extract(CAST(body AS TEXT), '$.verb') IN ('started', 'ended') ORDER BY seq"
 )
 _ENDS: Final = ("closed", "aborted")
 _EARLIER: Final = 60.0
@@ -100,6 +104,30 @@ class Journal:
             facts = [line.body["run"] for line in runs if isinstance(line.body.get("run"), dict)]
             ids = {str(id) for fact in facts for id in fact.get("alarms", ())}
             return [*runs, *self._standing(since, ids), *self._alarms(since, until, None)]
+
+    def drills(self, until: float) -> list[Entry]:
+        """Return the lines at which each drill before a moment began and ended: each has all that was declared."""
+        with self._reading():
+            return self._rows(_TURNS, until)
+
+    def drill(self, drill_id: str) -> list[Entry]:
+        """Return all lines of one drill, of its alarms and of its runs, none where it is not known."""
+        query = f"{_ROW} WHERE kind IN ('drill', 'drill-alarm', 'drill-run') AND instr(body, ?) ORDER BY seq"
+        with self._reading():
+            lines = self._rows(query, orjson.dumps({"drill": drill_id})[1:-1])
+        return [line for line in lines if line.body.get("drill") == drill_id]
+
+    def real_runs(self, procedure: str, until: float, most: int) -> list[Entry]:
+        """Return the lines of the newest real runs of a procedure that had ended before a moment, without alarms."""
+        with self._reading():
+            ended = [
+                line.body.get("run_id")
+                for line in self._rows(_NEWEST, until)
+                if line.body.get("procedure") == procedure and line.body.get("verb") in _ENDS
+            ][-most:]
+            mark = orjson.dumps({"procedure": procedure})[1:-1]
+            rows = self._rows(f"{_ROW} WHERE kind = 'run' AND instr(body, ?) ORDER BY seq", mark) if ended else []
+        return [line for line in rows if line.body.get("run_id") in ended]
 
     def _runs_there(self, since: float, until: float) -> list[Entry]:
         """Return the lines of runs that had not ended when the shift began."""

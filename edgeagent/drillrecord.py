@@ -1,0 +1,195 @@
+"""What a drill leaves in the journal: its lines, written by `journal_of` and read back by `read`. Pure.
+
+A drill's lines have kinds of their own: "drill" for what happened to it, "drill-alarm" and "drill-run" with the bodies
+of real alarms and runs. That keeps the two apart: no report of real faults reads one of these, and none of drills a
+real one. The lines at which a drill begins and ends hold its whole declaration, so nothing else is needed to judge it:
+`drillreview.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgeagent.alarmhistory import Line
+from edgeagent.catalog import Text
+from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
+from edgeagent.scenario import Do, Expectation
+
+DRILL: Final = "drill"
+ALARM: Final = "drill-alarm"
+RUN: Final = "drill-run"
+MOST: Final = 200
+"""Devices that the line of one inject names; it counts them all."""
+TURNS: Final = frozenset({DrillVerb.STARTED, DrillVerb.ENDED})
+"""These lines hold the declaration."""
+_GOOD: Final = frozenset({Verdict.MET, Verdict.HELD})
+
+
+@dataclass(frozen=True, slots=True)
+class InjectWords:
+    """One line of the timeline as it was declared. `at` and `over` are s of the scenario."""
+
+    at: float
+    line: str
+    do: Do
+    over: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What was declared when the drill was started. `started` and `ends` are epoch s."""
+
+    scenario: str
+    version: int
+    text: Text
+    purpose: Text
+    procedure: str
+    owner: str
+    started: float
+    ends: float
+    confirmed_by: str = ""
+    speed: float = 1.0
+    scope: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    injects: tuple[InjectWords, ...] = ()
+    expects: tuple[Expectation, ...] = ()
+    aborts: tuple[str, ...] = ()
+
+    def moment(self, at: float) -> float:
+        """Return how far the scenario was at a moment (epoch s), s from its start."""
+        return (at - self.started) * self.speed
+
+    def clock(self, at: float) -> float:
+        """Return what the drill's own clock said at a moment, epoch s: all its alarms and runs are told by it."""
+        return self.started + self.moment(at)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a drill ended. `at` is epoch s."""
+
+    at: float
+    why: End
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A line of a drill read back. `outcomes` are those of all expectations by then."""
+
+    drill: str
+    verb: DrillVerb
+    at: float
+    text: Text
+    by: str = ""
+    reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+    declared: Declaration | None = None
+    ended: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A drill in brief: what was declared, how each expectation stands, and how it ended, None while it goes on."""
+
+    drill_id: str
+    declared: Declaration
+    outcomes: tuple[Outcome, ...]
+    ended: Ended | None
+
+    @property
+    def good(self) -> int:
+        """How many expectations were met."""
+        return sum(outcome.verdict in _GOOD for outcome in self.outcomes)
+
+    @property
+    def rehearsed(self) -> bool:
+        """Tell whether it counts as a rehearsal: it went to its end, and its clocks were true."""
+        if self.ended is None or self.declared.speed != 1.0:
+            return False
+        full = self.good == len(self.outcomes)
+        return self.ended.why is End.COMPLETED or (self.ended.why is End.TIME and full)
+
+
+_LINE: Final = TypeAdapter(Happening)
+
+
+def journal_of(change: DrillChange) -> dict[str, Any]:
+    """Write a change as a line of the journal."""
+    drill = change.drill
+    end = None
+    if drill.ended is not None and drill.end is not None:
+        end = Ended(drill.ended, drill.end, drill.ended_by, drill.reason)
+    line = Happening(
+        drill.drill_id, change.verb, change.at, change.text, change.by, change.reason, _bounded(change.facts),
+        drill.outcomes, _declaration(drill) if change.verb in TURNS else None, end,
+    )  # fmt: skip
+    return dict(_LINE.dump_python(line, mode="json", exclude_defaults=True, exclude={"at"}))
+
+
+def read(line: Line) -> Happening | None:
+    """Read a drill's line back; None for one that is none, or that nobody can read."""
+    if line.kind != DRILL:
+        return None
+    try:
+        return _LINE.validate_python({**line.body, "at": line.time})
+    except ValidationError:
+        return None
+
+
+def improves(note: Happening) -> bool:
+    """Tell whether a note says what is to be done better: somebody shall do it, or until some day."""
+    return any(note.facts.get(name) for name in ("improvement", "owner", "due"))
+
+
+def held(lines: Iterable[Line]) -> tuple[Held, ...]:
+    """Return the drills that these lines are about, oldest first; those whose declaration is lost are left out."""
+    told: dict[str, list[Happening]] = {}
+    for happening in read_all(lines):
+        told.setdefault(happening.drill, []).append(happening)
+    found = (brief(story) for story in told.values())
+    return tuple(sorted((each for each in found if each is not None), key=lambda each: each.declared.started))
+
+
+def read_all(lines: Iterable[Line]) -> Iterator[Happening]:
+    """Read the lines of drills among others, in their order."""
+    return (found for line in sorted(lines, key=lambda line: line.seq) if (found := read(line)) is not None)
+
+
+def brief(story: Sequence[Happening]) -> Held | None:
+    """Put a drill in brief; None where nothing of its story has the declaration."""
+    declared = next((each.declared for each in story if each.declared is not None), None)
+    if declared is None:
+        return None
+    ended = next((each.ended for each in story if each.ended is not None), None)
+    known = next((each.outcomes for each in reversed(story) if each.outcomes), ())
+    outcomes = [known[place] if place < len(known) else Outcome() for place in range(len(declared.expects))]
+    if ended is not None:  # what the end found open can be told no more
+        outcomes = [
+            replace(each, verdict=Verdict.UNJUDGED) if each.verdict is Verdict.OPEN else each for each in outcomes
+        ]
+    return Held(story[0].drill, declared, tuple(outcomes), ended)
+
+
+def _declaration(drill: Drill) -> Declaration:
+    scenario = drill.scenario
+    return Declaration(
+        scenario.id, scenario.version, scenario.text, scenario.purpose, scenario.procedure, drill.owner, drill.started,
+        drill.ends, drill.confirmed_by, drill.speed, tuple(sorted(drill.scope)), tuple(sorted(drill.devices)),
+        tuple(InjectWords(each.at, each.line, each.do, each.over) for each in scenario.timeline), scenario.expects,
+        tuple(each.line for each in scenario.aborts),
+    )  # fmt: skip
+
+
+def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts with no more devices than a line names."""
+    if "devices" not in facts:
+        return dict(facts)
+    devices = sorted(map(str, facts["devices"]))
+    return {**facts, "devices": devices[:MOST], "count": len(devices)}
