@@ -153,7 +153,7 @@ def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[st
     left = set(value) if isinstance(value, frozenset) else {str(value)} - {""}
     changes: dict[str, Raw] = {}
     for item in items:
-        own = {member for member in left if member in _members(item)}
+        own = {member for member in left if member in members(item)}
         if item.code == "code":
             own = set(sorted(own)[:1])
         if _shows(item, {**image, **changes}) == own:
@@ -162,7 +162,7 @@ def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[st
         changes.update(_WAYS[item.code](item, own, {**image, **changes}))
         left -= own
     if left:
-        known = sorted({member for item in items for member in _members(item)})
+        known = sorted({member for item in items for member in members(item)})
         raise EncodeError(f"{point} cannot show {', '.join(sorted(left))} (known: {', '.join(known)})")
     return changes
 
@@ -176,7 +176,8 @@ def _shows(item: Item, image: Answers) -> object:
         return None
 
 
-def _members(item: Item) -> set[str]:
+def members(item: Item) -> set[str]:
+    """Return what one source of a set can show."""
     if item.code == "gencomm-alarms":
         return {f"{name}.{grade}" for row in item.names for name in row if name for grade in _NIBBLES}
     if item.code == "alarm":

@@ -127,7 +127,7 @@ class _Range:
 _END: Final = re.compile(r"([a-z0-9-]*?)(\d{1,9})")
 
 
-def _seats_of(text: str) -> _Range | str:
+def seats_of(text: str) -> _Range | str:
     """Read a range of seats; return what is wrong with it where it cannot be read."""
     first, _, last = text.partition("..")
     low, high = _END.fullmatch(first), _END.fullmatch(last or first)
@@ -211,7 +211,7 @@ class Planter:
         total = 0
         for group, entry in self._tables.seats.items():
             path: Path_ = ("seats", group)
-            seats = _seats_of(entry.range)
+            seats = seats_of(entry.range)
             if isinstance(seats, str):
                 self._say((*path, "range"), seats)
                 continue
@@ -291,7 +291,7 @@ class Planter:
             name = Text("", "")
         own, spare = frozenset(seats), set[str]()
         for text in entry.spare:
-            kept = _seats_of(text)
+            kept = seats_of(text)
             if isinstance(kept, str):
                 self._say((*path, "spare"), kept)
             elif len(kept) > len(own) or not own.issuperset(kept):
