@@ -11,6 +11,10 @@ from edgeagent.broker import Broker
 from edgeagent.mqtt import NO_SUBSCRIBERS, NOT_AUTHORISED, Connection, MqttError, Received
 
 
+class Denied(MqttError):
+    """The broker does not let us ask there."""
+
+
 class Consumer:
     """A connection that reads. Iterate it for messages; after a lost connection it subscribes again by itself."""
 
@@ -33,6 +37,7 @@ class Consumer:
         """Publish a request and wait until the broker has handed it on.
 
         Raises:
+            Denied: when we have no right to it.
             MqttError: when the broker refuses it, or nobody listens for it.
         """
         mid = self.connection.publish(
@@ -40,7 +45,7 @@ class Consumer:
         )
         code = await self._acks.setdefault(mid, asyncio.get_running_loop().create_future())
         if code == NOT_AUTHORISED:
-            raise MqttError(f"not authorised to publish on {topic}")
+            raise Denied(f"not authorised to publish on {topic}")
         if code == NO_SUBSCRIBERS:
             raise MqttError("no agent listens there: is it running, and are site and mode right?")
         if code >= 0x80:
@@ -102,6 +107,7 @@ async def request(broker: Broker, topic: str, payload: bytes, answers: str, with
     """Publish a request and return the answer that carries our correlation data.
 
     Raises:
+        Denied: when we have no right to ask there.
         MqttError: when the broker cannot be used, refuses the request, or nobody listens.
         TimeoutError: when no answer came `within` s.
     """

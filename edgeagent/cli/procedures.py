@@ -21,7 +21,8 @@ from edgeagent.cli.common import (
     print_line,
     site_of,
 )
-from edgeagent.cli.feed import By, ask
+from edgeagent.cli.feed import By, InDrill, ask, lane, print_banner, talk
+from edgeagent.messages import Mode
 
 app = typer.Typer()
 run = typer.Typer(invoke_without_command=True)
@@ -52,23 +53,32 @@ def _run(context: typer.Context, config: OwnConfig = None) -> None:
 
 
 @app.command()
-def runs(config: ConfigDir, json: Json = False) -> None:
+def runs(config: ConfigDir, json: Json = False, drill: InDrill = False) -> None:
     """List the runs of procedures that are open or ended of late."""
     from edgeagent import desk
 
-    answer = ask(config, "runs", {})
+    site = site_of(config)
+    answer = ask(site, "runs", {}, lane(drill))
     if json:
         print_json(answer["runs"])
     else:
-        out.print(desk.run_table(answer["runs"], site_of(config).language))
+        print_banner(desk.banner(talk(desk.exercise(site)), site.language))
+        out.print(desk.run_table(answer["runs"], site.language))
 
 
 @app.command()
 def step(
-    run_id: str, step: str, action: Literal["done", "skip", "note"], config: ConfigDir, note: Note = "", by: By = ""
+    run_id: str,
+    step: str,
+    action: Literal["done", "skip", "note"],
+    config: ConfigDir,
+    note: Note = "",
+    by: By = "",
+    drill: InDrill = False,
 ) -> None:
     """Say that a step is done, skipped (with --note why), or what is known of it."""
-    ask(config, "step", {"run_id": run_id, "step": step, "action": action, "note": note, "by": by})
+    asked: dict[str, object] = {"run_id": run_id, "step": step, "action": action, "note": note, "by": by}
+    ask(site_of(config), "step", asked, lane(drill))
     print_line(f"{run_id} {step}: {action}")
 
 
@@ -80,54 +90,55 @@ def open_(
     scope: Annotated[str, typer.Option("--scope", help="The area, seat or device it is about; else the site.")] = "",
     level: Annotated[int | None, typer.Option("--level", help="Fault level, where the procedure has some.")] = None,
     by: By = "",
+    drill: InDrill = False,
 ) -> None:
     """Open a run of a procedure by hand."""
     asked: dict[str, object] = {"procedure": procedure, "scope": scope, "reason": reason, "level": level, "by": by}
-    print_line(ask(config, "run-open", asked)["run_id"])
+    print_line(ask(site_of(config), "run-open", asked, lane(drill))["run_id"])
 
 
 @run.command()
-def close(run_id: str, config: ConfigDir, reason: Reason, by: By = "") -> None:
+def close(run_id: str, config: ConfigDir, reason: Reason, by: By = "", drill: InDrill = False) -> None:
     """Close a run whose fault is over."""
-    _act(config, "run-close", run_id, reason=reason, by=by)
+    _act(config, lane(drill), "run-close", run_id, reason=reason, by=by)
 
 
 @run.command()
-def abort(run_id: str, config: ConfigDir, reason: Reason, by: By = "") -> None:
+def abort(run_id: str, config: ConfigDir, reason: Reason, by: By = "", drill: InDrill = False) -> None:
     """End a run that should not be: a mistake, a test."""
-    _act(config, "run-abort", run_id, reason=reason, by=by)
+    _act(config, lane(drill), "run-abort", run_id, reason=reason, by=by)
 
 
 @run.command()
-def ack(run_id: str, config: ConfigDir, by: By = "") -> None:
+def ack(run_id: str, config: ConfigDir, by: By = "", drill: InDrill = False) -> None:
     """Acknowledge a run: somebody has it. It lapses where nothing goes on."""
-    _act(config, "run-ack", run_id, by=by)
+    _act(config, lane(drill), "run-ack", run_id, by=by)
 
 
 @run.command()
-def lead(run_id: str, config: ConfigDir, by: By = "") -> None:
+def lead(run_id: str, config: ConfigDir, by: By = "", drill: InDrill = False) -> None:
     """Take the command of a run."""
-    _act(config, "run-lead", run_id, by=by)
+    _act(config, lane(drill), "run-lead", run_id, by=by)
 
 
 @run.command()
-def note(run_id: str, text: str, config: ConfigDir, by: By = "") -> None:
+def note(run_id: str, text: str, config: ConfigDir, by: By = "", drill: InDrill = False) -> None:
     """Write down what happens; it stands in the record with its time."""
-    _act(config, "run-note", run_id, text=text, by=by)
+    _act(config, lane(drill), "run-note", run_id, text=text, by=by)
 
 
 @run.command()
-def fill(run_id: str, field: str, text: str, config: ConfigDir, by: By = "") -> None:
+def fill(run_id: str, field: str, text: str, config: ConfigDir, by: By = "", drill: InDrill = False) -> None:
     """Fill in a field of the fault record: nature, cause, responsible, follow-up, prevention …."""
-    _act(config, "run-fill", run_id, field=field, text=text, by=by)
+    _act(config, lane(drill), "run-fill", run_id, field=field, text=text, by=by)
 
 
 @run.command()
-def level(run_id: str, level: int, config: ConfigDir, reason: Reason, by: By = "") -> None:
+def level(run_id: str, level: int, config: ConfigDir, reason: Reason, by: By = "", drill: InDrill = False) -> None:
     """Set the fault level, which sets the clock."""
-    _act(config, "run-level", run_id, level=level, reason=reason, by=by)
+    _act(config, lane(drill), "run-level", run_id, level=level, reason=reason, by=by)
 
 
-def _act(config: Path, verb: str, run_id: str, **fields: object) -> None:
-    ask(config, verb, {"run_id": run_id, **fields})
+def _act(config: Path, mode: Mode, verb: str, run_id: str, **fields: object) -> None:
+    ask(site_of(config), verb, {"run_id": run_id, **fields}, mode)
     print_line(f"{run_id}: {verb.removeprefix('run-')} ok")
