@@ -4,6 +4,9 @@ A poll that gave not one value, be it for silence, garbage or refusals, makes ev
 freezes its alarms; only after MISSES of them is the device unreachable, only after GOODS answers is it reachable
 again. Nothing is believed before the device has shown that it fits its driver; one that does not fit gives
 `identity = mismatch` and no other value.
+
+A probe reads whether its target can be reached: there `reachable` is a reading like any other, and what keeps the
+probe itself from being made says nothing about it.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class DeviceState:
         self.misses = 0
         self.reason: Missing | None = None
         self._goods = GOODS
+        self._own = _OWN - device.driver.points
         self._last: Answers | None = None
         self._checked: float | None = None
         self._slow = False
@@ -118,7 +122,7 @@ class DeviceState:
         self.misses, self.reason, self.observed = 0, None, now
         self._goods = min(self._goods + 1, GOODS)
         reachable = self.readings.get(REACHABLE)
-        if self._goods >= GOODS and (reachable is None or reachable.value is not True):
+        if REACHABLE in self._own and self._goods >= GOODS and (reachable is None or reachable.value is not True):
             return self._replace({REACHABLE: Reading(True, now)})
         return frozenset()
 
@@ -129,11 +133,13 @@ class DeviceState:
         if self.misses < MISSES:
             return changed
         self._checked, self._goods = None, 0
+        if REACHABLE not in self._own:
+            return changed
         return changed | self._replace({REACHABLE: Reading(False, now, Quality.GOOD, missing.value)})
 
     def _all_bad(self, reason: str, now: float) -> frozenset[str]:
         self._last = None
-        points = (self.readings.keys() | self.driver.points) - _OWN
+        points = (self.readings.keys() | self.driver.points) - self._own
         return self._replace({id: Reading.bad(reason, now) for id in points})
 
     def _replace(self, readings: dict[str, Reading]) -> frozenset[str]:

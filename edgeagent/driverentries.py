@@ -27,6 +27,7 @@ class Entry(Strict):
     coil: int | None = Field(default=None, ge=0, le=65535)
     discrete: int | None = Field(default=None, ge=0, le=65535)
     host: str | None = None
+    service: str | None = None
     field: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9.-]+$")
     when: str | None = None
     type: Literal["int", "u16", "s16", "u32", "s32", "u64", "f32", "text"] | None = None
@@ -119,7 +120,7 @@ class DriverFile(Strict):
     """A driver file as it is written."""
 
     driver: str = Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
-    protocol: Literal["snmp", "modbus", "serial", "host"]
+    protocol: Literal["snmp", "modbus", "serial", "host", "service"]
     text: TextEntry
     source: str = Field(min_length=1)
     evidence: Literal["capture", "second-tool", "manual", "third-party"] = "third-party"

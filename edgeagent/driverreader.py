@@ -269,18 +269,20 @@ class DriverReader:
         tables = [
             (letter, getattr(entry, name)) for name, letter in _TABLES.items() if getattr(entry, name) is not None
         ]
-        given = len(tables) + bool(entry.oid) + (entry.host is not None) + (entry.field is not None)
+        named = {"field": entry.field, "host": entry.host, "service": entry.service}
+        name, place = next(((key, place) for key, place in named.items() if place is not None), ("", ""))
+        given = len(tables) + bool(entry.oid) + sum(place is not None for place in named.values())
         if given != 1:
-            self._say(path, "needs exactly one place: oid, holding, input, coil, discrete, field, host or when")
+            self._say(path, "needs exactly one place: oid, holding, input, coil, discrete, field, host, service or when")
             return []
-        wanted = {"snmp": "oid", "host": "host", "serial": "field"}.get(self._file.protocol, "")
-        found = "oid" if entry.oid else "host" if entry.host else "field" if entry.field else ""
+        wanted = {"snmp": "oid", "serial": "field", "modbus": ""}.get(self._file.protocol, self._file.protocol)
+        found = "oid" if entry.oid else name
         if found != wanted:
             self._say(path, f"has no place that {self._file.protocol} can read")
         if entry.oid:
             return [(self._oid(path, oid),) for oid in entry.oid]
-        if entry.host or entry.field:
-            return [(entry.host or entry.field or "",)]
+        if name:
+            return [(place,)]
         letter, first = tables[0]
         if item.code == "gencomm-alarms":
             if len(item.names) != entry.count or any(len(row) != 4 for row in item.names):  # nibbles

@@ -5,6 +5,13 @@ modbus://host:502?unit=10      modbus+rtuovertcp://host:502?unit=10     modbus+t
 modbus+rtu:///dev/serial/by-id/…?baud=9600&parity=N&stopbits=1&unit=1
 serial:///dev/serial/by-id/…?baud=2400&protocol=megatec|mustek|megatec-old     (found out without protocol)
 host://                        (this machine)
+seat://a017                    (what the agent of seat a017 reports of its workstation, headset and phone)
+service+tcp://host:port        service+dns://resolver:53?name=crm.example
+service+http://host:80/path?status=200&text=…&query=…     service+https://host:443/path?…&ca=/etc/ssl/site.pem
+service+sip://host:5060?user=… (asked over UDP)
+
+What a web page is asked and expected: `query` is what its own URL has after the question mark, `status` the one code that
+is right (any from 200 to 399 without it), `text` what must stand in its first 64 KiB, percent-encoded like all options.
 
 Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=` and `priv_secret=` name a
 systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth"
@@ -16,6 +23,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +49,8 @@ class Endpoint:
 
     @property
     def protocol(self) -> str:
-        """The driver family that speaks here: snmp, modbus, serial or host."""
-        return self.scheme.partition("+")[0]
+        """The driver family that speaks here: snmp, modbus, serial, service or host, which a seat's agent speaks too."""
+        return "host" if self.scheme == "seat" else self.scheme.partition("+")[0]
 
     @property
     def unit(self) -> int:
@@ -60,19 +68,26 @@ class Endpoint:
     @property
     def medium(self) -> str:
         """What is shared: devices with the same medium are asked by one link."""
-        if self.protocol == "snmp":
-            return "snmp"
+        if self.protocol in _SHARED:
+            return self.protocol
+        if self.scheme == "seat":
+            return "seats"
         return f"{self.scheme}:{self.path}" if self.path else f"{self.scheme}://{self.host}:{self.port}"
 
     def __str__(self) -> str:
         """Spell the URL without any secret."""
         user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.host else ""
+        port = f":{self.port}" if self.host and self.scheme != "seat" else ""
         query = "&".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.scheme}://{user}{host}{port}{self.path}" + (f"?{query}" if query else "")
 
 
+_SHARED: Final = frozenset({"snmp", "service"})
+"""Families whose devices are all asked by one link, wherever they are."""
+_SAID: Final = -1
+"""There is no default port."""
+_HTTP: Final = frozenset({"status", "text", "query"})
 _SERIAL: Final = frozenset({"baud", "parity", "stopbits", "bytesize", "echo"})
 _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "snmp": (
@@ -87,6 +102,12 @@ _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "modbus+rtu": (0, frozenset({"unit"}) | _SERIAL),
     "serial": (0, (_SERIAL - {"echo"}) | {"protocol"}),
     "host": (0, frozenset()),
+    "seat": (0, frozenset()),
+    "service+tcp": (_SAID, frozenset()),
+    "service+http": (80, _HTTP),
+    "service+https": (443, _HTTP | {"ca"}),
+    "service+dns": (53, frozenset({"name"})),
+    "service+sip": (5060, frozenset({"user"})),
 }
 VERSIONS: Final = ("1", "2c", "3")
 DIALECTS: Final = ("megatec", "mustek", "megatec-old")
@@ -165,7 +186,9 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
     port = default_port if port is None else port
     if scheme == "snmp":
         return _snmp(parts.hostname or "", port, user, options, secrets)
-    endpoint = {"modbus": _modbus, "serial": _serial, "host": _host}[scheme.partition("+")[0]]
+    if scheme.startswith("service+"):
+        return _service(scheme, parts.hostname or "", port, parts.path, options)
+    endpoint = {"modbus": _modbus, "serial": _serial, "host": _host, "seat": _seat}[scheme.partition("+")[0]]
     return endpoint(scheme, parts.hostname or "", port, unquote(parts.path), user, options)
 
 
@@ -227,6 +250,39 @@ def _serial(scheme: str, host: str, port: int, path: str, user: str, options: di
 
 def _host(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
     return Endpoint(scheme)
+
+
+def _seat(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    if not host or port or path.strip("/"):
+        raise EndpointError("write the seat alone: seat://a017")
+    return Endpoint(scheme, host)
+
+
+def _service(scheme: str, host: str, port: int, path: str, options: dict[str, str]) -> Endpoint:
+    if not host:
+        raise EndpointError(f"a host is missing: {scheme}://host")
+    if port < 0:
+        raise EndpointError(f"the port is missing: {scheme}://{host}:443 (TCP has no default)")
+    web = scheme.startswith("service+http")
+    if not web and path.strip("/"):
+        raise EndpointError(f"{scheme} has no path: {scheme}://{host}:{port}")
+    if "status" in options:
+        _number("status", options["status"], 100, 599)
+    # What goes into a request as it stands may not end a line of it.
+    for part, text in (("the path", path), *((option, options.get(option, "")) for option in ("query", "user"))):
+        if not re.fullmatch(r"[!-~]*", text):
+            raise EndpointError(f"{part} may hold printable ASCII only; percent-encode the rest")
+    if scheme == "service+dns":
+        _domain(options.get("name", ""))
+    return Endpoint(scheme, host, port, path or "/" if web else "", options=options)
+
+
+def _domain(name: str) -> None:
+    if not name:
+        raise EndpointError("the name to ask for is missing: service+dns://resolver?name=crm.example")
+    labels = name.removesuffix(".").split(".")
+    if len(name) > 253 or not all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", label) for label in labels):
+        raise EndpointError(f'name "{name}" is no domain name; write others than ASCII ones as xn--… (RFC 1035 §2.3)')
 
 
 def _spelled(option: str, value: str, known: tuple[str, ...]) -> str:
