@@ -17,15 +17,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from edgeagent import driverfiles, procedurefiles, resources
+from edgeagent import driverfiles, procedurefiles, resources, scenariofiles
 from edgeagent.broker import Broker
 from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
+from edgeagent.drillsettings import DrillsEntry, Shifts, shifts_of
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
 from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.overrides import Override, overridden
 from edgeagent.procedure import Procedure
+from edgeagent.scenario import DrillPlans
 from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
 from edgeagent.trapconfig import Traps, TrapsEntry
@@ -77,10 +79,11 @@ class Site:
     tree: SiteTree = field(default_factory=SiteTree)
     causes: CauseSettings = field(default_factory=CauseSettings)
     notes: tuple[Mistake, ...] = ()
+    """What may be right and is worth a look."""
     mains_alarms: Mapping[str, AlarmType] = field(default_factory=dict)
     """The alarm types of the mains as this site has them."""
     procedures: Mapping[str, Procedure] = field(default_factory=dict)
-    """What may be right and is worth a look."""
+    drills: DrillPlans = field(default_factory=DrillPlans)
 
 
 class _Site(Strict):
@@ -122,6 +125,8 @@ class _File(TreeTables):
     agent: _Agent = _Agent()
     traps: TrapsEntry | None = None
     devices: dict[str, _Device] = Field(default_factory=dict)
+    drills: DrillsEntry = DrillsEntry()
+    shifts: Shifts = Field(default_factory=dict)
 
 
 _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
@@ -131,6 +136,8 @@ _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
 _ROUNDS: Final = 5
 PROCEDURES: Final = "procedures"
 """The folder of procedures, among the shipped examples and in the site's own folder."""
+DRILLS: Final = "drills"
+"""The folder of scenarios, likewise."""
 FAST: Final = 1.0
 """Interval of power devices while power is abnormal, s."""
 
@@ -163,6 +170,7 @@ def load(folder: Path, shipped: Path) -> Site:
         try:
             folders = (resources.examples() / PROCEDURES, folder / PROCEDURES)
             site = replace(site, procedures=procedurefiles.load(folders, catalog, site.tree.nodes))
+            site = replace(site, drills=reader.drills(site))
         except Mistakes as error:
             mistakes += error.found
     if mistakes or reader.mistakes:
@@ -198,7 +206,7 @@ def _take_out(data: dict[str, Any], path: Sequence[str | int]) -> None:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted((*folder.glob("*.toml"), *(folder / PROCEDURES).glob("*.toml"))):
+    for path in sorted(path for part in ("", PROCEDURES, DRILLS) for path in (folder / part).glob("*.toml")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -229,6 +237,24 @@ class _Reader:
             None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
             self._mains_alarms(),
         )  # fmt: skip
+
+    def drills(self, site: Site) -> DrillPlans:
+        """Read what stands of drills, for a site that is known but for them.
+
+        What a site can show is looked at only when all else of it is right: a device with a mistake is missing.
+
+        Raises:
+            Mistakes: everything that is wrong in any scenario.
+        """
+        notes: list[Mistake] = []
+        folders = (resources.examples() / DRILLS, self._folder / DRILLS)
+        known = None if self.mistakes else site
+        scenarios = scenariofiles.load(folders, self._catalog, site.procedures, known, notes)
+        settings = self._file.drills.settings()
+        if settings.speed > 1:
+            why = "speeded-up drills are for demonstrations: nobody rehearses true clocks by them"
+            notes.append(self._document.mistake(("drills", "speed"), why))
+        return DrillPlans(settings, scenarios, shifts_of(self._file.shifts), tuple(notes))
 
     def _mains_alarms(self) -> Mapping[str, AlarmType]:
         kind = self._catalog.kinds.get(MAINS)

@@ -14,6 +14,7 @@ from typing import Final
 from edgeagent.catalog import Text
 from edgeagent.readings import Value
 from edgeagent.rules import Condition
+from edgeagent.tomlfile import Mistake
 
 LONGEST: Final = 4 * 3600.0
 """s that a drill may last at most (DESIGN; facts: a hard cap of 4 h)."""
@@ -186,8 +187,9 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class DrillPlans:
-    """All that the site's files say of drills."""
+    """All that the site's files say of drills. `notes` are of what is no mistake and worth a look."""
 
     settings: DrillSettings = DrillSettings()
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
+    notes: tuple[Mistake, ...] = ()

@@ -44,7 +44,7 @@ def check(config: ConfigDir) -> None:
 
     site = site_of(config)
     seats = sum(1 for _ in site.tree.of_kind(SEAT))
-    for note in site.notes:
+    for note in (*site.notes, *site.drills.notes):
         print_line(f"note: {note}")
     found = f"{len(site.devices)} devices, {len(site.areas)} areas, no mistakes"
     print_line(f"{config}: {found}; {len(site.tree.nodes)} nodes in the tree, {seats} of them seats")

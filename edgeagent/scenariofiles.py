@@ -1,0 +1,180 @@
+"""Reads the drills folders (`<scenario>.toml`) and says all that is wrong with them at once.
+
+A site's own file wins over the shipped one of the same name, whole. Knows what a file may say and how its lines are
+placed; the words of a line are read by `injectwords.py`. What a site cannot show is a mistake in a scenario of its
+own, and in a shipped one no more than a note: not every site has a generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+from pydantic import Field
+
+from edgeagent import injectwords, targets
+from edgeagent.catalog import Catalog
+from edgeagent.endpoint import nearest
+from edgeagent.injectwords import WordError
+from edgeagent.kindfiles import TextEntry, compile_condition, text_of
+from edgeagent.procedure import Procedure
+from edgeagent.procedurefiles import Positive
+from edgeagent.scenario import LONGEST, USUAL, Abort, Scenario
+from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, dotted, read
+
+_LONGEST_ID: Final = 26
+"""An id of a drill, at most 40 characters, is that of its scenario and 14 more: "-20261125-0210"."""
+_T = TypeVar("_T")
+
+
+class _File(Strict):
+    scenario: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=_LONGEST_ID)
+    version: int = Field(ge=1)
+    text: TextEntry
+    purpose: TextEntry
+    procedure: str
+    duration: Annotated[Positive, Field(le=LONGEST)] = USUAL
+    scope: tuple[str, ...] = ()
+    timeline: tuple[str, ...] = Field(min_length=1)
+    expect: tuple[str, ...] = ()
+    abort: tuple[str, ...] = ()
+
+
+def load(
+    folders: Sequence[Path],
+    catalog: Catalog,
+    procedures: Mapping[str, Procedure],
+    site: targets.Park | None = None,
+    notes: list[Mistake] | None = None,
+) -> Mapping[str, Scenario]:
+    """Read all scenarios, the shipped folder first, the site's own last; a folder that is not there has none.
+
+    Without a site it is not checked what one can show. `notes` grow by one for each shipped scenario that it cannot.
+
+    Raises:
+        Mistakes: everything that is wrong in any of the files.
+    """
+    mistakes: list[Mistake] = []
+    files: dict[str, tuple[Document, _File, bool]] = {}
+    for place, folder in enumerate(dict.fromkeys(folder.resolve() for folder in folders)):
+        files |= _folder(folder, place > 0, mistakes)
+    scenarios: dict[str, Scenario] = {}
+    for id, (document, file, own) in files.items():
+        reader = _Reader(document, file, catalog, procedures, site)
+        scenario = reader.scenario()
+        mistakes += reader.mistakes
+        if reader.mistakes:
+            continue
+        scenarios[id] = scenario
+        lacks = targets.unable(scenario, site) if site is not None else []
+        if own:
+            mistakes += (_mistake(document, file, each.table, each.number, each.why.en) for each in lacks)
+        elif lacks and notes is not None:
+            first = lacks[0]
+            why = f'cannot be rehearsed here: "{first.line}": {first.why.en}'
+            notes.append(_mistake(document, file, first.table, first.number, why))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return scenarios
+
+
+def _folder(folder: Path, own: bool, mistakes: list[Mistake]) -> dict[str, tuple[Document, _File, bool]]:
+    found: dict[str, tuple[Document, _File, bool]] = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            document = read(path, f"{folder.name}/{path.name}")
+        except Mistakes as error:
+            mistakes += error.found
+            continue
+        file, wrong = check(document, _File, document.data)
+        mistakes += wrong
+        if not isinstance(file, _File):
+            continue
+        if file.scenario in found:
+            where = found[file.scenario][0].file
+            mistakes.append(document.mistake(("scenario",), f'"{file.scenario}" stands in {where} already'))
+        elif file.scenario != path.stem:
+            mistakes.append(document.mistake(("scenario",), f"the file is {path.stem}.toml; make both the same"))
+        found.setdefault(file.scenario, (document, file, own))
+    return found
+
+
+def _mistake(document: Document, file: _File, table: str, number: int, text: str) -> Mistake:
+    """Say what is wrong with an entry of a list, at the line on which it stands."""
+    line = document.line((table,))
+    at = sum(len(each) + 1 for each in document.source.split("\n")[: line - 1])
+    for entry in getattr(file, table)[: number + 1]:
+        at = document.source.find(entry, at)
+        if at < 0:  # written with escapes: the line before it is near enough
+            break
+        line = document.source.count("\n", 0, at) + 1
+        at += len(entry)
+    return Mistake(document.file, line, dotted((table, number)), text)
+
+
+class _Reader:
+    """Compiles one file and checks its words against the catalogue and the procedures."""
+
+    def __init__(
+        self,
+        document: Document,
+        file: _File,
+        catalog: Catalog,
+        procedures: Mapping[str, Procedure],
+        site: targets.Park | None,
+    ) -> None:
+        self._document, self._file, self._kinds, self._procedures = document, file, catalog.kinds, procedures
+        devices = {} if site is None else site.devices
+        self._devices = {id: device.driver.kind.id for id, device in devices.items()}
+        self.mistakes: list[Mistake] = []
+
+    def scenario(self) -> Scenario:
+        file, kinds, procedures = self._file, self._kinds, self._procedures
+        if file.procedure not in procedures:
+            why = f'unknown procedure "{file.procedure}"{nearest(file.procedure, list(procedures))}'
+            self.mistakes.append(self._document.mistake(("procedure",), why))
+        timeline = self._lines("timeline", lambda line: injectwords.inject(line, kinds, self._devices))
+        expects = self._lines("expect", lambda line: injectwords.expectation(line, kinds, procedures))
+        for number, inject in timeline.items():
+            self._within("timeline", number, inject.at)
+        for number, expectation in expects.items():
+            self._within("expect", number, expectation.by)
+        return Scenario(
+            file.scenario, file.version, text_of(file.text), text_of(file.purpose), file.procedure, file.duration,
+            file.scope, tuple(timeline.values()), tuple(expects.values()), self._aborts(),
+        )  # fmt: skip
+
+    def _say(self, table: str, number: int, text: str) -> None:
+        self.mistakes.append(_mistake(self._document, self._file, table, number, text))
+
+    def _lines(self, table: str, words: Callable[[str], _T]) -> dict[int, _T]:
+        """Read the lines of a list, and say what is wrong with the others."""
+        found: dict[int, _T] = {}
+        for number, line in enumerate(getattr(self._file, table)):
+            try:
+                found[number] = words(line)
+            except WordError as error:
+                self._say(table, number, str(error))
+        return found
+
+    def _within(self, table: str, number: int, moment: float) -> None:
+        if moment > self._file.duration:
+            self._say(table, number, f"comes after the end of the drill, {_minutes(self._file.duration)}")
+
+    def _aborts(self) -> tuple[Abort, ...]:
+        found: list[Abort] = []
+        for number, (kind, text) in self._lines("abort", lambda line: injectwords.abort(line, self._kinds)).items():
+            wrong: list[Mistake] = []
+            path: Path_ = ("abort", number)
+            condition = compile_condition(self._document, path, text, kind, kind.alarms, wrong)
+            if condition.uses_limit:
+                wrong.append(self._document.mistake(path, "there is no limit here; write the number"))
+            for mistake in wrong:
+                self._say("abort", number, mistake.text)
+            found.append(Abort(kind.id, condition, " ".join(self._file.abort[number].split())))
+        return tuple(found)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
