@@ -1,6 +1,7 @@
 """The agent: one pass from answers to the feed, and the few tasks that keep it going.
 
     links → poller → DeviceState.take → Lane.step → Ledger.enter → Store.commit → Feed
+                └──▶ Rehearsals.take, while a drill runs, after the live lane
 
 `_take` is the pass. Everything else here starts, watches, reloads and stops. A bug ends the task group and so the
 process; systemd starts it again and the store gives back alarms, acknowledgements, timers and the outbox.
@@ -13,7 +14,7 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
 from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
+from edgeagent.drill import End
 from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
 from edgeagent.inventory import AGENT
@@ -29,11 +31,12 @@ from edgeagent.lane import Lane, Outcome
 from edgeagent.ledger import SEEN, Ledger
 from edgeagent.links import Link, open_link
 from edgeagent.links.traps import TrapListener
-from edgeagent.messages import Tree
+from edgeagent.messages import Mode, Tree
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
 from edgeagent.records import Records
+from edgeagent.rehearsals import Rehearsals, Surroundings
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
 from edgeagent.store import Batch
@@ -66,6 +69,13 @@ class Agent:
         self._ledger = Ledger(self._lane, self._feed, self._store, tree, site.language)
         self._records = Records(self._folder.database, self._feed, tree, self._clock.now)
         self._poller = Poller(self._link, self._take, self._clock.now)
+        self._drills = Rehearsals(
+            site,
+            Surroundings(
+                self._lane, self._feed, self._store, tree, self._clock.now, lambda: self._poller.states, self._ask,
+                self._follow,
+            ),
+        )  # fmt: skip
         self._traps = TrapListener(self._poller.now, f"{site.id}/{site.agent}", self._store.boot)
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self._own_readings: dict[str, Reading] = {}
@@ -99,6 +109,7 @@ class Agent:
                     raise self._bug
                 sdnotify.stopping()
                 log.info("stopping")
+                self._drills.end(End.RESTART)
                 await self._feed.stop()
                 for task in self._running:
                     task.cancel()
@@ -121,6 +132,7 @@ class Agent:
         if orphans:
             self._enter(Outcome(orphans))
         self._records.touch(self._lane.procedures.runs())
+        self._drills.restore()
         self._watch(self._site)
         lasting = (
             self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
@@ -168,36 +180,48 @@ class Agent:
             self._waiting.discard(id)
         if not self._waiting:
             self._passed.set()
-        self._judge(changed, now, [state.device.id for state, _ in polled])
+        self._enter(self._lane.step(changed, [state.device.id for state, _ in polled], now))
+        self._drills.take(polled, changed, now)
 
-    def _judge(self, changed: Iterable[tuple[str, str]], now: float, read: Iterable[str] = ()) -> None:
-        self._enter(self._lane.step(changed, read, now))
+    def _judge(self, changed: Sequence[tuple[str, str]], now: float) -> None:
+        self._enter(self._lane.step(changed, (), now))
+        if changed:
+            self._drills.take((), changed, now)
 
     def _enter(self, outcome: Outcome) -> None:
         """Hand what changed to the store, and through it to the feed; see to what is due next."""
-        if self._ledger.enter(outcome, self._clock.now()):
-            self._poller.hasten(self._abnormal())
+        now = self._clock.now()
+        moved = self._ledger.enter(outcome, now)
+        if moved:
             self._records.touch({change.run.run_id for change in outcome.runs})
-        for id in self._lane.floor.curious():
-            self._poller.now(id)
-        self._arm()
+            self._drills.heard(outcome, now)
+        self._follow(moved)
 
-    def _arm(self) -> None:
-        due = self._lane.next_due()
+    def _follow(self, moved: bool = True) -> None:
+        """See to what is to be asked at once or, where alarms moved, sooner, and to what is due next."""
+        if moved:
+            self._poller.hasten(self._abnormal())
+        for id in (*self._lane.floor.curious(), *self._drills.curious()):
+            self._poller.now(id)
+        dues = [due for due in (self._lane.next_due(), self._drills.next_due()) if due is not None]
         if self._timer is not None:
             self._timer.cancel()
-        if due is not None:
-            delay = max(0.0, due - self._clock.now())
+        if dues:
+            delay = max(0.0, min(dues) - self._clock.now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._due)
 
     def _due(self) -> None:
         self._judge((), self._clock.now())
+        self._drills.due()
+
+    def _ask(self, id: str, delay: float) -> None:
+        asyncio.get_running_loop().call_later(delay, self._poller.now, id)
 
     def _abnormal(self) -> frozenset[str]:
         """Return the devices to poll faster: all of the power tree while something grave is up in it."""
         grave = any(
             alarm.perceived_severity in _GRAVE and alarm.alarm_type_id != "unreachable"
-            for alarm in self._ledger.standing()
+            for alarm in (*self._ledger.standing(), *self._drills.standing())
             if alarm.resource in self._power
         )
         return self._power if grave else frozenset()
@@ -206,6 +230,8 @@ class Agent:
 
     def _command(self, verb: str, request: Mapping[str, Any], by: str) -> Mapping[str, Any]:
         now = self._clock.now()
+        if self._drills.answers(verb, request):
+            return self._drills.command(verb, request, by)
         if verb == "refresh":
             for id in self._poller.states:
                 self._poller.now(id)
@@ -246,8 +272,11 @@ class Agent:
         if kind != "disconnected":  # that is looked at once a second
             log.warning("feed: %s: %s", kind, text)
 
-    def _announced(self, alarm_id: str, at: float) -> None:
-        self._lane.floor.alarms.announced(alarm_id, at)
+    def _announced(self, alarm_id: str, at: float, mode: Mode) -> None:
+        if mode is Mode.DRILL:
+            self._drills.announced(alarm_id, at)
+        else:
+            self._lane.floor.alarms.announced(alarm_id, at)
 
     # The clock, systemd, and a new configuration.
 
@@ -260,7 +289,8 @@ class Agent:
             if step:
                 log.warning("the system's clock was stepped by %.1f s", step)
                 self._lane.shift(step)
-                self._arm()
+                self._drills.shift(step)
+                self._follow()
             depth, limits = self._store.depth(), self._store.limits
             self._own(
                 "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
@@ -268,6 +298,7 @@ class Agent:
             self._own("quarantine", depth.quarantined)
             self._own("store", "ok" if self._store.trouble is None and self._folder.makeshift is None else "failing")
             self._own("broker", self._feed.session)
+            self._drills.tick(self._clock.now(), connected=self._feed.session == "connected")
             self._own("traps", self._traps.state)
             if self._lane.next_due() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
@@ -344,6 +375,7 @@ class Agent:
         self._voice.forget(set(gone) - set(fresh), now)
         for id in gone:
             self._lane.view.pop(id)
+        self._drills.replace(site)
         self._enter(self._lane.replace(site, now))
         self._watch(site, fresh)
         used = {device.endpoint.medium for device in site.devices.values()}

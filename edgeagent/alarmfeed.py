@@ -139,6 +139,7 @@ class Snapshot(TypedDict):
     boot: int
     time: str
     mode: str
+    exercise_id: str | None
     counts: dict[str, int]
     unacknowledged: int
     suppressed: int
@@ -219,7 +220,9 @@ def listed(alarm: Alarm, language: str) -> Listed:
     }
 
 
-def snapshot(alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float) -> Snapshot:
+def snapshot(
+    alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float, exercise: str | None = None
+) -> Snapshot:
     """Build the list of open alarms, gravest first, then oldest first; what does not fit is counted in `omitted`."""
     found = sorted(
         (alarm for alarm in alarms if alarm.state is not AlarmState.CLOSED),
@@ -238,6 +241,7 @@ def snapshot(alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, vers
         "boot": boot,
         "time": stamp(at),
         "mode": mode,
+        "exercise_id": exercise,
         "counts": {
             severity.value: sum(alarm.perceived_severity is severity and not alarm.is_cleared for alarm in seen)
             for severity in reversed(Severity)
@@ -250,16 +254,16 @@ def snapshot(alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, vers
 
 
 class OpenAlarms:
-    """The open alarms of each lane, and whether the snapshot of them is to be said again."""
+    """The open alarms of each lane, and whether the snapshot of them is to be said again.
+
+    `exercise` is the id of the drill that the drill lane belongs to.
+    """
 
     def __init__(self) -> None:
+        self.exercise: str | None = None
         self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
         self._owed: dict[Mode, bool] = {}
         self._said: dict[Mode, float] = {}
-
-    def of(self, mode: Mode) -> Iterable[Alarm]:
-        """Return the alarms of a lane."""
-        return self._open[mode].values()
 
     def take(self, alarm: Alarm) -> None:
         """Take over how an alarm is by now."""
@@ -276,18 +280,26 @@ class OpenAlarms:
             mode = mode_of(change.alarm)
             self._owed[mode] = self._owed.get(mode, False) or not hushed(change)
 
-    def due(self, now: float) -> list[Mode]:
-        """Take the lanes to say again: at once what people are told of, the rest now and then."""
-        due = [mode for mode, loud in self._owed.items() if loud or not 0 <= now - self._said.get(mode, 0.0) < PAUSE]
-        for mode in due:
-            del self._owed[mode]
-            self._said[mode] = now
-        return due
+    def due(self, now: float, mode: Mode = Mode.LIVE) -> bool:
+        """Tell once whether a lane is to be said again: at once what people are told of, the rest now and then."""
+        loud = self._owed.get(mode)
+        if loud is None or (not loud and 0 <= now - self._said.get(mode, 0.0) < PAUSE):
+            return False
+        del self._owed[mode]
+        self._said[mode] = now
+        return True
 
-    def clear(self, mode: Mode) -> None:
-        """Forget a lane, and what was still to be said of it."""
-        self._open[mode].clear()
-        self._owed.pop(mode, None)
+    def begin(self, exercise: str | None) -> None:
+        """Empty the drill lane, for the drill of this id or for none."""
+        self.exercise = exercise
+        self._open[Mode.DRILL].clear()
+        self._owed.pop(Mode.DRILL, None)
+        self._said.pop(Mode.DRILL, None)
+
+    def snapshot(self, tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float) -> Message:
+        """Build the message that carries a lane's snapshot."""
+        exercise = self.exercise if mode is Mode.DRILL else None
+        return snapshot_of(self._open[mode].values(), tree, mode, language, boot, version, now, exercise)
 
 
 def messages_of(
@@ -309,10 +321,11 @@ def messages_of(
 
 
 def snapshot_of(
-    alarms: Iterable[Alarm], tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float
-) -> Message:
-    """Build the message that carries the snapshot."""
-    payload = snapshot(alarms, mode, language, boot, version, now)
+    alarms: Iterable[Alarm], tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float,
+    exercise: str | None = None,
+) -> Message:  # fmt: skip
+    """Build the message that carries the snapshot; `exercise` is the drill that a drill lane belongs to."""
+    payload = snapshot(alarms, mode, language, boot, version, now, exercise)
     return state(tree.alarms(mode), payload, now, place=Place.SNAPSHOT)
 
 

@@ -6,7 +6,7 @@ Times are epoch s, moments of the scenario s from the start.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ class End(StrEnum):
     """The agent was started anew: a drill is never taken up again."""
     RELOAD = "reload"
     """Another configuration was taken over."""
+    FAILED = "failed"
+    """An error of the agent's own: the watching goes on without the drill."""
 
 
 class DrillVerb(StrEnum):
@@ -120,6 +122,12 @@ class Drill:
     def when(self, moment: float) -> float:
         """Return when the scenario is so far, epoch s."""
         return self.started + moment / self.speed
+
+    def shifted(self, delta: float) -> Drill:
+        """Return it, while it runs, with all its times moved by `delta` s."""
+        outcomes = tuple(replace(each, at=None if each.at is None else each.at + delta) for each in self.outcomes)
+        started, ends, renew_by = (at + delta for at in (self.started, self.ends, self.renew_by))
+        return replace(self, started=started, ends=ends, renew_by=renew_by, outcomes=outcomes)
 
 
 @dataclass(frozen=True, slots=True)

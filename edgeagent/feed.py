@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from edgeagent import messages
 from edgeagent.alarm import Alarm, Change
-from edgeagent.alarmfeed import OpenAlarms, gone, messages_of, snapshot_of
+from edgeagent.alarmfeed import OpenAlarms, gone, messages_of
 from edgeagent.commands import Commands
 from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
@@ -68,16 +68,15 @@ class _Line:
 class Feed:
     """Everything between the agent and its broker.
 
-    `connect` builds the connection that calls us back. `on_trouble(kind, text)` hears what the agent should raise
-    an alarm of its own for: "disconnected", "quarantine", "denied", "oversize". `on_announced(alarm_id, at)` hears
-    when the broker has an alarm's event.
+    `connect` builds the connection that calls us back. `on_trouble(kind, text)` hears of "disconnected", "quarantine",
+    "denied" and "oversize", `on_announced(subject, at, lane)` when the broker has the event of an alarm or a run.
     """
 
     def __init__(
         self, settings: Settings, store: Store, connect: Callable[[Events, Will], Connection],
         on_command: Callable[[str, dict[str, Any], str], Mapping[str, Any]], *,
         clock: Callable[[], float] = time.time, on_trouble: Callable[[str, str], None] | None = None,
-        on_announced: Callable[[str, float], None] | None = None,
+        on_announced: Callable[[str, float, Mode], None] | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._store, self._clock = settings, store, clock
         self._on_trouble, self._on_announced = on_trouble or (lambda *_: None), on_announced or (lambda *_: None)
@@ -93,27 +92,27 @@ class Feed:
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
         self._line: _Line | None = None
-        self._lost, self._births, self._more = "", 0, True
         self._acked: list[int] = []
+        self._lost, self._births, self._more = "", 0, True
         self._patience, self._largest = Patience(), settings.largest
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked = time.monotonic()
-        self._stopping, self._stop = False, asyncio.Event()
+        self._ticked, self._stopping, self._stop = time.monotonic(), False, asyncio.Event()
 
     # What the agent says.
 
     def messages(
-        self, changes: Sequence[Change], now: float, folded: Callable[[str], bool] = lambda _: False
-    ) -> list[Message]:
-        """Turn alarm changes into what a batch has to hold: records (but of the folded), events, due snapshots."""
-        boot, language = self._store.boot, self._settings.language
-        told = messages_of(changes, self._tree, language, boot, self._store.next_seq, now, folded)
+        self, changes: Sequence[Change], now: float, folded: Callable[[str], bool] = lambda _: False,
+        mode: Mode = Mode.LIVE, next_seq: Callable[[], int] | None = None,
+    ) -> list[Message]:  # fmt: skip
+        """Turn alarm changes of a lane into what a batch has to hold: records (but of the folded), events, snapshot."""
         self._open.change(changes)
-        return told + self.snapshots(now)
+        next_seq, language = next_seq or self._store.next_seq, self._settings.language
+        told = messages_of(changes, self._tree, language, self._store.boot, next_seq, now, folded)
+        return told + self.snapshots(now, mode)
 
-    def snapshots(self, now: float) -> list[Message]:
-        """Take the snapshots that were put off and are due, for a batch."""
-        return [self._snapshot(mode, now) for mode in self._open.due(now)]
+    def snapshots(self, now: float, mode: Mode) -> list[Message]:
+        """Take a lane's snapshot for a batch, if it was put off and is due."""
+        return [self._snapshot(mode, now)] if self._open.due(now, mode) else []
 
     def gone(self, alarms: Iterable[Alarm], now: float) -> list[Message]:
         """Turn records that are no longer listed, and were said, into tombstones for a batch."""
@@ -159,11 +158,16 @@ class Feed:
             self._hold(message)
         self._hold(self._snapshot(Mode.LIVE, self._clock()))
 
+    def begin_drill(self, drill_id: str, now: float) -> Message:
+        """Open the drill lane for one drill, and give the snapshot in which it has no alarms yet."""
+        self._open.begin(drill_id)
+        return self._snapshot(Mode.DRILL, now)
+
     def end_drill(self, now: float) -> list[Message]:
-        """Empty the drill lane: tombstones for all that a drill has left retained."""
-        self._open.clear(Mode.DRILL)
-        drill = f"{self._tree.root}/v1/{self._tree.site}/{Mode.DRILL}/"
-        return [messages.tombstone(topic, now) for topic in self._held if topic.startswith(drill)]
+        """Empty the drill lane: tombstones for all that a drill has left retained, be it on its way still."""
+        self._open.begin(None)
+        left = [topic for topic, last in self._newest.items() if last.body and self._tree.mode(topic) is Mode.DRILL]
+        return [messages.tombstone(topic, now) for topic in left]
 
     def say_again(self) -> None:
         """Say everything that is held in memory again, as after a new connection, documents first."""
@@ -270,8 +274,8 @@ class Feed:
         if not self._acked:
             asyncio.get_running_loop().call_later(_FLUSH, self._flush)
         self._acked.append(sent.row)
-        if sent.message.seq is not None and sent.message.subject:
-            self._on_announced(sent.message.subject, self._clock())
+        if sent.message.subject:
+            self._on_announced(sent.message.subject, self._clock(), self._tree.mode(sent.message.topic))
 
     def _failed(self, sent: _Sent, code: int) -> None:
         why = NEVER.get(code)
@@ -389,8 +393,8 @@ class Feed:
             self._dirty.pop(message.topic, None)
 
     def _snapshot(self, mode: Mode, now: float) -> Message:
-        alarms, store = self._open.of(mode), self._store
-        return snapshot_of(alarms, self._tree, mode, self._settings.language, store.boot, store.seq, now)
+        language, store = self._settings.language, self._store
+        return self._open.snapshot(self._tree, mode, language, store.boot, store.seq, now)
 
     def _status(self, *, online: bool, reason: str) -> Message:
         now = self._clock()

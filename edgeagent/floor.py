@@ -200,6 +200,10 @@ class Floor:
             return None
         return {"supply": supply or self._supply.remembered(), "groups": groups or self._groups.remembered()}
 
+    def remembered(self) -> dict[str, Any]:
+        """Return what `memory` gives, changed or not."""
+        return {"supply": self._supply.remembered(), "groups": self._groups.remembered()}
+
     def restore(
         self, rows: Mapping[str, Mapping[str, object]], now: float, seen: float | None = None,
         memory: Mapping[str, Any] | None = None,

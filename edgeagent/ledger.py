@@ -1,13 +1,15 @@
 """What a lane judged, written down: one batch of state, journal and messages, committed before anything is sent.
 
-Owns which rows of the store belong to the lane and which records people were shown. Judges nothing.
+Owns which rows of the store belong to the lane and which records people were shown. Judges nothing. Of a drill's lane
+only what the drill touched is written, as journal entries of kinds of their own and never as state: it is not restored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from edgeagent import alarmfeed, faultrecord, forecastfeed, messages, runfeed
@@ -15,7 +17,7 @@ from edgeagent.alarm import Alarm, Change
 from edgeagent.feed import Feed
 from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
-from edgeagent.messages import Message, Tree
+from edgeagent.messages import Message, Mode, Tree
 from edgeagent.run import Run
 from edgeagent.store import Batch, Body, Entry, Store, StoreError
 
@@ -31,10 +33,19 @@ _FORECAST: Final = "memory/forecast"
 
 
 class Ledger:
-    """Keeps store and feed in step with one lane."""
+    """Keeps store and feed in step with one lane.
 
-    def __init__(self, lane: Lane, feed: Feed, store: Store, tree: Tree, language: Literal["en", "zh"]) -> None:
+    Of a drill's lane `exercise` is the drill's id, and `next_seq` numbers its events; the live ones have the store's.
+    """
+
+    def __init__(
+        self, lane: Lane, feed: Feed, store: Store, tree: Tree, language: Literal["en", "zh"],
+        exercise: str | None = None, next_seq: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
         self._lane, self._feed, self._store, self._tree = lane, feed, store, tree
+        self._exercise = exercise
+        self._mode = Mode.LIVE if exercise is None else Mode.DRILL
+        self._next_seq = next_seq or store.next_seq
         self._language: Literal["en", "zh"] = language
         self._listed: dict[str, Alarm] = {}
         self._runs: dict[str, Run] = {}
@@ -61,28 +72,59 @@ class Ledger:
         """Hand what changed to the store, and through it to the feed; tell whether anything did."""
         lane = self._lane
         touched, carried = lane.floor.touched(), lane.procedures.touched()
-        memory = {_FLOOR: lane.floor.memory(), _FORECAST: lane.forecasts.memory()}
-        state: dict[str, Body | None] = {key: body for key, body in memory.items() if body is not None}
+        state: dict[str, Body | None] = {}
+        if self._exercise is None:
+            memory = {_FLOOR: lane.floor.memory(), _FORECAST: lane.forecasts.memory()}
+            state |= {key: body for key, body in memory.items() if body is not None}
+            state |= {_ALARM + id: lane.floor.store(id) for id in touched}
+            state |= {_RUN + id: lane.procedures.store(id) for id in carried}
+        else:
+            outcome = self.touched(outcome)
+            touched = frozenset(id for id in touched if self._drilled(id))
+            carried = frozenset(id for id in carried if self._listed_run(id))
         if outcome.forecast is not None:
             self._foresee(outcome.forecast, now)
-        owed = [] if outcome.changes else self._feed.snapshots(now)
+        owed = [] if outcome.changes else self._feed.snapshots(now, self._mode)
         if not (touched or carried or state or outcome.changes or outcome.runs or owed):
             return False
-        state |= {_ALARM + id: lane.floor.store(id) for id in touched}
-        state |= {_RUN + id: lane.procedures.store(id) for id in carried}
-        entries = [Entry("alarm", change.at, _journal(change)) for change in outcome.changes]
-        entries += [
-            Entry("run", change.at, faultrecord.journal_of(change, lane.procedures.definition(change.run)))
-            for change in outcome.runs
-        ]
         said = [*owed, *self._of_alarms(touched, outcome, now), *self._of_runs(carried, outcome, now)]
-        self._feed.commit(Batch(state, entries, said)).add_done_callback(_committed)
-        _log(outcome)
+        self.commit(Batch(state, list(self._entries(outcome)), said))
+        _log(outcome, self._exercise)
         return True
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch, marked as the drill's where this is its lane."""
+        if self._exercise is not None:
+            batch = replace(batch, outbox=[messages.drilled(each, self._exercise) for each in batch.outbox])
+        self._feed.commit(batch).add_done_callback(_committed)
+
+    def _entries(self, outcome: Outcome) -> Iterator[Entry]:
+        kind, mark = ("", {}) if self._exercise is None else ("drill-", {"drill": self._exercise})
+        for change in outcome.changes:
+            yield Entry(f"{kind}alarm", change.at, _journal(change) | mark)
+        for run in outcome.runs:
+            definition = self._lane.procedures.definition(run.run)
+            yield Entry(f"{kind}run", run.at, faultrecord.journal_of(run, definition) | mark)
+
+    def touched(self, outcome: Outcome) -> Outcome:
+        """Leave out what would have happened without the drill: that is told on the live lane."""
+        changes = [change for change in outcome.changes if change.alarm.origin is not None]
+        runs = [change for change in outcome.runs if change.run.origin is not None]
+        forecast = outcome.forecast
+        return Outcome(changes, runs, forecast if forecast is not None and forecast.origin is not None else None)
+
+    def _drilled(self, alarm_id: str) -> bool:
+        alarm = self._lane.records().get(alarm_id) or self._listed.get(alarm_id)
+        return alarm is not None and alarm.origin is not None
+
+    def _listed_run(self, run_id: str) -> bool:
+        run = self._lane.procedures.runs().get(run_id) or self._runs.get(run_id)
+        return run is not None and run.origin is not None
 
     def _foresee(self, forecast: Forecast, now: float) -> None:
         payload = forecastfeed.payload(forecast, self._lane.name, self._language)
-        self._feed.hold(messages.state(self._tree.forecast(forecastfeed.mode_of(forecast)), payload, now))
+        message = messages.state(self._tree.forecast(self._mode), payload, now)
+        self._feed.hold(message if self._exercise is None else messages.drilled(message, self._exercise))
 
     def records(self, now: float) -> list[dict[str, Any]]:
         """Return the runs that are listed, as the feed says them."""
@@ -90,6 +132,7 @@ class Ledger:
         return [
             {**runfeed.record(run, procedures.definition(run), self._language, now)}
             for run in procedures.runs().values()
+            if self._exercise is None or run.origin is not None
         ]
 
     def _of_alarms(self, touched: frozenset[str], outcome: Outcome, now: float) -> Iterator[Message]:
@@ -104,7 +147,7 @@ class Ledger:
         # What changed without an event: its value's quality, when it was announced.
         renewed = [id for id, alarm in listed.items() if id not in told and alarm != self._listed.get(id)]
         self._listed |= listed
-        yield from self._feed.messages(outcome.changes, now, folded)
+        yield from self._feed.messages(outcome.changes, now, folded, self._mode, self._next_seq)
         yield from (self._alarm(records[id], now) for id in renewed if not folded(id))
         yield from self._feed.gone(gone, now)
 
@@ -121,7 +164,7 @@ class Ledger:
                 yield self._record(runs[id], now)
             self._runs[id] = runs[id]
         yield from runfeed.messages_of(
-            outcome.runs, procedures.definition, self._tree, self._language, self._store.boot, self._store.next_seq, now
+            outcome.runs, procedures.definition, self._tree, self._language, self._store.boot, self._next_seq, now
         )
 
     def _alarm(self, alarm: Alarm, now: float) -> Message:
@@ -132,8 +175,13 @@ class Ledger:
         return runfeed.record_of(run, self._lane.procedures.definition(run), self._tree, self._language, now)
 
 
-def _log(outcome: Outcome) -> None:
+def _log(outcome: Outcome, exercise: str | None) -> None:
     """Log what people are told; of the rest only how much it is, or 5,000 failing seats were 5,000 lines."""
+    if exercise is not None:
+        for told in outcome.runs:
+            log.info("EXERCISE: %s %s %s", told.verb, told.run.run_id, told.step)
+        log.debug("EXERCISE %s: %d changes of alarms", exercise, len(outcome.changes))
+        return
     quiet = 0
     for change in outcome.changes:
         if alarmfeed.hushed(change):

@@ -40,6 +40,8 @@ class Place(IntEnum):
     SNAPSHOT = 1
     STATE = 2
     EVENT = 3
+    DRILL = 4
+    """All of a drill, events or not: it never goes before anything real."""
 
 
 class Keep(IntEnum):
@@ -157,6 +159,10 @@ class Tree:
         """The filter of all commands."""
         return f"{self.root}/v1/{self.site}/+/req/+"
 
+    def mode(self, topic: str) -> Mode:
+        """Tell the lane of a topic."""
+        return Mode.DRILL if topic.startswith(f"{self.root}/v1/{self.site}/{Mode.DRILL}/") else Mode.LIVE
+
     def requested(self, topic: str) -> tuple[Mode, str] | None:
         """Take mode and verb out of a request's topic; None when it is none."""
         match topic.removeprefix(f"{self.root}/v1/{self.site}/").split("/"):
@@ -216,10 +222,14 @@ def event(
     born: float, mode: Mode = Mode.LIVE, severity: str | None = None, exercise: str | None = None, id: str = "",
     keep: Keep = Keep.INFO, clears: bool = False,
 ) -> Message:  # fmt: skip
-    """Put the envelope around what happened at `at` (epoch s) and is told since `born`."""
+    """Put the envelope around what happened at `at` (epoch s) and is told since `born`.
+
+    A drill counts its own events: the numbers of the real ones stay without gaps.
+    """
+    own = f"{boot}-{seq}" if exercise is None else f"{boot}-{exercise}-{seq}"
     envelope: Event = {
         "specversion": "1.0",
-        "id": id or f"{boot}-{seq}",
+        "id": id or own,
         "source": f"/{tree.root}/{tree.site}/{tree.agent}",
         "type": f"edgeagent.{type}",
         "subject": subject,
@@ -240,6 +250,13 @@ def event(
         topic, dump(envelope), Place.EVENT, 1, retain=False, properties=hints, content_type=CLOUDEVENT, born=born,
         keep=keep, seq=seq, subject=subject, clears=clears,
     )  # fmt: skip
+
+
+def drilled(message: Message, exercise: str) -> Message:
+    """Mark a message of a drill: it waits behind all that is real, and its properties say what it is."""
+    marks = {"mode": Mode.DRILL.value, "exerciseid": exercise}
+    properties = {**message.properties, **marks}
+    return replace(message, place=Place.DRILL, properties=properties, keep=Keep.TELEMETRY, seq=None)
 
 
 def told_gap(tree: Tree, row: Message, row_id: int, boot: int) -> Message:

@@ -18,7 +18,10 @@ import orjson
 
 from edgeagent.messages import GAP, Gap, Keep, Message, Place, dump
 
-# place 3 is Place.EVENT, keep 3 and 4 are Keep.ENDED and Keep.RAISE: partial indexes take literals only.
+# Place 4 is Place.DRILL: its order is its story, so nothing of it is kept once a topic.
+# Place 3 is Place.EVENT, keep 3 and 4 are Keep.ENDED and Keep.RAISE: partial indexes take literals only.
+DRILL: Final = 5_000
+"""Messages of a drill that may wait: who cannot be reached is not rehearsed with."""
 SCHEMA: Final = """
 CREATE TABLE outbox(id INTEGER PRIMARY KEY, place INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL, props BLOB,
     retain INTEGER NOT NULL, qos INTEGER NOT NULL, born REAL NOT NULL, expires REAL, keep INTEGER NOT NULL,
@@ -120,6 +123,11 @@ def bound(db: sqlite3.Connection, now: float, events: int, size: int, age: float
     oldest = db.execute("SELECT born FROM outbox WHERE place = 3 AND keep < 4 ORDER BY id LIMIT 1").fetchone()
     if oldest is not None and oldest[0] < now - age:
         _drop(db, now, "too-old", 0, 0, now - age)
+    db.execute(
+        "DELETE FROM outbox WHERE place = 4 AND id <"
+        " (SELECT id FROM outbox WHERE place = 4 ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (DRILL,),
+    )
     if _over(db, events, size):
         _drop(db, now, "outbox-full", events - events // 10, size - size // 10, None)
 
@@ -139,6 +147,11 @@ def following(db: sqlite3.Connection, limit: int, exclude: Collection[int], now:
         (orjson.dumps(list(exclude)).decode(), now, limit),
     )
     return [_row(columns) for columns in found]
+
+
+def forget_drill(db: sqlite3.Connection) -> None:
+    """Drop what a drill still had to say: with the agent that led it, it is over."""
+    db.execute("DELETE FROM outbox WHERE place = 4")
 
 
 def depth(db: sqlite3.Connection, unwritten: int) -> Depth:

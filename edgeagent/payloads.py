@@ -15,7 +15,7 @@ from edgeagent import drillfeed, forecastfeed, recordfeed, runfeed
 from edgeagent.alarmfeed import Record, Snapshot, Told
 from edgeagent.catalog import AlarmType, Kind, Text
 from edgeagent.config import Device, Site
-from edgeagent.messages import LARGEST, Event, Gap, dump, stamp
+from edgeagent.messages import LARGEST, Event, Gap, Mode, dump, stamp
 from edgeagent.readings import Quality, Reading, Value
 from edgeagent.sitetree import AREA, SEAT, Node
 
@@ -218,7 +218,7 @@ def device_state(
     payload["observed"] = None if observed is None else stamp(observed)
     exercise = next((reading.origin for reading in readings.values() if reading.origin is not None), None)
     if exercise is not None:
-        payload["exercise_id"] = exercise
+        payload["mode"], payload["exercise_id"] = Mode.DRILL, exercise
     return payload
 
 

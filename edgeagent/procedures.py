@@ -41,9 +41,13 @@ class Procedures(RunEngine):
     # -- what people ask --------------------------------------------------------------------------------------
 
     def open(
-        self, procedure: str, scope: str, by: str, reason: str, now: float, level: int | None = None
-    ) -> list[RunChange]:
-        """Open a run by hand: of a procedure, or of one that only somebody else knows and that has no steps here."""
+        self, procedure: str, scope: str, by: str, reason: str, now: float, level: int | None = None,
+        origin: str | None = None,
+    ) -> list[RunChange]:  # fmt: skip
+        """Open a run by hand: of a procedure, or of one that only somebody else knows and that has no steps here.
+
+        `origin` is the drill that it belongs to.
+        """
         self._heard(by, reason, now)
         if not _ID.fullmatch(procedure):
             raise Refused("bad-procedure")
@@ -54,11 +58,13 @@ class Procedures(RunEngine):
         about = scopes.of(known.scope, scope) if scope and scope != SITE else SITE
         if level is not None and known.fault_level(level) is None:
             raise Refused("unknown-level")
-        if (before := self._book.open.get((procedure, about, None))) is not None:
+        if (before := self._book.open.get((procedure, about, origin))) is not None:
             raise Refused("already-open", run=before.run.run_id)
         summary = Text(reason, reason)
         self._open(
-            self._run(known, about, now, now, known.text, summary, known.level if level is None else level, by, None),
+            self._run(
+                known, about, now, now, known.text, summary, known.level if level is None else level, by, origin
+            ),
             known, now, reason,
         )  # fmt: skip
         return self._answer(None, now)

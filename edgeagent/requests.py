@@ -18,13 +18,13 @@ from edgeagent.procedures import Refused as RunRefused
 from edgeagent.run import RunChange
 
 
-class _Asked(BaseModel):
-    """The envelope (by, transaction, mode) is checked elsewhere, so unknown keys are left alone here."""
+class Asked(BaseModel):
+    """A request. Its envelope (by, transaction, mode) is checked elsewhere, so unknown keys are left alone here."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class _Alarm(_Asked):
+class _Alarm(Asked):
     alarm_id: str = Field(min_length=1, max_length=200)
     raise_count: int | None = None
     note: str = Field(default="", max_length=500)
@@ -35,7 +35,7 @@ class _Shelve(_Alarm):
     reason: str = Field(default="", max_length=500)
 
 
-class _Run(_Asked):
+class _Run(Asked):
     run_id: str = Field(min_length=1, max_length=40)
 
 
@@ -62,7 +62,7 @@ class _Levelled(_Reasoned):
     level: int
 
 
-class _Open(_Asked):
+class _Open(Asked):
     procedure: str = Field(min_length=1, max_length=40)
     scope: str = Field(default="", max_length=40)
     reason: str = Field(default="", max_length=2000)
@@ -73,6 +73,7 @@ Do: TypeAlias = Callable[[Alarms, Any, str, float], list[Change]]
 """Does what is asked of an alarm: `(alarms, request, by, now)`."""
 Carry: TypeAlias = Callable[[Procedures, Any, str, float], list[RunChange]]
 """Does what is asked of a run: `(procedures, request, by, now)`."""
+_OPEN: Final = "run-open"
 
 
 def _step(runs: Procedures, asked: _Step, by: str, now: float) -> list[RunChange]:
@@ -90,9 +91,8 @@ _OF_ALARMS: Final[Mapping[str, tuple[type[_Alarm], Do]]] = {
     "shelve": (_Shelve, lambda alarms, it, by, now: alarms.shelve(it.alarm_id, it.seconds, by, it.reason, now)),
     "unshelve": (_Alarm, lambda alarms, it, by, now: alarms.unshelve(it.alarm_id, by, it.note, now)),
 }
-_OF_RUNS: Final[Mapping[str, tuple[type[_Asked], Carry]]] = {
+_OF_RUNS: Final[Mapping[str, tuple[type[Asked], Carry]]] = {
     "step": (_Step, _step),
-    "run-open": (_Open, lambda runs, it, by, now: runs.open(it.procedure, it.scope, by, it.reason, now, it.level)),
     "run-close": (_Reasoned, lambda runs, it, by, now: runs.close(it.run_id, by, it.reason, now)),
     "run-abort": (_Reasoned, lambda runs, it, by, now: runs.abort(it.run_id, by, it.reason, now)),
     "run-ack": (_Run, lambda runs, it, by, now: runs.ack(it.run_id, by, now)),
@@ -104,31 +104,47 @@ _OF_RUNS: Final[Mapping[str, tuple[type[_Asked], Carry]]] = {
 _NO_DRILL: Final = Text(
     "no drill is running; ask on the live lane for the real thing", "当前没有演练；真实告警请在 live 主题下操作"
 )
-VERBS: Final = (*_OF_ALARMS, *_OF_RUNS)
+_NOT_DRILLED: Final = Text(
+    "this is none of the drill's; ask on the live lane for the real thing",
+    "该项不属于本次演练；真实告警请在 live 主题下操作",
+)
+VERBS: Final = (*_OF_ALARMS, *_OF_RUNS, _OPEN)
+
+
+def no_drill() -> Rejected:
+    """Say that there is no drill to ask anything of."""
+    return Rejected("no-drill", _NO_DRILL)
 
 
 def carry_out(
-    lane: Lane, verb: str, request: Mapping[str, Any], by: str, now: float
+    lane: Lane, verb: str, request: Mapping[str, Any], by: str, now: float, exercise: str | None = None
 ) -> tuple[Mapping[str, Any], Outcome]:
-    """Do one command; return what its answer adds, and what changed.
+    """Do one command; return what its answer adds, and what changed. `exercise` is the drill whose lane it is.
 
     Raises:
-        Rejected: for an unknown verb, a request of the wrong shape, or one that came on the drill lane: whoever
-            may only ask there does nothing to the real thing; and for what the state of the run does not allow.
+        Rejected: for an unknown verb, a request of the wrong shape, one that came on another lane: whoever may only
+            ask on the drill lane does nothing to the real thing, nor there to what is none of the drill's; and for
+            what the state of the run does not allow.
         alarm.Refused: for what the state of the alarm does not allow.
     """
     if verb not in VERBS:
         raise Rejected("unknown-verb")
-    if request.get("mode") != Mode.LIVE:
-        raise Rejected("no-drill", _NO_DRILL)
+    if (request.get("mode") == Mode.LIVE) is not (exercise is None):
+        raise no_drill()
     if verb in _OF_ALARMS:
         shape, do = _OF_ALARMS[verb]
-        alarm = _read(shape, request)
+        alarm = read(shape, request)
+        known = lane.records().get(alarm.alarm_id)
+        if known is not None and known.origin != exercise:
+            raise Rejected("not-drilled", _NOT_DRILLED)
         outcome = lane.ask_alarms(lambda alarms: do(alarms, alarm, by, now), now)
         record = lane.records().get(alarm.alarm_id)
         return {"alarm_id": alarm.alarm_id, "state": "normal" if record is None else record.state.value}, outcome
-    form, carry = _OF_RUNS[verb]
-    run = _read(form, request)
+    form, carry = (_Open, _opening(exercise)) if verb == _OPEN else _OF_RUNS[verb]
+    run = read(form, request)
+    carried = lane.procedures.runs().get(run.run_id) if isinstance(run, _Run) else None
+    if carried is not None and carried.origin != exercise:
+        raise Rejected("not-drilled", _NOT_DRILLED)
     try:
         outcome = lane.ask_runs(lambda runs: carry(runs, run, by, now))
     except RunRefused as error:
@@ -136,16 +152,25 @@ def carry_out(
     return _run_answer(lane, run, outcome), outcome
 
 
-def _run_answer(lane: Lane, asked: _Asked, outcome: Outcome) -> Mapping[str, Any]:
+def _opening(exercise: str | None) -> Carry:
+    return lambda runs, it, by, now: runs.open(it.procedure, it.scope, by, it.reason, now, it.level, exercise)
+
+
+def _run_answer(lane: Lane, asked: Asked, outcome: Outcome) -> Mapping[str, Any]:
     run_id = asked.run_id if isinstance(asked, _Run) else outcome.runs[-1].run.run_id
     run = lane.procedures.runs().get(run_id)
     return {"run_id": run_id, "state": "closed" if run is None else run.state.value}
 
 
-_Shape = TypeVar("_Shape", bound=_Asked)
+_Shape = TypeVar("_Shape", bound=Asked)
 
 
-def _read(shape: type[_Shape], request: Mapping[str, Any]) -> _Shape:
+def read(shape: type[_Shape], request: Mapping[str, Any]) -> _Shape:
+    """Read a request of a shape.
+
+    Raises:
+        Rejected: with all that is wrong in it.
+    """
     try:
         return shape.model_validate(request)
     except ValidationError as error:

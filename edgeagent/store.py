@@ -179,6 +179,10 @@ class Store:
         tried = list(ids)
         self._put(_Work(lambda db: outbox.tried(db, tried)))
 
+    def forget_drill(self) -> None:
+        """Drop what a drill of an earlier life still had to say; call it before anything new is said of one."""
+        self._put(_Work(outbox.forget_drill))
+
     def note_retained(self, topics: Iterable[str]) -> None:
         """Remember topics whose retained message did not go through the outbox."""
         noted = [(topic,) for topic in topics]

@@ -11,7 +11,7 @@ from edgeagent.catalog import Point
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
-from edgeagent.messages import Tree
+from edgeagent.messages import Mode, Tree
 from edgeagent.readings import Missing, Quality, Reading, Value
 from edgeagent.store import Batch, Store
 
@@ -28,10 +28,14 @@ _WELL: Final[Mapping[str, Value]] = {"store": "ok", "clock.synced": True, "confi
 
 
 class Voice:
-    """Builds the retained documents and hands them to the feed. `now` is epoch s everywhere."""
+    """Builds the retained documents and hands them to the feed. `now` is epoch s everywhere.
 
-    def __init__(self, feed: Feed, tree: Tree, store: Store) -> None:
-        self._feed, self._tree, self._store = feed, tree, store
+    That of a drill, whose id is `exercise`, tells readings alone, and on the drill lane.
+    """
+
+    def __init__(self, feed: Feed, tree: Tree, store: Store, exercise: str | None = None) -> None:
+        self._feed, self._tree, self._store, self._exercise = feed, tree, store, exercise
+        self._mode = Mode.LIVE if exercise is None else Mode.DRILL
         self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
 
     def site(self, site: Site, started: float, clock: payloads.Clock, now: float) -> None:
@@ -71,7 +75,8 @@ class Voice:
         newest = max((reading.time for reading in shown.values()), default=now)
         payload = payloads.device_state(shown, units, newest, state.observed)
         expires = now + max(EXPIRY, 3 * state.device.interval)
-        self._feed.hold(replace(messages.state(self._tree.state(id), payload, now, qos=0), expires=expires))
+        said = replace(messages.state(self._tree.state(id, self._mode), payload, now, qos=0), expires=expires)
+        self._feed.hold(said if self._exercise is None else messages.drilled(said, self._exercise))
         self._said[id] = (now, dict(state.readings))
 
     def due(self, id: str, now: float) -> bool:
@@ -79,12 +84,16 @@ class Voice:
         return now - self._said.get(id, (0.0, {}))[0] >= REFRESH
 
     def forget(self, ids: set[str], now: float) -> None:
-        """Take devices that are no longer there off the broker."""
+        """Take devices that are no longer there off the broker, or off a drill's lane."""
         for id in ids:
             self._said.pop(id, None)
-        topics = [topic for id in sorted(ids) for topic in (self._tree.state(id), self._tree.availability(id))]
-        if topics:
-            self._feed.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in topics]))
+        topics = [self._tree.state(id, self._mode) for id in sorted(ids)]
+        if self._exercise is None:
+            topics += [self._tree.availability(id) for id in sorted(ids)]
+        stones = [messages.tombstone(topic, now) for topic in topics]
+        if stones:
+            mine = stones if self._exercise is None else [messages.drilled(each, self._exercise) for each in stones]
+            self._feed.commit(Batch(outbox=mine))
 
     def again(self) -> None:
         """Say everything again at the next occasion."""

@@ -278,7 +278,7 @@ def test_a_drill_that_ended_leaves_no_snapshot_to_be_said() -> None:
     assert alarms.due(1.0e9) == [Mode.DRILL]
     alarms.change([Change(Verb.RAISED, record, None, 2.0)])
     assert alarms.due(1.0e9 + PAUSE / 2) == []
-    alarms.clear(Mode.DRILL)
+    alarms.begin(None)
     assert alarms.due(2.0e9) == []
 
 

@@ -1,0 +1,181 @@
+"""What people ask of drills: begin one, renew it, stop it, note something, see what there is and whether it may begin.
+
+Owns the shapes of these requests and who may ask what on which lane. Anyone may stop a drill, on either lane; to begin
+or renew one takes the right to write on the drill lane's request topics, which the broker gives (config/mosquitto/acl).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import Field
+
+from edgeagent import drillfeed, messages, steady, targets
+from edgeagent.catalog import Text
+from edgeagent.commands import Rejected
+from edgeagent.drill import DrillRefused
+from edgeagent.drills import Start
+from edgeagent.endpoint import nearest
+from edgeagent.messages import Mode
+from edgeagent.overlay import Overlay
+from edgeagent.payloads import both
+from edgeagent.requests import Asked, no_drill, read
+from edgeagent.scenario import LONGEST, Planned, Scenario
+
+if TYPE_CHECKING:
+    from edgeagent.rehearsals import Rehearsals
+
+_OF_BOTH: Final = frozenset({"drill-stop", "drill-status", "drill-list", "drill-check", "drill-note"})
+
+
+class _Start(Asked):
+    scenario: str = Field(min_length=1, max_length=40)
+    owner: str = Field(default="", max_length=80)
+    confirmed_by: str = Field(default="", max_length=80)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
+    speed: float = Field(default=1.0, gt=0, le=1000)
+
+
+class _Which(Asked):
+    scenario: str = Field(min_length=1, max_length=40)
+
+
+class _Ours(Asked):
+    drill_id: str = Field(default="", max_length=40)
+
+
+class _Stop(_Ours):
+    reason: str = Field(default="", max_length=2000)
+
+
+class _Note(_Ours):
+    text: str = Field(min_length=1, max_length=2000)
+    owner: str = Field(default="", max_length=80)
+    due: str = Field(default="", pattern=r"(\d{4}-\d{2}-\d{2})?")
+
+
+def _start(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    asked = read(_Start, request)
+    scenario = _scenario(own, asked.scenario)
+    planned = targets.plan(scenario, own.site)
+    scope, devices = targets.scope(scenario, own.site, planned), frozenset(each.device for each in planned)
+    changes = own.drills.start(
+        Start(asked.owner or by, asked.confirmed_by, asked.seconds, asked.speed), scenario, scope, devices,
+        _troubles(own, planned, scope, devices), now, datetime.fromtimestamp(now).astimezone(),
+    )  # fmt: skip
+    drill = changes[-1].drill
+    own.begin(changes, planned, now)
+    return {
+        "drill_id": drill.drill_id, "ends": messages.stamp(drill.ends), "renew_by": messages.stamp(drill.renew_by),
+    }  # fmt: skip
+
+
+def _renew(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    changes = own.drills.renew(by, now, read(_Ours, request).drill_id)
+    own.tell(changes, now)
+    drill = changes[-1].drill
+    return {"drill_id": drill.drill_id, "renew_by": messages.stamp(drill.renew_by)}
+
+
+def _stop(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    asked = read(_Stop, request)
+    changes = own.drills.stop(by, asked.reason, now, asked.drill_id)
+    own.tell(changes, now)
+    return {"drill_id": changes[-1].drill.drill_id}
+
+
+def _note(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    """Write down what was seen, or what somebody is to make better; after the end too."""
+    asked = read(_Note, request)
+    changes = own.drills.note(by, asked.text, now, asked.owner, asked.due, asked.drill_id)
+    own.tell(changes, now)
+    return {"drill_id": changes[-1].drill.drill_id}
+
+
+def _status(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    return {**drillfeed.progress(own.drills.current, own.drills.last, own.site.language, now)}
+
+
+def _list(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    listed = [
+        {
+            "scenario": each.id, "titles": both(each.text), "purposes": both(each.purpose),
+            "procedure": each.procedure, "duration": each.duration,
+            "able": not targets.unable(each, own.site),
+        }
+        for each in own.site.drills.scenarios.values()
+    ]  # fmt: skip
+    return {"scenarios": listed}
+
+
+def _check(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    """Say what stands against a drill now, and what it would show where."""
+    scenario = _scenario(own, read(_Which, request).scenario)
+    planned = targets.plan(scenario, own.site)
+    devices = frozenset(each.device for each in planned)
+    troubles = _troubles(own, planned, targets.scope(scenario, own.site, planned), devices)
+    where: dict[int, list[str]] = {}
+    for each in planned:
+        where.setdefault(each.number, []).append(each.device)
+    lines = [{"line": inject.line, "devices": where.get(number, [])} for number, inject in enumerate(scenario.timeline)]
+    return {
+        "ready": not troubles, "troubles": [{"code": each.code, "texts": both(each.text)} for each in troubles],
+        "plan": lines,
+    }  # fmt: skip
+
+
+def _scenario(own: Rehearsals, id: str) -> Scenario:
+    known = own.site.drills.scenarios
+    if id not in known:
+        hint = nearest(id, list(known))
+        raise DrillRefused("unknown-scenario", Text(f'unknown scenario "{id}"{hint}', f"没有演练方案“{id}”{hint}"))
+    return known[id]
+
+
+def _cannot_show(id: str, why: str) -> steady.Trouble:
+    return steady.Trouble("cannot-show", Text(f"{id} cannot show it: {why}", f"{id} 无法模拟：{why}"))
+
+
+def _troubles(
+    own: Rehearsals, planned: Sequence[Planned], scope: frozenset[str], devices: frozenset[str]
+) -> list[steady.Trouble]:
+    lane, states = own.around.live, own.around.states()
+    found = steady.check(lane.records(), lane.procedures.runs(), lane.view, scope, devices, own.site)
+    drivers = {id: states[id].driver for id in devices if id in states}
+    overlay = Overlay(planned, drivers)
+    for id, driver in drivers.items():
+        answers = states[id].answers
+        if answers is not None:
+            failed = {each.number: why for each, why in overlay.dry(id, driver, answers)}
+            found += [_cannot_show(id, why) for why in failed.values()]
+    return found
+
+
+_VERBS: Final[Mapping[str, Callable[[Rehearsals, Mapping[str, Any], str, float], Mapping[str, Any]]]] = {
+    "drill-start": _start,
+    "drill-renew": _renew,
+    "drill-stop": _stop,
+    "drill-note": _note,
+    "drill-status": _status,
+    "drill-list": _list,
+    "drill-check": _check,
+}
+
+
+def of_drill(own: Rehearsals, verb: str, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
+    """Do one command about a drill and return what its answer adds.
+
+    Raises:
+        Rejected: for an unknown verb, one that is not for this lane, a wrong shape, and what the rules forbid.
+    """
+    do = _VERBS.get(verb)
+    if do is None:
+        raise Rejected("unknown-verb")
+    if request.get("mode") == Mode.LIVE and verb not in _OF_BOTH:
+        raise no_drill()
+    try:
+        return do(own, request, by, now)
+    except DrillRefused as error:
+        raise Rejected(error.code, error.text) from None
