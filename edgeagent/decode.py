@@ -52,9 +52,9 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
     return readings
 
 
-def omitted(driver: Driver, suited: Driver, now: float) -> dict[str, Reading]:
+def omitted(driver: Driver, suited: Driver, now: float, origin: str | None = None) -> dict[str, Reading]:
     """Return the readings of the points that a driver has and its variant for one card has not."""
-    return {id: Reading.bad(_why(driver.variants, id), now) for id in driver.points - suited.points}
+    return {id: Reading.bad(_why(driver.variants, id), now, origin) for id in driver.points - suited.points}
 
 
 def _why(variants: Iterable[Variant], id: str) -> str:

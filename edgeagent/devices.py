@@ -7,10 +7,14 @@ again. Nothing is believed before the device has shown that it fits its driver; 
 
 A probe reads whether its target can be reached: there `reachable` is a reading like any other, and what keeps the
 probe itself from being made says nothing about it.
+
+A twin is the device as a drill shows it: all that it reads carries the drill's id, and what the device is, the state
+of which it is the twin knows.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final
 
 from edgeagent.catalog import Driver
@@ -18,7 +22,7 @@ from edgeagent.config import Device
 from edgeagent.decode import decode, identity, omitted
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.phases import UNREAD
-from edgeagent.readings import Answers, Missing, Quality, Reading, fruitless, silence
+from edgeagent.readings import Answers, Missing, Quality, Reading, Value, fruitless, silence
 from edgeagent.values import text_of
 
 MISSES: Final = 3
@@ -35,7 +39,10 @@ _OWN: Final = frozenset({REACHABLE, IDENTITY})
 
 
 class DeviceState:
-    """One device of the site. `readings` is its part of the view, `observed` when it last answered (epoch s)."""
+    """One device of the site. `readings` is its part of the view, `observed` when it last answered (epoch s).
+
+    `origin` is the id of the drill of which it is a twin, None for what the device really says.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -45,12 +52,20 @@ class DeviceState:
         self.facts: dict[str, str | None] = {}
         self.misses = 0
         self.reason: Missing | None = None
+        self.origin: str | None = None
+        self._real: DeviceState | None = None
         self._goods = GOODS
         self._own = _OWN - device.driver.points
         self._last: Answers | None = None
         self._checked: float | None = None
         self._slow = False
         """It answered, but not all that would prove it: it is asked for that alone next time."""
+
+    def twin(self, origin: str) -> DeviceState:
+        """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""
+        twin = copy(self)
+        vars(twin).update(origin=origin, _real=self, readings=dict(self.readings), _last=None)
+        return twin
 
     def wants(self, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what to ask next: addresses to get and subtrees to walk."""
@@ -76,12 +91,14 @@ class DeviceState:
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
-        # A poll that was asked before doubt arose brings no proof; the next one will.
-        asked = self._doubtful(now) and all(address in answers for address in self._proof())
+        # A poll that was asked before doubt arose brings no proof; the next one will. A twin is shown what is not so.
+        asked = self._real is None and self._doubtful(now) and all(address in answers for address in self._proof())
         if answers == self._last:
             self._checked = now if asked else self._checked
             return self._answered(now)
         verdict = fits(self.device.driver, answers) if asked and self._proof() else True
+        if self._real is not None:
+            verdict = _identity(self._real) != "mismatch"
         read = any(address in answers for address in self.driver.gets)
         nothing = fruitless(answers, self.driver.gets) if read else None
         self._slow = verdict is None
@@ -92,10 +109,12 @@ class DeviceState:
             self._checked = now if verdict else None
             changed |= self._replace({IDENTITY: Reading("match" if verdict else "mismatch", now)})
             changed |= self._know(answers, now)
+        elif self._real is not None:
+            changed |= self._follow(self._real, now)
         if not verdict:
             return changed | self._all_bad("profile-mismatch", now)
         self._last = answers
-        return changed | self._replace(decode(self.driver, answers, now))
+        return changed | self._replace(decode(self.driver, answers, now, self.origin))
 
     def _proof(self) -> tuple[str, ...]:
         """Return the addresses without which nothing can be said about what the device is."""
@@ -118,12 +137,22 @@ class DeviceState:
         self.facts = known(self.driver, answers, now)
         return self._replace(omitted(self.device.driver, self.driver, now))
 
+    def _follow(self, real: DeviceState, now: float) -> frozenset[str]:
+        """Take over what the device is."""
+        identity, changed = real.readings.get(IDENTITY), frozenset[str]()
+        if identity is not None and identity.value != _identity(self):
+            changed = self._replace({IDENTITY: Reading(identity.value, now, origin=self.origin)})
+        if self.driver is not real.driver:
+            self.driver, self.facts = real.driver, real.facts
+            changed |= self._replace(omitted(self.device.driver, self.driver, now, self.origin))
+        return changed
+
     def _answered(self, now: float) -> frozenset[str]:
         self.misses, self.reason, self.observed = 0, None, now
         self._goods = min(self._goods + 1, GOODS)
         reachable = self.readings.get(REACHABLE)
         if REACHABLE in self._own and self._goods >= GOODS and (reachable is None or reachable.value is not True):
-            return self._replace({REACHABLE: Reading(True, now)})
+            return self._replace({REACHABLE: Reading(True, now, origin=self.origin)})
         return frozenset()
 
     def _missed(self, missing: Missing, now: float) -> frozenset[str]:
@@ -135,17 +164,22 @@ class DeviceState:
         self._checked, self._goods = None, 0
         if REACHABLE not in self._own:
             return changed
-        return changed | self._replace({REACHABLE: Reading(False, now, Quality.GOOD, missing.value)})
+        return changed | self._replace({REACHABLE: Reading(False, now, Quality.GOOD, missing.value, self.origin)})
 
     def _all_bad(self, reason: str, now: float) -> frozenset[str]:
         self._last = None
         points = (self.readings.keys() | self.driver.points) - self._own
-        return self._replace({id: Reading.bad(reason, now) for id in points})
+        return self._replace({id: Reading.bad(reason, now, self.origin) for id in points})
 
     def _replace(self, readings: dict[str, Reading]) -> frozenset[str]:
         changed = frozenset(id for id, reading in readings.items() if not reading.same(self.readings.get(id)))
         self.readings.update(readings)
         return changed
+
+
+def _identity(state: DeviceState) -> Value | None:
+    reading = state.readings.get(IDENTITY)
+    return None if reading is None else reading.value
 
 
 def known(driver: Driver, answers: Answers, now: float) -> dict[str, str | None]:

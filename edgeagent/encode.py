@@ -148,12 +148,52 @@ def _flag(item: Item, on: bool) -> int:
     return min(item.equals) if on else next(raw for raw in range(len(item.equals) + 1) if raw not in item.equals)
 
 
+def unsaid(driver: Driver, id: str, image: Answers) -> dict[str, Raw]:
+    """Return the raw answers to change in `image` so that the driver reads no value of a point and its phases.
+
+    That is the sentinel of the family. Without one the object is absent; the source of a set fails instead, for an
+    absent one has no alarms.
+
+    Raises:
+        EncodeError: for a point that the driver lacks, or where other points would be lost with it.
+    """
+    rows = {id, *(f"{id}.{phase}" for phase in PHASES)}
+    items = [item for item in driver.suited(image) if item.point in rows and item.code != "when"]
+    if not items:
+        raise EncodeError(f"{driver.id} has no point {id} that could be missing")
+    own = {place for item in items for place in (*item.addresses, item.walk) if place}
+    others = {place: item.point for item in driver.items if item.point not in rows for place in item.addresses}
+    others |= {place: "its variant" for variant in driver.variants for place in variant.between}
+    lost = sorted({others[place] for place in own & others.keys()})
+    if lost:
+        raise EncodeError(f"{id} cannot be missing without {', '.join(lost)}: one answer holds both")
+    changes: dict[str, Raw] = {}
+    for item in items:
+        changes |= _unsaid(item, image)
+    return changes
+
+
+def _unsaid(item: Item, image: Answers) -> dict[str, Raw]:
+    if item.code in SETS:
+        rows = [address for address in image if item.walk and address.startswith(item.walk + ".")]
+        roots = (*item.addresses, *([item.walk] if item.walk else []))
+        return {**dict.fromkeys(rows, Missing.ABSENT), **dict.fromkeys(roots, Missing.ERROR)}
+    raw = next(iter(item.sentinels), Missing.ABSENT)
+    if isinstance(raw, int) and len(item.addresses) > 1:
+        parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
+        return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
+    textual = ":" in item.addresses[0] or isinstance(image.get(item.addresses[0]), bytes)
+    if not isinstance(raw, Missing) and (textual or isinstance(raw, str)):
+        raw = str(raw).encode()
+    return dict.fromkeys(item.addresses, raw)
+
+
 def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
     """Spread the members over the sources of the set, each to the first that knows it; the others are cleared."""
     left = set(value) if isinstance(value, frozenset) else {str(value)} - {""}
     changes: dict[str, Raw] = {}
     for item in items:
-        own = {member for member in left if member in members(item)}
+        own = {member for member in left if member in sayable(item)}
         if item.code == "code":
             own = set(sorted(own)[:1])
         if _shows(item, {**image, **changes}) == own:
@@ -162,7 +202,7 @@ def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[st
         changes.update(_WAYS[item.code](item, own, {**image, **changes}))
         left -= own
     if left:
-        known = sorted({member for item in items for member in members(item)})
+        known = sorted({member for item in items for member in sayable(item)})
         raise EncodeError(f"{point} cannot show {', '.join(sorted(left))} (known: {', '.join(known)})")
     return changes
 
@@ -176,7 +216,7 @@ def _shows(item: Item, image: Answers) -> object:
         return None
 
 
-def members(item: Item) -> set[str]:
+def sayable(item: Item) -> set[str]:
     """Return what one source of a set can show."""
     if item.code == "gencomm-alarms":
         return {f"{name}.{grade}" for row in item.names for name in row if name for grade in _NIBBLES}
