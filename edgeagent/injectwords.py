@@ -4,9 +4,16 @@
     at 2:00 ups-b silent        by 0:45 alarm mains.mains-lost        never run security
     any environment temperature > 32
 
-An inject is "at MOMENT WHO WHAT". MOMENT is M:SS or H:MM:SS from the start. WHO is the id of a device, "every KIND",
-"one KIND", "N KIND", "P% of KIND", each of these four with "in NODE" after it to keep to what hangs on a node or
-stands in an area, or "seats a001..a010" with or without a KIND after it. WHAT is one of
+An inject is "at MOMENT WHO WHAT". MOMENT is M:SS or H:MM:SS from the start. WHO is one of
+
+    ups-a                               the device of this id
+    every KIND                          all of them; the site must have one
+    any KIND                            all of them, and none is fine as well
+    one KIND, 12 KIND, 30% of KIND      the first so many, a share is rounded up
+    seats a001..a010 [KIND]             the devices at these seats
+
+and of all but the first and the last "in NODE" after it keeps to what hangs on a node or stands in an area. WHAT is
+one of
 
     POINT = VALUE                       a number in the point's unit, true or false, a word, members joined by commas
     POINT = missing                     the device says that it does not know
@@ -132,8 +139,8 @@ def _who(words: Sequence[str], kinds: Mapping[str, Kind]) -> tuple[Who, Sequence
     first, *rest = words
     if first == "seats":
         return _seats(rest, kinds)
-    if first == "every":
-        return _of_kind(rest, kinds, lambda kind, under: Who(kind, under=under))
+    if first in ("every", "any"):
+        return _of_kind(rest, kinds, lambda kind, under: Who(kind, under=under, optional=first == "any"))
     if first == "one" or first.isdecimal():
         count = 1 if first == "one" else int(first)
         if not count:

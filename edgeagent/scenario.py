@@ -49,6 +49,7 @@ class Who:
 
     `names` are ids of devices, or of seats (then the device of `kind` at each of them). Without names: all devices of
     `kind`, or the first `count`, or this `share` (0 to 1) of them; `under` keeps to those below or in a node or area.
+    `optional` is for what not every site has: that there is none of them is no reason not to rehearse.
     """
 
     kind: str = ""
@@ -56,6 +57,7 @@ class Who:
     count: int | None = None
     share: float | None = None
     under: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ own, and in a shipped one no more than a note: not every site has a generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -41,6 +42,15 @@ class _File(Strict):
     abort: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that has the shape of a scenario. A copy of a shipped one is not the site's `own`."""
+
+    document: Document
+    file: _File
+    own: bool = False
+
+
 def load(
     folders: Sequence[Path],
     catalog: Catalog,
@@ -50,37 +60,50 @@ def load(
 ) -> Mapping[str, Scenario]:
     """Read all scenarios, the shipped folder first, the site's own last; a folder that is not there has none.
 
-    Without a site it is not checked what one can show. `notes` grow by one for each shipped scenario that it cannot.
+    Without a site it is not checked what one can show. `notes` grow by what is worth a look, one for each scenario.
 
     Raises:
         Mistakes: everything that is wrong in any of the files.
     """
     mistakes: list[Mistake] = []
-    files: dict[str, tuple[Document, _File, bool]] = {}
+    files: dict[str, _Found] = {}
     for place, folder in enumerate(dict.fromkeys(folder.resolve() for folder in folders)):
-        files |= _folder(folder, place > 0, mistakes)
+        for id, found in _folder(folder, mistakes).items():
+            copy = id in files and files[id].document.source == found.document.source
+            files[id] = replace(found, own=place > 0 and not copy)
     scenarios: dict[str, Scenario] = {}
-    for id, (document, file, own) in files.items():
-        reader = _Reader(document, file, catalog, procedures, site)
+    for id, found in files.items():
+        reader = _Reader(found, catalog, procedures, site)
         scenario = reader.scenario()
         mistakes += reader.mistakes
         if reader.mistakes:
             continue
         scenarios[id] = scenario
-        lacks = targets.unable(scenario, site) if site is not None else []
-        if own:
-            mistakes += (_mistake(document, file, each.table, each.number, each.why.en) for each in lacks)
-        elif lacks and notes is not None:
-            first = lacks[0]
-            why = f'cannot be rehearsed here: "{first.line}": {first.why.en}'
-            notes.append(_mistake(document, file, first.table, first.number, why))
+        if site is not None:
+            lacks = targets.unable(scenario, site)
+            mistakes += (
+                _mistake(found, each.table, each.number, each.why.en) for each in lacks if _counts(each, found)
+            )
+            if notes is not None:
+                notes += _note(found, lacks)
     if mistakes:
         raise Mistakes(mistakes)
     return scenarios
 
 
-def _folder(folder: Path, own: bool, mistakes: list[Mistake]) -> dict[str, tuple[Document, _File, bool]]:
-    found: dict[str, tuple[Document, _File, bool]] = {}
+def _note(found: _Found, lacks: Sequence[targets.Unable]) -> list[Mistake]:
+    """Say in one note what a site cannot show of a scenario: nobody looks at a list of what is no mistake."""
+    missing = [each for each in lacks if each.passed is found.own]
+    if not missing:
+        return []
+    first = missing[0]
+    what = "is passed over" if found.own else "cannot be rehearsed at this site"
+    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return [_mistake(found, first.table, first.number, f'{what}: "{first.line}": {first.why.en}{more}')]
+
+
+def _folder(folder: Path, mistakes: list[Mistake]) -> dict[str, _Found]:
+    found: dict[str, _Found] = {}
     for path in sorted(folder.glob("*.toml")):
         try:
             document = read(path, f"{folder.name}/{path.name}")
@@ -92,19 +115,20 @@ def _folder(folder: Path, own: bool, mistakes: list[Mistake]) -> dict[str, tuple
         if not isinstance(file, _File):
             continue
         if file.scenario in found:
-            where = found[file.scenario][0].file
+            where = found[file.scenario].document.file
             mistakes.append(document.mistake(("scenario",), f'"{file.scenario}" stands in {where} already'))
         elif file.scenario != path.stem:
             mistakes.append(document.mistake(("scenario",), f"the file is {path.stem}.toml; make both the same"))
-        found.setdefault(file.scenario, (document, file, own))
+        found.setdefault(file.scenario, _Found(document, file))
     return found
 
 
-def _mistake(document: Document, file: _File, table: str, number: int, text: str) -> Mistake:
+def _mistake(found: _Found, table: str, number: int, text: str) -> Mistake:
     """Say what is wrong with an entry of a list, at the line on which it stands."""
+    document = found.document
     line = document.line((table,))
     at = sum(len(each) + 1 for each in document.source.split("\n")[: line - 1])
-    for entry in getattr(file, table)[: number + 1]:
+    for entry in getattr(found.file, table)[: number + 1]:
         at = document.source.find(entry, at)
         if at < 0:  # written with escapes: the line before it is near enough
             break
@@ -118,13 +142,13 @@ class _Reader:
 
     def __init__(
         self,
-        document: Document,
-        file: _File,
+        found: _Found,
         catalog: Catalog,
         procedures: Mapping[str, Procedure],
         site: targets.Park | None,
     ) -> None:
-        self._document, self._file, self._kinds, self._procedures = document, file, catalog.kinds, procedures
+        self._found, self._document, self._file = found, found.document, found.file
+        self._kinds, self._procedures = catalog.kinds, procedures
         devices = {} if site is None else site.devices
         self._devices = {id: device.driver.kind.id for id, device in devices.items()}
         self.mistakes: list[Mistake] = []
@@ -146,7 +170,7 @@ class _Reader:
         )  # fmt: skip
 
     def _say(self, table: str, number: int, text: str) -> None:
-        self.mistakes.append(_mistake(self._document, self._file, table, number, text))
+        self.mistakes.append(_mistake(self._found, table, number, text))
 
     def _lines(self, table: str, words: Callable[[str], _T]) -> dict[int, _T]:
         """Read the lines of a list, and say what is wrong with the others."""

@@ -1,8 +1,10 @@
 """Finds what a scenario means on a site: which device shows which inject, and what the drill concerns. Pure.
 
 The same words mean the same devices throughout a scenario: "2 ups" are those two that can show most of what it asks
-of "2 ups", by id where they are alike. Devices meant by kind that cannot show a point are passed over as long as one
-can. Owns no rule of when a drill may run: `steady.py` and `drills.py` do.
+of "2 ups", by id where they are alike. Where devices are meant by kind, those that cannot show a point are passed
+over, and so is the whole line if none of them can, as long as the same words show something elsewhere: a driver may
+work a point out from others, and makes differ in what they tell. Owns no rule of when a drill may run: `steady.py`
+and `drills.py` do.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final, Protocol
 from edgeagent.alarmsets import SETS
 from edgeagent.catalog import Catalog, Driver, PointType, Relation, Text
 from edgeagent.drill import DrillRefused
-from edgeagent.encode import members
+from edgeagent.encode import sayable
 from edgeagent.items import Item
 from edgeagent.phases import PHASES
 from edgeagent.readings import Value
@@ -54,12 +56,16 @@ class Park(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unable:
-    """An entry of a scenario that means nothing at a site: which of which table, how it was written, and why."""
+    """An entry of a scenario that means nothing at a site: which of which table, how it was written, and why.
+
+    Where it is merely `passed` over, the scenario can be run without it.
+    """
 
     table: str
     number: int
     line: str
     why: Text
+    passed: bool = False
 
 
 def plan(scenario: Scenario, site: Park) -> tuple[Planned, ...]:
@@ -72,7 +78,7 @@ def plan(scenario: Scenario, site: Park) -> tuple[Planned, ...]:
     planned: list[Planned] = []
     for number, inject in _by_time(scenario):
         found = list(aim.at(inject))
-        if not found:
+        if not found and not aim.passes(inject):
             raise DrillRefused("no-target", _quoted(inject.line, aim.why(inject)))
         aim.touched.update(id for id, _, _ in found)
         planned += (
@@ -91,8 +97,8 @@ def unable(scenario: Scenario, site: Park) -> list[Unable]:
     for number, inject in _by_time(scenario):
         found = [id for id, _, _ in aim.at(inject)]
         aim.touched.update(found)
-        if not found:
-            timeline.append(Unable("timeline", number, inject.line, aim.why(inject)))
+        if not found and not inject.who.optional:
+            timeline.append(Unable("timeline", number, inject.line, aim.why(inject), aim.passes(inject)))
     lacks += sorted(timeline, key=lambda each: each.number)
     for number, expectation in enumerate(scenario.expects):
         resource = expectation.name.partition(".")[0]
@@ -150,6 +156,13 @@ class _Aim:
                     yield id, *shown
             elif inject.do not in _BACK or id in self.touched:
                 yield id, "", None
+
+    def passes(self, inject: Inject) -> bool:
+        """Tell whether it does not matter that an inject means no device."""
+        who = inject.who
+        if who.optional or not inject.point or who.names:
+            return who.optional
+        return any(self._shown(id, other) is not None for id in self._devices(who) for other in self._asked[who])
 
     def why(self, inject: Inject) -> Text:
         """Say why an inject means no device."""
@@ -258,7 +271,7 @@ def _said(member: str, items: list[Item]) -> str | None:
     """Return a member as one of these sources knows it, with its gravest grade or without."""
     if any(item.code not in SETS for item in items):
         return member
-    known = set[str]().union(*map(members, items))
+    known = set[str]().union(*map(sayable, items))
     stem, _, grade = member.rpartition(".")
     spelled = (member, *(f"{member}.{each}" for each in _GRADES), *((stem,) if grade in _GRADES else ()))
     return next((each for each in spelled if each in known), None)
