@@ -51,6 +51,8 @@ class Look(StrEnum):
     """In which it is expected."""
     WORK = "work"
     LATE = "overtime"
+    SHOWN = "shown"
+    """In which a drill changes what a device says."""
 
 
 class Shape(StrEnum):
@@ -63,6 +65,8 @@ class Shape(StrEnum):
     REMINDER = "reminder"
     ESCALATION = "escalation"
     ACK = "ack"
+    INJECT = "inject"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +354,7 @@ _BARS: Final = {
     Look.WINDOW: (13.0, "url(#hatch)", _PALE),
     Look.WORK: (6.0, "#2b6c8f", "#2b6c8f"),
     Look.LATE: (6.0, "url(#late)", "#8f1d21"),
+    Look.SHOWN: (6.0, "#d9cfe6", "#6a4c93"),
 }
 _MARKS: Final = {
     # Drawn round 0,0, 10 px high.
@@ -359,6 +364,8 @@ _MARKS: Final = {
     Shape.OPEN: '<path d="M-3 -4.6L5 0L-3 4.6Z" fill="#fff" stroke="#2b6c8f" stroke-width="1.5"/>',
     Shape.REMINDER: f'<path d="M0 -7.5V7.5" stroke="{_INK}" stroke-width="1.6"/>',
     Shape.ESCALATION: f'<path d="M0 -7L5.6 4H-5.6Z" fill="#f0c05a" stroke="{_INK}"/>',
+    Shape.INJECT: '<path d="M-5 -5H5L0 5.5Z" fill="#6a4c93" stroke="#fff"/>',
+    Shape.FAILED: '<path d="M-4 -4L4 4M-4 4L4 -4" stroke="#8f1d21" stroke-width="2.6"/>',
     Shape.ACK: f'<rect x="-3.6" y="-3.6" width="7.2" height="7.2" fill="#fff" stroke="{_INK}" stroke-width="1.4"/>',
 }
 

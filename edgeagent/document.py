@@ -78,7 +78,7 @@ class Section:
 class Document:
     """One report in one language. `mark` stands above all else: that it is a drill, that it is not over.
 
-    `wide` prints across the page.
+    `wide` prints across the page. `stamp` lies across every sheet, pale, behind all that is read.
     """
 
     title: str
@@ -88,6 +88,7 @@ class Document:
     marks: tuple[str, ...] = ()
     foot: str = ""
     wide: bool = False
+    stamp: str = ""
 
 
 # Markdown.
@@ -180,6 +181,9 @@ figure { margin: 0; break-inside: avoid } svg { display: block; width: 100%; hei
 .wide figure { max-width: 210mm }
 .sign { display: flex; gap: 8mm; margin-top: 9mm; break-inside: avoid } .sign span { flex: 1; padding-bottom: 1mm;
   border-bottom: .25mm solid #1f2a33; white-space: nowrap }
+.stamp { position: fixed; top: 42%; left: 0; right: 0; margin: 0; color: #8f1d21; opacity: .09; font-size: 64pt;
+  font-weight: bold; letter-spacing: .1em; text-align: center; transform: rotate(-28deg); pointer-events: none;
+  white-space: nowrap }
 footer { margin-top: 5mm; color: #5d6b76; font-size: 8pt; text-align: center }
 @media print { body { background: #fff } article { margin: 0; padding: 0 .3mm; max-width: none; box-shadow: none } }
 """.strip()
@@ -201,12 +205,19 @@ def html(documents: Sequence[Document]) -> str:
             f"<style>\n{_STYLE}\n</style>",
             "</head>",
             "<body>",
+            # Once for the file: what is fixed comes again on every sheet.
+            *(f'<p class="stamp" aria-hidden="true">{_safe(stamp)}</p>' for stamp in _stamps(documents)),
             *(line for document in documents for line in _article(document)),
             "</body>",
             "</html>",
             "",
         ]
     )
+
+
+def _stamps(documents: Sequence[Document]) -> list[str]:
+    stamps = dict.fromkeys(document.stamp for document in documents if document.stamp)
+    return [" ".join(stamps)] if stamps else []
 
 
 def _article(document: Document) -> Iterator[str]:

@@ -5,14 +5,16 @@ Real figures come of real runs alone and a drill's of that drill alone: neither 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Final
 
 from edgeagent.catalog import Text
 from edgeagent.drillreview import DrillRecord
 from edgeagent.faultrecord import FaultRecord
+from edgeagent.run import RunState
 
 REAL: Final = 5
 """Real runs, the newest, that a drill is compared with."""
@@ -29,7 +31,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One time, s: in this drill, in the last one, and the median of `count` real faults. `step` is empty but for one.
+    """One time, s: in this drill, in the last one, and the median of `count` real faults.
 
     None stands for what did not happen, or is not known.
     """
@@ -40,14 +42,13 @@ class Compared:
     before: float | None
     real: float | None
     count: int
-    step: str = ""
 
 
 _DETECT: Final = Text("detected (from the inject)", "发现（自注入起）")
-_TIMES: Final = (
-    ("ack", Text("acknowledged", "受理")),
-    ("recover", Text("recovered", "恢复")),
-    ("close", Text("closed", "结束")),
+_TIMES: Final[tuple[tuple[str, Text, Callable[[FaultRecord], float | None]], ...]] = (
+    ("ack", Text("acknowledged", "受理"), lambda record: record.times.ack),
+    ("recover", Text("recovered", "恢复"), lambda record: record.times.recover),
+    ("close", Text("closed", "结束"), lambda record: closed(record)),
 )
 
 
@@ -64,31 +65,28 @@ def compared(found: Judgement) -> tuple[Compared, ...]:
     detect = Compared(
         "detect", _DETECT, None if first is None else first.detect, None if earlier is None else earlier.detect, None, 0
     )
-    ack, *rest = [_time(id, text, main, old, real) for id, text in _TIMES]
-    steps = [_step(line.words.id, line.words.text, main, old, real) for line in main.steps]
+    ack, *rest = [_row(id, text, of, main, old, real) for id, text, of in _TIMES]
+    steps = [
+        _row(f"step/{line.words.id}", line.words.text, partial(actual, line.words.id), main, old, real)
+        for line in main.steps
+    ]
     rows = (detect, ack, *steps, *rest)
     return tuple(row for row in rows if not row.now is row.before is row.real is None)
 
 
-def actual(record: FaultRecord | None, step: str) -> float | None:
+def closed(record: FaultRecord) -> float | None:
+    """Return in how many s from its onset a run was closed by people; the end of a drill aborts what is open."""
+    return record.times.close if record.run.state is RunState.CLOSED else None
+
+
+def actual(step: str, record: FaultRecord) -> float | None:
     """Return in how many s a step of a run was done."""
-    lines = () if record is None else record.steps
-    return next((line.actual for line in lines if line.words.id == step), None)
+    return next((line.actual for line in record.steps if line.words.id == step), None)
 
 
-def _time(id: str, text: Text, main: FaultRecord, old: FaultRecord | None, real: Iterable[FaultRecord]) -> Compared:
-    def of(record: FaultRecord | None) -> float | None:
-        found: float | None = None if record is None else getattr(record.times, id)
-        return found
-
-    return Compared(id, text, of(main), of(old), *_median(map(of, real)))
-
-
-def _step(id: str, text: Text, main: FaultRecord, old: FaultRecord | None, real: Iterable[FaultRecord]) -> Compared:
-    times = (actual(each, id) for each in real)
-    return Compared(f"step/{id}", text, actual(main, id), actual(old, id), *_median(times), step=id)
-
-
-def _median(times: Iterable[float | None]) -> tuple[float | None, int]:
-    known = [time for time in times if time is not None]
-    return (median(known) if known else None), len(known)
+def _row(
+    id: str, text: Text, of: Callable[[FaultRecord], float | None], main: FaultRecord, old: FaultRecord | None,
+    real: Iterable[FaultRecord],
+) -> Compared:  # fmt: skip
+    known = [time for each in real if (time := of(each)) is not None]
+    return Compared(id, text, of(main), None if old is None else of(old), median(known) if known else None, len(known))

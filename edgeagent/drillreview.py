@@ -25,8 +25,11 @@ _REAL: Final[Mapping[str, str]] = {ALARM: "alarm", RUN: "run"}
 _ALARMS: Final = frozenset({What.ALARM, What.CLEARED})
 _HARMLESS: Final = frozenset({Do.RELEASE, Do.ANSWERS, Do.REMOVE})
 """Injects that take something back: they cause no alarm."""
-_KEPT: Final = frozenset({AlarmState.SUPPRESSED, AlarmState.SHELVED, AlarmState.OUT_OF_SERVICE})
-"""States of an alarm of which nobody is told."""
+_COMES: Final = frozenset({
+    Verb.RAISED, Verb.SEVERITY_CHANGED, Verb.UNSHELVED, Verb.UNSUPPRESSED, Verb.IN_SERVICE,
+})  # fmt: skip
+_TOLD: Final = frozenset({AlarmState.UNACK, AlarmState.ACKED})
+"""States of an alarm that stands and of which people are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +196,11 @@ def of(lines: Iterable[Line], drill_id: str, as_of: float) -> DrillRecord | None
         return None
     declared = found.declared
     until = declared.clock(as_of if found.ended is None else found.ended.at)
+    # Its end closes its runs, a moment later than it: those lines belong to them.
     told = [
         _Seen(_REAL[line.kind], line.time, line.body, line.seq)
         for line in own
-        if line.kind in _REAL and line.time <= until
+        if line.kind in _REAL and line.time <= declared.clock(as_of)
     ]
     injects = tuple(_injects(declared, story))
     run_ids = dict.fromkeys(str(line.body.get("run_id")) for line in told if line.kind == "run")
@@ -217,8 +221,9 @@ def of(lines: Iterable[Line], drill_id: str, as_of: float) -> DrillRecord | None
 
 def names(expectation: Expectation, alarm_id: str) -> bool:
     """Tell whether an expectation is about an alarm: it names its id, or its type at any resource."""
-    _, _, type = alarm_id.partition(".")
-    return expectation.what in _ALARMS and expectation.name in (alarm_id, type, type.partition(".")[0])
+    resource, _, rest = alarm_id.partition(".")
+    type = rest.partition(".")[0]
+    return expectation.what in _ALARMS and expectation.name in (alarm_id, f"{resource}.{type}", type)
 
 
 def _injects(declared: Declaration, story: Iterable[Happening]) -> Iterator[InjectLine]:
@@ -244,9 +249,7 @@ def _alarms(
     heard = {
         str(line.body.get("alarm_id"))
         for line in lines
-        if line.kind == "alarm"
-        and line.body.get("verb") in (Verb.RAISED, Verb.UNSUPPRESSED)
-        and line.body.get("state") not in _KEPT
+        if line.kind == "alarm" and line.body.get("verb") in _COMES and line.body.get("state") in _TOLD
     }
     for line in alarm_lines((line for line in lines if line.kind == "alarm"), None, until):
         named = any(names(each, line.alarm_id) for each in declared.expects)

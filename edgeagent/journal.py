@@ -1,7 +1,8 @@
 """Reads the journal of a store that another process may be writing, and never writes to it.
 
 Owns the questions that reports ask: the runs, one run with its alarms, a shift, the drills, one drill with all that it
-made. All rows of one question are read in one transaction. The journal has no index by kind or run: a question about runs looks at each row's kind once.
+made. All rows of one question are read in one transaction. The journal has no index by kind or run: a question about
+runs looks at each row's kind once.
 """
 
 from __future__ import annotations
@@ -118,12 +119,12 @@ class Journal:
         return [line for line in lines if line.body.get("drill") == drill_id]
 
     def real_runs(self, procedure: str, until: float, most: int) -> list[Entry]:
-        """Return the lines of the newest real runs of a procedure that had ended before a moment, without alarms."""
+        """Return the lines of the newest runs of a procedure that were closed before a moment, without their alarms."""
         with self._reading():
             ended = [
                 line.body.get("run_id")
                 for line in self._rows(_NEWEST, until)
-                if line.body.get("procedure") == procedure and line.body.get("verb") in _ENDS
+                if line.body.get("procedure") == procedure and line.body.get("verb") == "closed"
             ][-most:]
             mark = orjson.dumps({"procedure": procedure})[1:-1]
             rows = self._rows(f"{_ROW} WHERE kind = 'run' AND instr(body, ?) ORDER BY seq", mark) if ended else []

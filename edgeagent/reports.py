@@ -67,6 +67,11 @@ def fault(record: FaultRecord, language: str, zone: tzinfo | None, names: Names 
     return _Fault(record, language, zone, names).document()
 
 
+def steps(record: FaultRecord, language: str, zone: tzinfo | None, names: Names = NAMELESS) -> tuple[Table, ...]:
+    """Lay out the steps of a run alone: target, actual, by whom."""
+    return _Fault(record, language, zone, names).steps()
+
+
 class _Fault:
     """A fault record being laid out."""
 

@@ -1,4 +1,4 @@
-"""What the picture of a fault and of a shift shows (`chart.py` draws it). Pure."""
+"""What the picture of a fault, of a shift and of a drill shows (`chart.py` draws it). Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 from edgeagent.alarmhistory import AlarmLine
 from edgeagent.catalog import Severity, Text
 from edgeagent.chart import Bar, Chart, Flag, Look, Mark, Row, Shape, draw
+from edgeagent.drill import Verdict
+from edgeagent.drillreview import DrillRecord, ExpectedLine, InjectLine
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.procedure import Phase
 from edgeagent.run import RunChange, RunVerb, StepState
@@ -40,11 +42,19 @@ _LEGEND: Final[dict[Look | Shape, Text]] = {
     Shape.REMINDER: Text("reminder", "提醒"),
     Shape.ESCALATION: Text("escalated", "上报"),
     Shape.ACK: Text("alarm acknowledged", "告警已确认"),
+    Look.SHOWN: Text("changes slowly", "逐渐变化"),
+    Shape.INJECT: Text("inject", "注入"),
+    Shape.FAILED: Text("failed, missed", "未成功、未达到"),
 }
 _ALARMS: Final = Text("Alarms", "告警")
 _STEPS: Final = {Phase.RESPONSE: Text("Response steps", "处置步骤"), Phase.RECOVERY: Text("Recovery steps", "恢复步骤")}
 _DRILL: Final = Text("EXERCISE – ", "演练 – ")
 _MORE: Final = Text("and {} more", "另有 {} 条告警")
+_INJECTS: Final = Text("Injects", "注入")
+_EXPECTED: Final = Text("Expected and actual", "预期与实际")
+_LANE: Final = 16
+"""Injects, and expectations, of a drill that get a row of their own."""
+_OTHERS: Final = Text("and {} more", "另有 {} 项")
 
 
 def of_record(record: FaultRecord, language: str, zone: tzinfo | None) -> str:
@@ -70,6 +80,90 @@ def of_shift(log: ShiftLog, language: str, zone: tzinfo | None) -> str:
     )
     title = said(Text("The shift", "本班故障"), language)
     return draw(Chart(title, log.since, log.until, rows, (), _legend(rows, language), plain=True), language, zone)
+
+
+def of_drill(record: DrillRecord, language: str, zone: tzinfo | None) -> str:
+    """Draw a drill: what was shown, what was expected and what came, the alarms, the steps of the run it was for."""
+    start, end = record.declared.started, max(record.until, record.declared.started + 1.0)
+    main = record.main
+    rows = [
+        *_lane(_INJECTS, [_inject_row(each, record, language) for each in record.injects], language),
+        *_lane(_EXPECTED, [_expected_row(each, record, language) for each in record.expected], language),
+    ]
+    alarms = [alarm.line for alarm in record.alarms if alarm.heard]
+    if alarms:
+        rows.append(Row(said(_ALARMS, language), heading=True))
+        rows += [_alarm_row(alarm, end, language) for alarm in alarms[:_MOST]]
+        rows += [Row(said(_MORE, language).format(len(alarms) - _MOST))] if len(alarms) > _MOST else []
+    rows += () if main is None else _step_rows(main, end, language)
+    title = said(_DRILL, language) + said(record.declared.text, language)
+    chart = Chart(title, start, end, tuple(rows), _drill_flags(record, language), _legend(tuple(rows), language))
+    return draw(chart, language, zone)
+
+
+def _lane(title: Text, rows: list[Row], language: str) -> Iterator[Row]:
+    if rows:
+        yield Row(said(title, language), heading=True)
+    yield from rows[:_LANE]
+    if len(rows) > _LANE:
+        yield Row(said(_OTHERS, language).format(len(rows) - _LANE))
+
+
+def _inject_row(inject: InjectLine, record: DrillRecord, language: str) -> Row:
+    words, start = inject.words, record.declared.started
+    if inject.shown is None:
+        failed = (Mark(start + words.at, Shape.FAILED),) if inject.failures else ()
+        return Row(words.line, (), failed, said(Text("not shown", "未注入"), language))
+    until = min(inject.shown + words.over, record.until)
+    bars = (Bar(inject.shown, until, Look.SHOWN),) if words.over else ()
+    return Row(words.line, bars, (Mark(inject.shown, Shape.INJECT),), "" if inject.failures else "✓")
+
+
+def _expected_row(line: ExpectedLine, record: DrillRecord, language: str) -> Row:
+    start, want = record.declared.started, line.expectation
+    limit = record.until if want.never else min(start + want.by, record.until)
+    bars = (Bar(start, limit, Look.WINDOW if want.never else Look.TARGET),)
+    verdict = line.outcome.verdict
+    if line.actual is not None:
+        shape = {Verdict.LATE: Shape.LATE, Verdict.BROKEN: Shape.FAILED}.get(verdict, Shape.DONE)
+        return Row(want.line, bars, (Mark(start + line.actual, shape),), expectation(line, language))
+    marks = (Mark(limit, Shape.FAILED),) if verdict is Verdict.MISSED else ()
+    return Row(want.line, bars, marks, expectation(line, language))
+
+
+def _drill_flags(record: DrillRecord, language: str) -> tuple[Flag, ...]:
+    start, main, first = record.declared.started, record.main, record.first
+    run = None if main is None else main.run
+    found = [
+        (None if first is None else first.raised, Text("detected", "发现")),
+        (None if run is None else run.started, Text("procedure started", "启动预案")),
+        (None if main is None or main.times.ack is None else main.run.onset + main.times.ack, Text("acked", "受理")),
+        (None if run is None else run.recovered, Text("recovered", "恢复")),
+        (record.until, Text("now", "当前") if record.held.ended is None else Text("end of the drill", "演练结束")),
+    ]
+    told = sorted(((at, said(word, language)) for at, word in found if at is not None), key=lambda flag: flag[0])
+    return tuple(Flag(at, f"{word} +{duration(at - start, language)}") for at, word in told)
+
+
+def expectation(line: ExpectedLine, language: str) -> str:
+    """Say in a few words what came of an expectation."""
+    verdict = line.outcome.verdict
+    if verdict is Verdict.LATE:
+        return said(Text("late {}", "超时 {}"), language).format(duration(line.late, language))
+    if verdict is Verdict.MET and line.actual is not None:
+        return f"✓ {duration(line.actual, language)}"
+    return said(_VERDICTS[verdict], language)
+
+
+_VERDICTS: Final = {
+    Verdict.OPEN: Text("open", "待判定"),
+    Verdict.MET: Text("met", "达到"),
+    Verdict.LATE: Text("late", "超时"),
+    Verdict.MISSED: Text("missed", "未达到"),
+    Verdict.HELD: Text("✓ did not come", "✓ 未出现"),
+    Verdict.BROKEN: Text("came", "不应出现"),
+    Verdict.UNJUDGED: Text("not judged", "未判定"),
+}
 
 
 def _end(record: FaultRecord) -> float:
