@@ -81,9 +81,9 @@ def load(
         scenarios[id] = scenario
         if site is not None:
             lacks = targets.unable(scenario, site)
-            mistakes += (
-                _mistake(found, each.table, each.number, each.why.en) for each in lacks if _counts(each, found)
-            )
+            if found.own:
+                wrong = (each for each in lacks if not each.passed)
+                mistakes += (_mistake(found, each.table, each.number, each.why.en) for each in wrong)
             if notes is not None:
                 notes += _note(found, lacks)
     if mistakes:
