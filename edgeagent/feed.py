@@ -106,8 +106,8 @@ class Feed:
     ) -> list[Message]:  # fmt: skip
         """Turn alarm changes of a lane into what a batch has to hold: records (but of the folded), events, snapshot."""
         self._open.change(changes)
-        next_seq, language = next_seq or self._store.next_seq, self._settings.language
-        told = messages_of(changes, self._tree, language, self._store.boot, next_seq, now, folded)
+        number, language = next_seq or self._store.next_seq, self._settings.language
+        told = messages_of(changes, self._tree, language, self._store.boot, number, now, folded)
         return told + self.snapshots(now, mode)
 
     def snapshots(self, now: float, mode: Mode) -> list[Message]:
@@ -137,10 +137,7 @@ class Feed:
         return self._store.commit(batch, written)
 
     def hold(self, message: Message) -> None:
-        """Say a retained message from memory, now and after each connection, the newest a topic.
-
-        A body that was said before is said again only if it expires.
-        """
+        """Say a retained message from memory, now and after each connection; the same body again only if it expires."""
         last = self._newest.get(message.topic)
         if last is not None and last.body == message.body and message.expires is None:
             return
@@ -159,14 +156,14 @@ class Feed:
         self._hold(self._snapshot(Mode.LIVE, self._clock()))
 
     def begin_drill(self, drill_id: str, now: float) -> Message:
-        """Open the drill lane for one drill, and give the snapshot in which it has no alarms yet."""
+        """Open the drill lane, and give the snapshot in which it has no alarms yet."""
         self._open.begin(drill_id)
         return self._snapshot(Mode.DRILL, now)
 
     def end_drill(self, now: float) -> list[Message]:
         """Empty the drill lane: tombstones for all that a drill has left retained, be it on its way still."""
         self._open.begin(None)
-        left = [topic for topic, last in self._newest.items() if last.body and self._tree.mode(topic) is Mode.DRILL]
+        left = (topic for topic, last in self._newest.items() if last.body and self._tree.mode(topic) is Mode.DRILL)
         return [messages.tombstone(topic, now) for topic in left]
 
     def say_again(self) -> None:

@@ -108,7 +108,7 @@ async def agent(
     feed = Feed(
         Settings(TREE, "en", **settings), store, lambda events, will: Connection(broker, events, will), on_command,
         on_trouble=lambda kind, text: troubles.append((kind, text)),
-        on_announced=lambda alarm_id, at: announced.append(alarm_id),
+        on_announced=lambda alarm_id, at, mode: announced.append(alarm_id),
     )  # fmt: skip
     before(feed)
     running = asyncio.create_task(feed.run())
