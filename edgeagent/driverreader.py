@@ -273,7 +273,8 @@ class DriverReader:
         name, place = next(((key, place) for key, place in named.items() if place is not None), ("", ""))
         given = len(tables) + bool(entry.oid) + sum(place is not None for place in named.values())
         if given != 1:
-            self._say(path, "needs exactly one place: oid, holding, input, coil, discrete, field, host, service or when")
+            places = "oid, holding, input, coil, discrete, field, host, service or when"
+            self._say(path, f"needs exactly one place: {places}")
             return []
         wanted = {"snmp": "oid", "serial": "field", "modbus": ""}.get(self._file.protocol, self._file.protocol)
         found = "oid" if entry.oid else name

@@ -8,10 +8,10 @@ host://                        (this machine)
 seat://a017                    (what the agent of seat a017 reports of its workstation, headset and phone)
 service+tcp://host:port        service+dns://resolver:53?name=crm.example
 service+http://host:80/path?status=200&text=…&query=…     service+https://host:443/path?…&ca=/etc/ssl/site.pem
-service+sip://host:5060?user=… (asked over UDP)
+service+sip://user@host:5060   (asked over UDP; the user may be left out)
 
-What a web page is asked and expected: `query` is what its own URL has after the question mark, `status` the one code that
-is right (any from 200 to 399 without it), `text` what must stand in its first 64 KiB, percent-encoded like all options.
+Of a web page `query` is what its own URL has after the question mark, `status` the one code that is right
+(without it any from 200 to 399), `text` what must stand in its first 64 KiB; all percent-encoded, as in every URL.
 
 Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=` and `priv_secret=` name a
 systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth"
@@ -49,7 +49,7 @@ class Endpoint:
 
     @property
     def protocol(self) -> str:
-        """The driver family that speaks here: snmp, modbus, serial, service or host, which a seat's agent speaks too."""
+        """The driver family that speaks here: snmp, modbus, serial, service or host; so does a seat's agent."""
         return "host" if self.scheme == "seat" else self.scheme.partition("+")[0]
 
     @property
@@ -107,7 +107,7 @@ _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "service+http": (80, _HTTP),
     "service+https": (443, _HTTP | {"ca"}),
     "service+dns": (53, frozenset({"name"})),
-    "service+sip": (5060, frozenset({"user"})),
+    "service+sip": (5060, frozenset()),
 }
 VERSIONS: Final = ("1", "2c", "3")
 DIALECTS: Final = ("megatec", "mustek", "megatec-old")
@@ -187,7 +187,7 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
     if scheme == "snmp":
         return _snmp(parts.hostname or "", port, user, options, secrets)
     if scheme.startswith("service+"):
-        return _service(scheme, parts.hostname or "", port, parts.path, options)
+        return _service(scheme, parts.hostname or "", port, parts.path, user, options)
     endpoint = {"modbus": _modbus, "serial": _serial, "host": _host, "seat": _seat}[scheme.partition("+")[0]]
     return endpoint(scheme, parts.hostname or "", port, unquote(parts.path), user, options)
 
@@ -258,7 +258,7 @@ def _seat(scheme: str, host: str, port: int, path: str, user: str, options: dict
     return Endpoint(scheme, host)
 
 
-def _service(scheme: str, host: str, port: int, path: str, options: dict[str, str]) -> Endpoint:
+def _service(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
     if not host:
         raise EndpointError(f"a host is missing: {scheme}://host")
     if port < 0:
@@ -266,15 +266,17 @@ def _service(scheme: str, host: str, port: int, path: str, options: dict[str, st
     web = scheme.startswith("service+http")
     if not web and path.strip("/"):
         raise EndpointError(f"{scheme} has no path: {scheme}://{host}:{port}")
+    if user and scheme != "service+sip":
+        raise EndpointError("only a SIP address has a user")
     if "status" in options:
         _number("status", options["status"], 100, 599)
     # What goes into a request as it stands may not end a line of it.
-    for part, text in (("the path", path), *((option, options.get(option, "")) for option in ("query", "user"))):
+    for part, text in (("the path", path), ("the user", user), ("query", options.get("query", ""))):
         if not re.fullmatch(r"[!-~]*", text):
             raise EndpointError(f"{part} may hold printable ASCII only; percent-encode the rest")
     if scheme == "service+dns":
         _domain(options.get("name", ""))
-    return Endpoint(scheme, host, port, path or "/" if web else "", options=options)
+    return Endpoint(scheme, host, port, path or "/" if web else "", user, options)
 
 
 def _domain(name: str) -> None:

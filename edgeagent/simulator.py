@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from edgeagent.catalog import Driver, PointType
 from edgeagent.decode import decode
@@ -27,7 +27,10 @@ from edgeagent.simulators.states import SLOWNESS, Death, State, half_dead, patie
 if TYPE_CHECKING:
     from edgeagent.simulators.modbus import ModbusServer
     from edgeagent.simulators.serial import SerialServer
+    from edgeagent.simulators.service import ServiceServer
     from edgeagent.simulators.snmp import SnmpServer
+
+    _Server: TypeAlias = SnmpServer | ModbusServer | SerialServer | ServiceServer
 
 _T = TypeVar("_T")
 _STEP: Final = 0.25
@@ -267,7 +270,7 @@ class Serving:
 
     def __init__(self, device: SimulatedDevice, endpoint: Endpoint) -> None:
         self._device, self._endpoint = device, endpoint
-        self._server: SnmpServer | ModbusServer | SerialServer | None = None
+        self._server: _Server | None = None
         self._clock: asyncio.Task[None] | None = None
         self.port = endpoint.port
 
@@ -277,14 +280,13 @@ class Serving:
         Raises:
             OSError: when the port cannot be had.
         """
-        if self._endpoint.protocol == "snmp":
-            self._server, mirror = self._snmp()
-        elif self._endpoint.protocol == "modbus":
-            self._server, mirror = self._modbus()
-        elif self._endpoint.protocol == "serial":
-            self._server, mirror = self._serial()
-        else:
+        ways: Mapping[str, Callable[[], tuple[_Server, Callable[[], None]]]] = {
+            "snmp": self._snmp, "modbus": self._modbus, "serial": self._serial, "service": self._service
+        }  # fmt: skip
+        way = ways.get(self._endpoint.protocol)
+        if way is None or self._endpoint.scheme == "service+https":  # TLS would need a certificate
             raise SimulationError(f"a {self._endpoint.scheme} device cannot be served")
+        self._server, mirror = way()
         self.port = await self._server.start()
         self._device.follow(mirror)
         self._clock = asyncio.create_task(self._tick())
@@ -341,6 +343,13 @@ class Serving:
             _follow(shown, device.shown)
 
         return server, mirror
+
+    def _service(self) -> tuple[ServiceServer, Callable[[], None]]:
+        from edgeagent.simulators.service import SERVERS, show
+
+        device, endpoint = self._device, self._endpoint
+        server = SERVERS[endpoint.scheme](endpoint.host, endpoint.port)
+        return server, lambda: show(server, device.shown, device.silent, device.delay)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ class Target:
 
 
 class Link(Protocol):
-    """One medium: the socket that all SNMP hosts share, one Modbus session or bus, a serial line, the host itself."""
+    """One medium: the socket of all SNMP hosts, a Modbus session or bus, a serial line, all services, the host."""
 
     def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
         """Start one poll. `done` is called exactly once, on the event loop, never from inside `ask`.
@@ -64,6 +64,14 @@ def open_link(endpoint: Endpoint) -> Link:
         from edgeagent.links.serial import SerialLink
 
         return SerialLink(endpoint)
+    if endpoint.protocol == "service":
+        from edgeagent.links.service import ServiceLink
+
+        return ServiceLink()
+    if endpoint.scheme == "seat":
+        from edgeagent.links.seats import SeatLink
+
+        return SeatLink()
     if endpoint.protocol == "host":
         from edgeagent.links.host import HostLink
 

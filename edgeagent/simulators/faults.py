@@ -44,6 +44,7 @@ _FAULTS: Final[Mapping[str, tuple[tuple[str, Value], ...]]] = {
         ("redundant", False),
     ),
     "hvac": (("alarms", frozenset({"unit-alarm"})), ("return.temperature", 36)),
+    "service": (("answer", "refused"),),
     "environment": (("smoke", True), ("water", True), ("temperature", 45)),
 }
 
