@@ -35,8 +35,9 @@ ENDS: Final[Mapping[End, Text]] = {
     End.REAL_RUN: Text("ended for a real procedure", "因真实预案启动终止"),
     End.CONDITION: Text("ended by its abort condition", "触发中止条件，已终止"),
     End.BROKER: Text("ended, the broker was away", "消息服务器中断，已终止"),
-    End.RESTART: Text("ended, the agent was restarted", "代理重启，已终止"),
+    End.RESTART: Text("ended, the agent was restarted", "监控代理重启，已终止"),
     End.RELOAD: Text("ended, the configuration changed", "配置变更，已终止"),
+    End.FAILED: Text("ended, the agent failed at it", "监控代理执行出错，已终止"),
 }
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.OPEN: Text("open", "待判定"),
@@ -228,7 +229,7 @@ def told(change: DrillChange, language: str) -> ExerciseTold:
         "moment": round(drill.moment(change.at), 1),
         "by": change.by,
         "reason": change.reason,
-        "facts": change.facts,
+        "facts": dict(change.facts),
         "ends": stamp(drill.ends),
         "renew_by": stamp(drill.renew_by),
         "ended": ended(drill, language) if change.verb is DrillVerb.ENDED else None,

@@ -1,7 +1,7 @@
 """The command line, which other people's scripts rely on. Thin: each command reads its words, calls one module, prints.
 
 Results go to stdout, the log to stderr. Exit codes: 0 done, 1 refused or not reached, 2 wrong usage, 3 nothing
-answered, 4 answered but no driver fits, 78 configuration (EX_CONFIG of sysexits.h).
+answered or a drill cut short, 4 answered but no driver fits, 78 configuration (EX_CONFIG of sysexits.h).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeagent import log
-from edgeagent.cli import devices, discovery, feed, procedures, reports
+from edgeagent.cli import devices, discovery, drill, feed, procedures, reports
 from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, print_line, site_of
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(devices.app)
 app.add_typer(discovery.app)
 app.add_typer(feed.app)
 app.add_typer(procedures.app)
+app.add_typer(drill.app)
 app.add_typer(reports.app)
 
 
