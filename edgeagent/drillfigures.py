@@ -45,11 +45,6 @@ class Compared:
 
 
 _DETECT: Final = Text("detected (from the inject)", "发现（自注入起）")
-_TIMES: Final[tuple[tuple[str, Text, Callable[[FaultRecord], float | None]], ...]] = (
-    ("ack", Text("acknowledged", "受理"), lambda record: record.times.ack),
-    ("recover", Text("recovered", "恢复"), lambda record: record.times.recover),
-    ("close", Text("closed", "结束"), lambda record: closed(record)),
-)
 
 
 def compared(found: Judgement) -> tuple[Compared, ...]:
@@ -90,3 +85,10 @@ def _row(
 ) -> Compared:  # fmt: skip
     known = [time for each in real if (time := of(each)) is not None]
     return Compared(id, text, of(main), None if old is None else of(old), median(known) if known else None, len(known))
+
+
+_TIMES: Final[tuple[tuple[str, Text, Callable[[FaultRecord], float | None]], ...]] = (
+    ("ack", Text("acknowledged", "受理"), lambda record: record.times.ack),
+    ("recover", Text("recovered", "恢复"), lambda record: record.times.recover),
+    ("close", Text("closed", "结束"), closed),
+)

@@ -14,7 +14,7 @@ from edgeagent import drillfigures, reports, timeline
 from edgeagent.catalog import Text
 from edgeagent.document import Document, Facts, Figures, Lines, Picture, Section, Table, Tone
 from edgeagent.drill import End, Verdict
-from edgeagent.drillfigures import Compared, Judgement
+from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
 from edgeagent.drilltexts import clocked
@@ -61,11 +61,7 @@ _TONES: Final = {
 }  # fmt: skip
 _PREFIX: Final = Text("EXERCISE – ", "演练 – ")
 _STAMP: Final = Text("EXERCISE", "演练")
-_SIGNERS: Final = (
-    Text("Led by:", "演练负责人："),
-    Text("Supervisor:", "呼叫中心主管："),
-    Text("Date:", "日期："),
-)
+_SIGNERS: Final = Text("Led by:", "演练负责人："), Text("Supervisor:", "呼叫中心主管："), Text("Date:", "日期：")
 _BLANK: Final = Text("(to be filled in)", "（待填写）")
 _NONE: Final = Text("none", "无")
 _SHOWN: Final = 40
@@ -370,10 +366,8 @@ class _Drill:
             f"{self.word('The one before', '上次演练')}\n{last}",
             self.word(f"Real faults: median of the last {real}", f"真实故障：最近 {real} 次的中位数"),
         )  # fmt: skip
-        return (Table(head, tuple((Tone.PLAIN, self.beside(row)) for row in found), (40, 16, 24, 20)),)
-
-    def beside(self, row: Compared) -> tuple[str, ...]:
-        return self.say(row.text), self.took(row.now), self.took(row.before), self.took(row.real)
+        rows = ((self.say(row.text), *map(self.took, (row.now, row.before, row.real))) for row in found)
+        return (Table(head, tuple((Tone.PLAIN, row) for row in rows), (40, 16, 24, 20)),)
 
     def notes(self) -> tuple[Table, ...]:
         head = (self.word("Time", "时间"), self.word("Who", "记录人"), self.word("Note", "内容"))
