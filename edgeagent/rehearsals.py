@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, ParamSpec
 
 from edgeagent import drillfeed, drillrecord, messages
-from edgeagent.alarm import Alarm
+from edgeagent.alarm import Alarm, Refused
+from edgeagent.commands import Rejected
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
 from edgeagent.drill import Drill, DrillChange, DrillRefused, DrillVerb, End
@@ -98,9 +99,19 @@ class Rehearsals:
         Raises:
             Rejected, alarm.Refused: see `requests.carry_out`.
         """
-        now = self.around.clock()
+        try:
+            return self._command(verb, request, by, self.around.clock())
+        except (Rejected, Refused):
+            raise
+        except Exception:  # what failed half-way must not go on as a drill
+            self.fail()
+            raise
+
+    def _command(self, verb: str, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
         if verb.startswith("drill-"):
-            return of_drill(self, verb, request, by, now)
+            answer = of_drill(self, verb, request, by, now)
+            self.around.moved()
+            return answer
         rehearsal, ledger = self._rehearsal, self._ledger
         if rehearsal is None or ledger is None:
             raise no_drill()
