@@ -46,6 +46,7 @@ ENDS: Final = {
     End.CONDITION: Text("broken off by its abort condition", "触发中止条件，自动中止"),
     End.BROKER: Text("broken off because the broker was away", "消息服务器中断，自动中止"),
     End.RESTART: Text("broken off by a restart of the agent", "代理重启，自动中止"),
+    End.FAILED: Text("broken off by a fault of the agent", "程序故障，自动中止"),
     End.RELOAD: Text("broken off by another configuration", "配置变更，自动中止"),
 }
 _COUNTED: Final = (
@@ -75,11 +76,6 @@ _RUNS: Final = 12
 def drill(found: Judgement, language: str, zone: tzinfo | None, names: Names = NAMELESS) -> Document:
     """Lay out the report of a drill."""
     return _Drill(found, language, zone, names).document()
-
-
-def end_of(why: End) -> Text:
-    """Say why a drill ended."""
-    return ENDS.get(why, Text(why, why))
 
 
 class _Drill:
@@ -171,7 +167,7 @@ class _Drill:
         met = self.word(f"{held.good} of {total} expectations met", f"{total} 项预期中 {held.good} 项达到")
         met = met if total else self.word("nothing was expected", "未设预期")
         rest = [self.say(words).format(counts[verdict]) for verdict, words in _COUNTED if counts[verdict]]
-        how = self.word("not over yet", "尚未结束") if held.ended is None else self.say(end_of(held.ended.why))
+        how = self.word("not over yet", "尚未结束") if held.ended is None else self.say(ENDS[held.ended.why])
         return f"{self.listed([met, *rest])}{self.word('; ', '；')}{how}"
 
     def result(self) -> Iterator[tuple[str, str]]:
@@ -183,7 +179,7 @@ class _Drill:
     def why(self, end: End, by: str, reason: str) -> str:
         """Say why it ended, by whom."""
         who = "" if by in ("", SYSTEM) else self.word(f"by {person(by, 'en')}", f"操作人：{person(by, 'zh')}")
-        return self.word("; ", "；").join(filter(None, (self.say(end_of(end)), who, reason)))
+        return self.word("; ", "；").join(filter(None, (self.say(ENDS[end]), who, reason)))
 
     def figures(self) -> Iterator[tuple[str, str]]:
         first, main = self.record.first, self.record.main

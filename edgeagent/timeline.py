@@ -111,12 +111,13 @@ def _lane(title: Text, rows: list[Row], language: str) -> Iterator[Row]:
 
 def _inject_row(inject: InjectLine, record: DrillRecord, language: str) -> Row:
     words, start = inject.words, record.declared.started
-    if inject.shown is None:
-        failed = (Mark(start + words.at, Shape.FAILED),) if inject.failures else ()
-        return Row(words.line, (), failed, said(Text("not shown", "未注入"), language))
-    until = min(inject.shown + words.over, record.until)
-    bars = (Bar(inject.shown, until, Look.SHOWN),) if words.over else ()
-    return Row(words.line, bars, (Mark(inject.shown, Shape.INJECT),), "" if inject.failures else "✓")
+    shown = inject.shown if inject.count > len(inject.failures) else None
+    if shown is None:
+        reached = (Mark(start + words.at, Shape.FAILED),) if inject.failures else ()
+        return Row(words.line, (), reached, said(Text("not shown", "未注入"), language))
+    bars = (Bar(shown, min(shown + words.over, record.until), Look.SHOWN),) if words.over else ()
+    partly = said(Text("partly", "部分"), language) if inject.failures else "✓"
+    return Row(words.line, bars, (Mark(shown, Shape.INJECT),), partly)
 
 
 def _expected_row(line: ExpectedLine, record: DrillRecord, language: str) -> Row:

@@ -118,11 +118,11 @@ def test_a_report_tells_all_to_the_second() -> None:
         "| by 0:45 alarm mains.mains-lost | 0:45 | 0:14 | mains.mains-lost | ✓ 14 秒 |",
         "超时 10 秒 |",
         "| never alarm failed-to-start | 不得出现 | – | – | ✓ 未出现 |",
-        "| 市电断电<br>mains.mains-lost | 紧急 | +0:14 | 3.8 秒<br>自 0:10 | 0.5 秒 | 58 秒<br>林玥 | +9:30 |",
+        "| 市电断电<br>mains.mains-lost | 紧急 | \\+0:14 | 3.8 秒<br>自 0:10 | 0.5 秒 | 58 秒<br>林玥 | \\+9:30 |",
         "1 条由其他告警解释，未通知",
         "| 关闭大厅空调，节约 UPS 电量 | 值班班组长 | 跳过 | 演练中不关闭空调 |",
         "| 关闭非必要电器（冰箱、微波炉） | 值班班组长 | 超时",
-        "| 燃油不足<br>genset.fuel-low | +3:20 | – |",
+        "| 燃油不足<br>genset.fuel-low | \\+3:20 | – |",
         "| 08:35:00 | 王工 | 广播听不清 |",
         "| 给大厅加一只喇叭 | 王工 | 2026-12-31 | 王工 |",
     ):
@@ -198,7 +198,7 @@ def test_a_run_that_nothing_expected_is_a_false_start() -> None:
 
     found = judged(tell)
     assert [record.run.run_id for record in found.record.stray_runs] == ["equipment-fault-9"]
-    assert "| 座席设备故障<br>equipment-fault-9 | +0:03 |" in markdown(found)
+    assert "| 座席设备故障<br>equipment-fault-9 | \\+0:03 |" in markdown(found)
 
 
 def test_five_thousand_failed_devices_are_one_line() -> None:
@@ -236,9 +236,18 @@ def pictured(found: Judgement, language: str = "en") -> list[str]:
 
 def test_the_picture_has_injects_what_was_expected_alarms_and_steps() -> None:
     words = " ".join(pictured(judged()))
-    for word in ("Injects", "Expected and actual", "Alarms", "Response steps", "inject", "failed, missed"):
+    for word in ("Injects", "Expected and actual", "Alarms", "Response steps", "inject", "partly", "changes slowly"):
         assert word in words
     assert "late 10 s" in words
+
+
+def test_what_was_missed_and_what_could_not_be_shown_have_a_cross() -> None:
+    def tell(journal: Journal) -> None:
+        Told(journal).failed(10, 0, "ups-a", "no such point").judged(45, 0, Verdict.MISSED).ended(60)
+
+    svg = timeline.of_drill(judged(tell).record, "en", ZONE)
+    assert svg.count('stroke="#8f1d21" stroke-width="2.6"') == 3  # both, and the legend
+    assert "not shown" in svg
 
 
 def test_a_picture_of_many_injects_says_how_many_are_left_out() -> None:
