@@ -1,10 +1,10 @@
 """Finds what a scenario means on a site: which device shows which inject, and what the drill concerns. Pure.
 
 The same words mean the same devices throughout a scenario: "2 ups" are those two that can show most of what it asks
-of "2 ups", by id where they are alike. Where devices are meant by kind, those that cannot show a point are passed
-over, and so is the whole line if none of them can, as long as the same words show something elsewhere: a driver may
-work a point out from others, and makes differ in what they tell. Owns no rule of when a drill may run: `steady.py`
-and `drills.py` do.
+of "2 ups", those at seats before others, then by id. Where devices are meant by kind, those that cannot show a point
+are passed over, and so is the whole line if none of them can, as long as the same words show something elsewhere: a
+driver may work a point out from others, and makes differ in what they tell. Owns no rule of when a drill may run:
+`steady.py` and `drills.py` do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edgeagent.items import Item
 from edgeagent.phases import PHASES
 from edgeagent.readings import Value
 from edgeagent.scenario import Do, Inject, Planned, Scenario, What, Who
-from edgeagent.sitetree import SiteTree
+from edgeagent.sitetree import AREA, SiteTree
 
 _GRADES: Final = ("shutdown", "trip", "warning")
 """Grades of an alarm, the gravest first: what is asked for without one is shown with the first that there is."""
@@ -108,23 +108,30 @@ def unable(scenario: Scenario, site: Park) -> list[Unable]:
 
 
 def scope(scenario: Scenario, site: Park, planned: Iterable[Planned]) -> frozenset[str]:
-    """Return the ids of all that a drill concerns: what it touches and names, what hangs on that or stands there.
+    """Return the ids of all that a drill concerns: what it touches and names, and what gets one thing or other of it.
 
-    The mains is with it as soon as a device of the power supply is touched.
+    What stands in an area that it cools or names is with it, and the mains as soon as the power supply is touched. It
+    does not go on from one relation to the next: who loses a cooler does not lose the network of its switch room.
     """
     tree = site.tree
     touched = {each.device for each in planned}
-    found: set[str] = set()
-    border = [*touched, *(id for id in scenario.scope if id in tree.nodes)]
-    while border:
-        id = border.pop()
-        if id not in found:
-            found.add(id)
-            border += (child for relation in Relation for child in tree.children(id, relation))
-            border += tree.parts(id)
+    start = {*touched, *(id for id in scenario.scope if id in tree.nodes)}
+    found = start.union(*(_below(tree, start, relation) for relation in Relation))
+    found |= _below(tree, {id for id in found if tree.nodes[id].kind == AREA}, Relation.PLACE)
+    found.update(part for id in tuple(found) for part in tree.parts(id))
     if tree.mains is not None and any(site.devices[id].driver.kind.power for id in touched):
         found.add(tree.mains)
     return frozenset(found)
+
+
+def _below(tree: SiteTree, ids: Iterable[str], relation: Relation) -> set[str]:
+    found: set[str] = set()
+    border = list(ids)
+    while border:
+        further = [child for id in border for child in tree.children(id, relation)]
+        border = list(set(further) - found)
+        found.update(border)
+    return found
 
 
 def _by_time(scenario: Scenario) -> list[tuple[int, Inject]]:
@@ -149,13 +156,17 @@ class _Aim:
 
     def at(self, inject: Inject) -> Iterator[tuple[str, str, Value | None]]:
         """Give the devices of an inject, each with the point and the value by which it can show it."""
-        for id in self._devices(inject.who):
-            if inject.point:
-                shown = self._shown(id, inject)
-                if shown is not None:
-                    yield id, *shown
-            elif inject.do not in _BACK or id in self.touched:
-                yield id, "", None
+        ids = self._devices(inject.who)
+        if not inject.point:
+            yield from ((id, "", None) for id in ids if inject.do not in _BACK or id in self.touched)
+            return
+        shown: dict[int, tuple[str, Value | None] | None] = {}
+        for device in ids:
+            driver = self._site.devices[device].driver
+            if id(driver) not in shown:
+                shown[id(driver)] = self._shown(device, inject)
+            if (found := shown[id(driver)]) is not None:
+                yield device, *found
 
     def passes(self, inject: Inject) -> bool:
         """Tell whether it does not matter that an inject means no device."""
@@ -192,7 +203,7 @@ class _Aim:
         ids = self._kinds.get(who.kind, [])
         if not who.under:
             return ids
-        inside = {who.under}.union(*(tree.below(who.under, relation) for relation in Relation))
+        inside = {who.under}.union(*(_below(tree, [who.under], relation) for relation in Relation))
         inside.update(part for id in tuple(inside) for part in tree.parts(id))
         return [id for id in ids if id in inside]
 
@@ -209,7 +220,9 @@ class _Aim:
         some = [id for id in ids if able[id] or not asked]
         # Rounded first: 7% of 100 are 7.000000000000001.
         count = who.count or math.ceil(round((who.share or 0.0) * len(some), 6))
-        return sorted(sorted(some, key=lambda id: -able[id])[:count])
+        nodes = self._site.tree.nodes
+        # Those at a seat first: "one workstation" is an agent's, not the host of the facility.
+        return sorted(sorted(some, key=lambda id: (-able[id], nodes[id].seat is None))[:count])
 
     def _shown(self, device: str, inject: Inject) -> tuple[str, Value | None] | None:
         driver = self._site.devices[device].driver
