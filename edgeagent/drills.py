@@ -268,10 +268,9 @@ class Drills:
             self._shown.add(number)
             drill = self.current = replace(drill, done=len(self._shown))
             said, moment = drill.scenario.timeline[number].line, texts.clocked(drill.moment(now))
+            line = texts.line(drill, texts.INJECTED, moment=moment, line=said)
             facts = {"number": number, "line": said, "devices": devices[number]}
-            self._tell(
-                DrillVerb.INJECTED, now, texts.line(drill, texts.INJECTED, moment=moment, line=said), facts=facts
-            )
+            self._tell(DrillVerb.INJECTED, now, line, facts=facts)
         return self._answer(now)
 
     def failed(self, planned: Planned, why: str, now: float) -> list[DrillChange]:
@@ -280,9 +279,9 @@ class Drills:
         drill = self.current
         if drill is not None:
             said = drill.scenario.timeline[planned.number].line
-            told = texts.line(drill, texts.INJECT_FAILED, device=planned.device, line=said, why=why)
+            line = texts.line(drill, texts.INJECT_FAILED, device=planned.device, line=said, why=why)
             facts = {"number": planned.number, "line": said, "devices": [planned.device]}
-            self._tell(DrillVerb.INJECT_FAILED, now, told, reason=why, facts=facts)
+            self._tell(DrillVerb.INJECT_FAILED, now, line, reason=why, facts=facts)
         return self._answer(now)
 
     # -- clocks -----------------------------------------------------------------------------------------------
@@ -311,8 +310,7 @@ class Drills:
         if drill.renew_by < drill.ends and not self._warned:
             yield drill.renew_by - NOTICE, 0, self._warn
         for number, by in self._exercise.pending(drill):
-            missed = Outcome(Verdict.MISSED)
-            yield nextafter(by, float("inf")), 1, partial(self._settle, number, missed)
+            yield nextafter(by, float("inf")), 1, partial(self._settle, number, Outcome(Verdict.MISSED))
         if self._exercise.complete(drill):
             yield max(drill.when(self._exercise.shown), self._heard), 2, partial(self._end, End.COMPLETED)
         yield drill.ends, 3, partial(self._end, End.TIME)

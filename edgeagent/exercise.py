@@ -65,7 +65,6 @@ class Exercise:
     def __init__(self, scenario: Scenario) -> None:
         self._expects = scenario.expects
         self.shown = max((inject.at + inject.over for inject in scenario.timeline), default=0.0)
-        self._last = max((self.shown, *(expected.by for expected in scenario.expects)))
         self._wanted: dict[tuple[What, str, str], list[int]] = {}
         for number, expected in enumerate(scenario.expects):
             self._wanted.setdefault((expected.what, expected.name, expected.step), []).append(number)
@@ -116,8 +115,12 @@ class Exercise:
         return outcome.verdict is Verdict.OPEN
 
     def final(self, drill: Drill, at: float) -> tuple[Outcome, ...]:
-        """Return how all expectations stand when the drill ends; what it was too short for is not judged."""
-        whole = at >= drill.when(self._last)
+        """Return how all expectations stand when the drill ends.
+
+        What never should come has held when all was shown and nothing else was left open: a drill that is cut off
+        proves nothing by what did not come.
+        """
+        whole = at >= drill.when(self.shown) and not any(self.pending(drill))
         return tuple(
             replace(outcome, verdict=Verdict.HELD if expected.never and whole else Verdict.UNJUDGED)
             if outcome.verdict is Verdict.OPEN
