@@ -61,6 +61,11 @@ class DeviceState:
         self._slow = False
         """It answered, but not all that would prove it: it is asked for that alone next time."""
 
+    @property
+    def answers(self) -> Answers | None:
+        """What it last answered, None where nothing of it counts."""
+        return self._last
+
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""
         twin = copy(self)

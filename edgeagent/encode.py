@@ -23,6 +23,10 @@ _MOST: Final = 1e30
 """Far beyond any unit: keeps infinity and what is no number out of integers and single precision."""
 
 
+_UNKNOWN: Final = ("not-available", "unknown", "sensor-fault")
+"""What sentinels say of a value that is not known just now, the plainest first."""
+
+
 class EncodeError(ValueError):
     """A value that this driver has no raw answer for; the message says what it would take."""
 
@@ -158,18 +162,20 @@ def unsaid(driver: Driver, id: str, image: Answers) -> dict[str, Raw]:
         EncodeError: for a point that the driver lacks, or where other points would be lost with it.
     """
     rows = {id, *(f"{id}.{phase}" for phase in PHASES)}
-    items = [item for item in driver.suited(image) if item.point in rows and item.code != "when"]
+    suited = driver.suited(image)
+    items = [item for item in suited if item.point in rows and item.code != "when"]
     if not items:
         raise EncodeError(f"{driver.id} has no point {id} that could be missing")
     own = {place for item in items for place in (*item.addresses, item.walk) if place}
     others = {place: item.point for item in driver.items if item.point not in rows for place in item.addresses}
-    others |= {place: "its variant" for variant in driver.variants for place in variant.between}
     lost = sorted({others[place] for place in own & others.keys()})
     if lost:
         raise EncodeError(f"{id} cannot be missing without {', '.join(lost)}: one answer holds both")
     changes: dict[str, Raw] = {}
     for item in items:
         changes |= _unsaid(item, image)
+    if driver.suited({**image, **changes}) is not suited:
+        raise EncodeError(f"{id}: without it, it would be taken for another variant")
     return changes
 
 
@@ -178,7 +184,8 @@ def _unsaid(item: Item, image: Answers) -> dict[str, Raw]:
         rows = [address for address in image if item.walk and address.startswith(item.walk + ".")]
         roots = (*item.addresses, *([item.walk] if item.walk else []))
         return {**dict.fromkeys(rows, Missing.ABSENT), **dict.fromkeys(roots, Missing.ERROR)}
-    raw = next(iter(item.sentinels), Missing.ABSENT)
+    known = {reason: raw for raw, reason in reversed(list(item.sentinels.items()))}
+    raw = next((known[reason] for reason in (*_UNKNOWN, *item.sentinels.values()) if reason in known), Missing.ABSENT)
     if isinstance(raw, int) and len(item.addresses) > 1:
         parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
         return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))

@@ -154,10 +154,11 @@ class _Layer:
         if op.do is not Do.RAMP:
             return op.value
         begin, end = self._begin(op, answers), _number(op.value)
-        share = min((moment - op.at) / op.over, 1.0) if op.over > 0 else 1.0
-        if begin is None or end is None or share >= 1.0:
-            return None if begin is None else op.value
-        step = self._sources.step(op.point)
+        if end is None or moment >= op.at + op.over:
+            return op.value
+        if begin is None:
+            return None
+        share, step = (moment - op.at) / op.over, self._sources.step(op.point)
         value = round(round((begin + (end - begin) * share) / step) * step, 6)
         return min(max(value, min(begin, end)), max(begin, end))
 

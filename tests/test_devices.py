@@ -376,3 +376,88 @@ def test_a_device_too_slow_to_prove_itself_beside_its_points_is_asked_for_the_pr
     story.poll(3.0)
     assert story.value("fuel") == 85
     assert story.value("reachable") is True
+
+
+DRILL = "outage-20261125-0210"
+
+
+def test_all_that_a_twin_reads_carries_the_drills_id_and_the_device_is_left_alone() -> None:
+    story = Story(UPS)
+    story.poll(100.0)
+    before = dict(story.state.readings)
+    twin = story.state.twin(DRILL)
+    assert twin.readings == before
+    changed = twin.take(story.answer(102.0, {CHARGE: 40}), 102.0)
+    assert changed == before.keys() - {"reachable", "identity"}
+    assert {twin.readings[id].origin for id in changed} == {DRILL}
+    assert twin.readings["battery.charge"] == Reading(40, 102.0, origin=DRILL)
+    assert story.state.readings == before
+    assert {reading.origin for reading in before.values()} == {None}
+
+
+def test_a_twin_reads_even_an_equal_answer_anew_and_then_only_what_is_another() -> None:
+    story = Story(UPS)
+    story.poll(100.0)
+    story.poll(102.0)
+    twin = story.state.twin(DRILL)
+    assert "battery.charge" in twin.take(story.answer(104.0), 104.0)
+    assert twin.take(story.answer(106.0), 106.0) == frozenset()
+    assert twin.take(story.answer(108.0, {CHARGE: 40}), 108.0) == {"battery.charge"}
+
+
+def test_a_twin_that_is_silent_in_a_drill_is_unreachable_there_alone_and_comes_back_unasked() -> None:
+    story = Story(UPS)
+    story.poll(100.0)
+    twin = story.state.twin(DRILL)
+    twin.take(story.answer(102.0), 102.0)
+    for now in (104.0, 106.0, 108.0):
+        story.poll(now)
+        twin.take(dict.fromkeys(story.answer(now), Missing.TIMEOUT), now)
+    assert twin.readings["reachable"] == Reading(False, 108.0, reason="timeout", origin=DRILL)
+    assert twin.readings["battery.charge"] == Reading.bad("timeout", 104.0, DRILL)
+    assert story.value("reachable") is True
+    for now in (110.0, 112.0):
+        story.poll(now)
+        twin.take(story.answer(now), now)
+    assert twin.readings["reachable"] == Reading(True, 112.0, origin=DRILL)
+    assert twin.readings["battery.charge"] == Reading(100, 110.0, origin=DRILL)
+    assert twin.readings["identity"].value == "match"
+
+
+def test_what_a_drill_shows_is_no_proof_of_what_the_device_is() -> None:
+    story = Story(GENSET)
+    story.poll(100.0)
+    twin = story.state.twin(DRILL)
+    again = 100.0 + RECHECK
+    answers = story.answer(again)
+    story.state.take(answers, again)
+    twin.take({**answers, "h768": Missing.ABSENT}, again)
+    assert twin.readings["identity"].value == "match"
+    assert twin.readings["fuel"] == Reading(85, again, origin=DRILL)
+
+
+def test_a_twin_takes_over_that_the_device_is_another_one() -> None:
+    story = Story(UPS)
+    story.poll(100.0)
+    twin = story.state.twin(DRILL)
+    again = 100.0 + RECHECK
+    strange = dict.fromkeys(story.answers, Missing.ABSENT) | {SYS_OBJECT_ID: "1.3.6.1.4.1.1.1", SYS_DESCR: b"a printer"}
+    answers = story.answer(again, strange)
+    story.state.take(answers, again)
+    assert story.value("identity") == "mismatch"
+    twin.take({**answers, CHARGE: 40}, again)
+    assert twin.readings["identity"] == Reading("mismatch", again, origin=DRILL)
+    assert twin.readings["battery.charge"] == Reading.bad("profile-mismatch", again, DRILL)
+
+
+def test_a_twin_takes_over_which_card_it_is() -> None:
+    bare = Variant(UPS.id, ("1.3.6.1.4.1.9",), omit=frozenset({"battery.charge"}))
+    story = Story(replace(UPS, variants=(bare,)))
+    twin = story.state.twin(DRILL)
+    story.answers[SYS_OBJECT_ID] = "1.3.6.1.4.1.9.1"
+    story.poll(100.0)
+    twin.take(story.answer(102.0), 102.0)
+    assert twin.driver is story.state.driver
+    assert twin.facts == story.state.facts
+    assert twin.readings["battery.charge"] == Reading.bad("not-fitted", 102.0, DRILL)
+    assert twin.readings["identity"] == Reading("match", 102.0, origin=DRILL)
