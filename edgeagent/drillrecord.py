@@ -8,6 +8,7 @@ real one. The lines at which a drill begins and ends hold its whole declaration,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -26,6 +27,27 @@ MOST: Final = 200
 """Devices that the line of one inject names; it counts them all."""
 TURNS: Final = frozenset({DrillVerb.STARTED, DrillVerb.ENDED})
 """These lines hold the declaration."""
+ENDS: Final[Mapping[End, Text]] = {
+    End.COMPLETED: Text("completed", "按计划完成"),
+    End.TIME: Text("ended when its time was up", "到达规定时间后结束"),
+    End.STOPPED: Text("stopped by hand", "人工中止"),
+    End.UNLED: Text("ended because nobody renewed it", "无人续期，自动终止"),
+    End.REAL_ALARM: Text("broken off for a real alarm", "因真实告警中止"),
+    End.REAL_RUN: Text("broken off for a real procedure", "因真实预案启动中止"),
+    End.CONDITION: Text("broken off by its abort condition", "触发中止条件，自动中止"),
+    End.BROKER: Text("broken off because the broker was away", "消息服务器中断，自动中止"),
+    End.RESTART: Text("broken off by a restart of the agent", "代理重启，自动中止"),
+    End.FAILED: Text("broken off by a fault of the agent", "程序故障，自动中止"),
+    End.RELOAD: Text("broken off by another configuration", "配置变更，自动中止"),
+}
+"""How a drill ended, in words."""
+_COUNTED: Final = (
+    (Verdict.LATE, Text("{} late", "{} 项超时")),
+    (Verdict.MISSED, Text("{} missed", "{} 项未达到")),
+    (Verdict.BROKEN, Text("{} came that should not", "{} 项不应出现却出现")),
+    (Verdict.UNJUDGED, Text("{} not judged", "{} 项未判定")),
+    (Verdict.OPEN, Text("{} open", "{} 项待判定")),
+)
 _GOOD: Final = frozenset({Verdict.MET, Verdict.HELD})
 _UNTOLD: Final = frozenset({Verdict.OPEN, Verdict.UNJUDGED})
 
@@ -212,6 +234,18 @@ def brief(story: Sequence[Happening]) -> Held | None:
             replace(each, verdict=Verdict.UNJUDGED) if each.verdict is Verdict.OPEN else each for each in outcomes
         ]
     return Held(story[0].drill, declared, tuple(outcomes), ended)
+
+
+def in_short(found: Held) -> Text:
+    """Say in one line what came of a drill: what was met, what was not, how it ended."""
+    total, counts = len(found.outcomes), Counter(outcome.verdict for outcome in found.outcomes)
+    met = Text(f"{found.good} of {total} expectations met", f"{total} 项预期中 {found.good} 项达到")
+    told = [met if total else Text("nothing was expected", "未设预期")]
+    for verdict, text in _COUNTED:
+        if count := counts[verdict]:
+            told.append(Text(text.en.format(count), text.zh.format(count)))
+    end = Text("not over yet", "尚未结束") if found.ended is None else ENDS[found.ended.why]
+    return Text(f"{', '.join(each.en for each in told)}; {end.en}", f"{'、'.join(each.zh for each in told)}；{end.zh}")
 
 
 def _declaration(drill: Drill) -> Declaration:

@@ -5,12 +5,11 @@ Owns the headings and the order; `document.py` writes it as Markdown or HTML. Ev
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
-from edgeagent import drillfigures, reports, timeline
+from edgeagent import drillfigures, drillrecord, reports, timeline
 from edgeagent.catalog import Text
 from edgeagent.document import Document, Facts, Figures, Lines, Picture, Section, Table, Tone
 from edgeagent.drill import End, Verdict
@@ -18,7 +17,7 @@ from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
 from edgeagent.drilltexts import clocked
-from edgeagent.faultrecord import FaultRecord
+from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.wording import (
     NAMELESS,
     NOTHING,
@@ -36,26 +35,6 @@ from edgeagent.wording import (
     zone_name,
 )  # fmt: skip
 
-ENDS: Final = {
-    End.COMPLETED: Text("completed", "按计划完成"),
-    End.TIME: Text("ended when its time was up", "到达规定时间后结束"),
-    End.STOPPED: Text("stopped by hand", "人工中止"),
-    End.UNLED: Text("ended because nobody renewed it", "无人续期，自动终止"),
-    End.REAL_ALARM: Text("broken off for a real alarm", "因真实告警中止"),
-    End.REAL_RUN: Text("broken off for a real procedure", "因真实预案启动中止"),
-    End.CONDITION: Text("broken off by its abort condition", "触发中止条件，自动中止"),
-    End.BROKER: Text("broken off because the broker was away", "消息服务器中断，自动中止"),
-    End.RESTART: Text("broken off by a restart of the agent", "代理重启，自动中止"),
-    End.FAILED: Text("broken off by a fault of the agent", "程序故障，自动中止"),
-    End.RELOAD: Text("broken off by another configuration", "配置变更，自动中止"),
-}
-_COUNTED: Final = (
-    (Verdict.LATE, Text("{} late", "{} 项超时")),
-    (Verdict.MISSED, Text("{} missed", "{} 项未达到")),
-    (Verdict.BROKEN, Text("{} came that should not", "{} 项不应出现却出现")),
-    (Verdict.UNJUDGED, Text("{} not judged", "{} 项未判定")),
-    (Verdict.OPEN, Text("{} open", "{} 项待判定")),
-)
 _TONES: Final = {
     Verdict.LATE: Tone.LATE, Verdict.MISSED: Tone.LATE, Verdict.BROKEN: Tone.LATE, Verdict.OPEN: Tone.OPEN,
     Verdict.UNJUDGED: Tone.SKIPPED,
@@ -90,11 +69,18 @@ class _Drill:
         picture = Picture(timeline.of_drill(record, self.language, self.zone))
         runs = tuple(self.runs())
         sections = (
-            Section(self.word("Result", "演练结论"), (Facts(tuple(self.result())), Figures(tuple(self.figures())))),
+            Section(self.word("Result", "演练结论"), (Facts(tuple(self.result())),)),
+            Section(
+                self.word(
+                    "Times: detected since the inject, announced since then, the rest since the onset",
+                    "处理用时（发现自注入起，发布自触发起，其余自故障发生起）",
+                ),
+                (Figures(tuple(self.figures())),),
+            ),
             Section(self.word("Declaration", "演练方案"), (Facts(tuple(self.declaration())),)),
+            Section(self.word("Expected and actual", "预期与实际"), self.expected()),
             Section(self.word("Timeline", "时间线"), (picture,)),
             Section(self.word("Injects", "注入的模拟故障"), self.injects()),
-            Section(self.word("Expected and actual", "预期与实际"), self.expected()),
             Section(
                 self.word("Alarms: detected, announced, acknowledged", "告警：发现、发布、确认用时"), self.alarms()
             ),
@@ -159,27 +145,16 @@ class _Drill:
         if self.record.trimmed:
             yield self.word("The journal no longer has the beginning", "日志开头部分已超出保存期限，以下内容不完整")
 
-    def verdict(self) -> str:
-        """Say in one line what came of it."""
-        held = self.record.held
-        total = len(held.outcomes)
-        counts = Counter(outcome.verdict for outcome in held.outcomes)
-        met = self.word(f"{held.good} of {total} expectations met", f"{total} 项预期中 {held.good} 项达到")
-        met = met if total else self.word("nothing was expected", "未设预期")
-        rest = [self.say(words).format(counts[verdict]) for verdict, words in _COUNTED if counts[verdict]]
-        how = self.word("not over yet", "尚未结束") if held.ended is None else self.say(ENDS[held.ended.why])
-        return f"{self.listed([met, *rest])}{self.word('; ', '；')}{how}"
-
     def result(self) -> Iterator[tuple[str, str]]:
         ended = self.record.held.ended
-        yield self.word("Verdict", "结论"), self.verdict()
+        yield self.word("Verdict", "结论"), self.say(drillrecord.in_short(self.record.held))
         if ended is not None:
             yield self.word("Why it ended", "结束原因"), self.why(ended.why, ended.by, ended.reason)
 
     def why(self, end: End, by: str, reason: str) -> str:
         """Say why it ended, by whom."""
         who = "" if by in ("", SYSTEM) else self.word(f"by {person(by, 'en')}", f"操作人：{person(by, 'zh')}")
-        return self.word("; ", "；").join(filter(None, (self.say(ENDS[end]), who, reason)))
+        return self.word("; ", "；").join(filter(None, (self.say(drillrecord.ENDS[end]), who, reason)))
 
     def figures(self) -> Iterator[tuple[str, str]]:
         first, main = self.record.first, self.record.main
@@ -319,12 +294,17 @@ class _Drill:
                 Tone.SKIPPED if step.run.settled else Tone.LATE,
                 (
                     self.say(step.words.text), role(step.words.role, self.language),
-                    timeline.result(step, self.language), step.run.note or NOTHING, record.run.run_id,
+                    self.left(step), step.run.note or NOTHING, record.run.run_id,
                 ),
             )
             for record, step in self.record.undone
         )  # fmt: skip
         return (Table(head, rows, (32, 14, 16, 22, 16)),) if rows else self.none("Steps", "步骤")
+
+    def left(self, step: StepLine) -> str:
+        """Say what became of a step that nobody did."""
+        undone = [] if step.run.settled else [self.word("not done", "未完成")]
+        return self.word(", ", "，").join([*undone, timeline.result(step, self.language)])
 
     def strays(self) -> tuple[Table | Facts, ...]:
         head = (

@@ -73,7 +73,7 @@ class ExpectedLine:
 
 @dataclass(frozen=True, slots=True)
 class DrilledAlarm:
-    """One alarm of the drill. `inject` is the one before it that told of its device, else the one before it.
+    """One alarm of the drill. `inject` is the one that it tells of.
 
     `heard` tells whether people were told of it; what another alarm explains they were not. `named` tells whether an
     expectation names it.
@@ -253,16 +253,21 @@ def _alarms(
     }
     for line in alarm_lines((line for line in lines if line.kind == "alarm"), None, until):
         named = any(names(each, line.alarm_id) for each in declared.expects)
-        yield DrilledAlarm(line, _cause(line, injects), line.alarm_id in heard, named)
+        yield DrilledAlarm(line, _cause(line, injects, declared), line.alarm_id in heard, named)
 
 
-def _cause(alarm: AlarmLine, injects: Iterable[InjectLine]) -> InjectLine | None:
-    """Find the inject that an alarm tells of: the last one at its own device, else the last one, before it."""
-    raised = alarm.spans[0].start
+def _cause(alarm: AlarmLine, injects: Iterable[InjectLine], declared: Declaration) -> InjectLine | None:
+    """Find the inject that an alarm tells of: the last one at its own device before it.
+
+    What is no device of the drill, as the mains or a group, tells of the last one at any. A line that counts more
+    devices than it names may be about any of them.
+    """
+    raised, resource = alarm.spans[0].start, alarm.resource
     before = [
         each
         for each in injects
         if each.shown is not None and raised is not None and each.shown <= raised and each.words.do not in _HARMLESS
     ]
-    own = [each for each in before if alarm.resource in each.devices]
-    return max(own or before, key=lambda each: (each.shown, -each.number), default=None)
+    if resource in declared.devices:
+        before = [each for each in before if resource in each.devices or each.count > len(each.devices)]
+    return max(before, key=lambda each: (each.shown, -each.number), default=None)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent import document, drilljson, drillreport, drillreview, faultrecord, timeline
+from edgeagent import document, drilljson, drillrecord, drillreport, drillreview, faultrecord, timeline
 from edgeagent.catalog import Text
 from edgeagent.document import Document, Table
 from edgeagent.drill import End, Verdict
@@ -121,7 +121,7 @@ def test_a_report_tells_all_to_the_second() -> None:
         "| 市电断电<br>mains.mains-lost | 紧急 | \\+0:14 | 3.8 秒<br>自 0:10 | 0.5 秒 | 58 秒<br>林玥 | \\+9:30 |",
         "1 条由其他告警解释，未通知",
         "| 关闭大厅空调，节约 UPS 电量 | 值班班组长 | 跳过 | 演练中不关闭空调 |",
-        "| 关闭非必要电器（冰箱、微波炉） | 值班班组长 | 超时",
+        "| 关闭非必要电器（冰箱、微波炉） | 值班班组长 | 未完成，超时 15 分 | – |",
         "| 燃油不足<br>genset.fuel-low | \\+3:20 | – |",
         "| 08:35:00 | 王工 | 广播听不清 |",
         "| 给大厅加一只喇叭 | 王工 | 2026-12-31 | 王工 |",
@@ -163,7 +163,7 @@ def test_a_drill_that_was_broken_off_says_why_and_by_whom(why: End, language: st
         Told(journal).ended(100, why, "赵强", "真实告警：机房漏水")
 
     written = unescape(markdown(judged(tell), language))
-    assert drillreport.ENDS[why].zh in written or drillreport.ENDS[why].en in written
+    assert drillrecord.ENDS[why].zh in written or drillrecord.ENDS[why].en in written
     assert {"zh": "操作人：赵强；真实告警：机房漏水", "en": "by 赵强; 真实告警：机房漏水"}[language] in written
 
 
