@@ -17,7 +17,10 @@ from edgeagent.alarm import LONGEST
 from edgeagent.alarmfeed import EXERCISE
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
+from edgeagent.drillrecord import ENDS
+from edgeagent.drilltexts import BY, REASON, maybe
 from edgeagent.messages import Message, Mode, Tree, stamp
+from edgeagent.runtexts import filled
 from edgeagent.scenario import Expectation
 
 MOST: Final = 100
@@ -26,19 +29,6 @@ TYPE: Final = "exercise"
 """The family of the events, and the last level of the retained topic."""
 WENT: Final = frozenset({End.COMPLETED, End.TIME})
 """Ends of a drill that went all its way; any other one cut it short."""
-ENDS: Final[Mapping[End, Text]] = {
-    End.COMPLETED: Text("completed", "已完成"),
-    End.TIME: Text("its time was up", "已到结束时间"),
-    End.STOPPED: Text("stopped by {by}", "由 {by} 中止"),
-    End.UNLED: Text("ended, nobody renewed it", "无人续期，已终止"),
-    End.REAL_ALARM: Text("ended for a real alarm", "因真实告警终止"),
-    End.REAL_RUN: Text("ended for a real procedure", "因真实预案启动终止"),
-    End.CONDITION: Text("ended by its abort condition", "触发中止条件，已终止"),
-    End.BROKER: Text("ended, the broker was away", "消息服务器中断，已终止"),
-    End.RESTART: Text("ended, the agent was restarted", "监控代理重启，已终止"),
-    End.RELOAD: Text("ended, the configuration changed", "配置变更，已终止"),
-    End.FAILED: Text("ended, the agent failed at it", "监控代理执行出错，已终止"),
-}
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.OPEN: Text("open", "待判定"),
     Verdict.MET: Text("met", "达到"),
@@ -50,10 +40,9 @@ VERDICTS: Final[Mapping[Verdict, Text]] = {
 }
 _GOOD: Final = (Verdict.MET, Verdict.HELD)
 _UNDER_WAY: Final = Text("under way: {title}, led by {owner}", "进行中：{title}，负责人 {owner}")
-_OVER: Final = Text("over: {title}, {end}; {judged}{reason}", "已结束：{title}，{end}；{judged}{reason}")
+_OVER: Final = Text("over: {title}, {end}{by}; {judged}{reason}", "已结束：{title}，{end}{by}；{judged}{reason}")
 _JUDGED: Final = Text("{good} of {all} expectations met", "{all} 项预期中 {good} 项达到")
 _UNEXPECTED: Final = Text("nothing was expected", "未设预期")
-_REASON: Final = Text(" ({reason})", "（{reason}）")
 _NONE: Final = Text("none is on", "当前没有演练")
 
 
@@ -258,9 +247,10 @@ def over(drill: Drill) -> Text:
     outcomes = _outcomes(drill)
     good = sum(outcome.verdict in _GOOD for outcome in outcomes)
     judged = _JUDGED.format(good=good, all=len(outcomes)) if outcomes else _UNEXPECTED
-    end = Text("", "") if drill.end is None else ENDS[drill.end].format(by=drill.ended_by or "–")
-    reason = _REASON.format(reason=drill.reason) if drill.reason else Text("", "")
-    return _filled(_OVER, title=drill.scenario.text, end=end, judged=judged, reason=reason)
+    end = Text("", "") if drill.end is None else ENDS[drill.end]
+    by = maybe(BY, by=drill.ended_by if drill.end is End.STOPPED else "")
+    reason = maybe(REASON, reason=drill.reason)
+    return filled(_OVER, title=drill.scenario.text, end=end, by=by, judged=judged, reason=reason)
 
 
 def marked(text: Text) -> dict[str, str]:
@@ -272,7 +262,7 @@ def marked(text: Text) -> dict[str, str]:
 def _notice(drill: Drill | None, last: Drill | None, language: str, now: float, mode: Mode) -> ExerciseNotice:
     line = _NONE if last is None else over(last)
     if drill is not None:
-        line = _filled(_UNDER_WAY, title=drill.scenario.text, owner=Text(drill.owner, drill.owner))
+        line = filled(_UNDER_WAY, title=drill.scenario.text, owner=drill.owner)
     texts = marked(line)
     titles = {"en": "", "zh": ""} if drill is None else marked(drill.scenario.text)
     scope, devices = ([], []) if drill is None else (sorted(drill.scope), sorted(drill.devices))
@@ -319,12 +309,6 @@ def _expectation(drill: Drill, expectation: Expectation, outcome: Outcome) -> Ex
         "of": outcome.of,
         "operator": outcome.by,
     }
-
-
-def _filled(text: Text, **words: Text) -> Text:
-    """Fill each language with its own words."""
-    return Text(*(getattr(text, code).format(**{key: getattr(word, code) for key, word in words.items()})
-                  for code in ("en", "zh")))  # fmt: skip
 
 
 def _maybe(at: float | None) -> str | None:

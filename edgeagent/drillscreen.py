@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
@@ -26,15 +26,19 @@ from edgeagent.config import Site
 from edgeagent.consumer import Consumer, consume
 from edgeagent.desk import DeskError
 from edgeagent.drill import DrillVerb, Verdict
+from edgeagent.drilldebt import Owed
 from edgeagent.drillfeed import VERDICTS, WENT
 from edgeagent.drilltexts import clocked
 from edgeagent.messages import Mode, Tree
 from edgeagent.mqtt import MqttError
 from edgeagent.payloads import both
-from edgeagent.wording import clean, duration, said
+from edgeagent.wording import clean, duration, local, said
 
 Language: TypeAlias = Literal["en", "zh"]
 _UNABLE: Final = Text('not here: "{line}": {why}', "本站点不能进行：“{line}”：{why}")
+_ALL_SHIFTS: Final = Text("all shifts", "全部班次")
+_NEVER: Final = Text("never rehearsed", "从未演练")
+_AGO: Final = Text("last on {day}, {days} days ago ({id})", "上次演练 {day}，{days} 天前（{id}）")
 _LEFT: Final = Text("ends in {left} at the latest", "最迟 {left}后结束")
 _RENEW: Final = Text("to be renewed within {left} (Enter)", "须在 {left}内确认继续（回车）")
 _SHOWN: Final = Text("injects {done} of {all}", "已模拟 {done}/{all}")
@@ -83,6 +87,20 @@ def catalogue(found: Sequence[Mapping[str, Any]], language: Language) -> Iterato
         if each["lacks"]:
             lack = each["lacks"][0]
             yield f"{'':{width}}  ✗ {said(_UNABLE, language).format(line=lack['line'], why=lack['texts'][language])}"
+
+
+def debt(owed: Sequence[Owed], site: Site, language: Language, zone: tzinfo | None) -> Iterator[str]:
+    """Spell when each procedure was rehearsed last on each shift, what is overdue marked."""
+    for each in owed:
+        shift = site.drills.shifts.get(each.shift)
+        whose = said(_ALL_SHIFTS if shift is None else shift.text, language)
+        last = said(_NEVER, language)
+        if each.last is not None:
+            last = said(_AGO, language).format(
+                day=f"{local(each.last, zone):%Y-%m-%d}", days=each.days, id=each.drill_id
+            )
+        title = said(site.procedures[each.procedure].text, language)
+        yield f"{'✗' if each.overdue else '✓'} {each.procedure}  {title}  {whose}  {last}"
 
 
 def plan(answer: Mapping[str, Any], language: Language) -> Iterator[str]:

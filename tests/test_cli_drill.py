@@ -207,7 +207,7 @@ def test_a_drill_that_is_on_can_be_followed_by_anybody(site: Path, broker: Mosqu
             agent.tell(over(End.STOPPED))
             out, err = process.communicate(timeout=20)
     assert process.returncode == 3, err
-    assert "stopped by zhao" in out.decode().splitlines()[-1]
+    assert "stopped by hand by zhao" in out.decode().splitlines()[-1]
 
 
 def _repeat(agent: Agent, stop: threading.Event) -> None:

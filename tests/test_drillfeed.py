@@ -13,7 +13,6 @@ from edgeagent.alarm import LONGEST
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
 from edgeagent.drillfeed import (
-    ENDS,
     MOST,
     VERDICTS,
     ExerciseEnded,
@@ -26,6 +25,7 @@ from edgeagent.drillfeed import (
     progress,
     told,
 )
+from edgeagent.drillrecord import ENDS
 from edgeagent.messages import Mode, Tree, stamp
 from edgeagent.scenario import Do, Expectation, Inject, Scenario, What, Who
 
@@ -93,7 +93,9 @@ def test_the_notice_says_which_drill_is_on_who_leads_it_and_until_when() -> None
 def test_the_notice_after_a_drill_says_that_it_is_over_and_why() -> None:
     said = notice(None, OVER, "zh", NOW)
     assert (said["state"], said["drill_id"], said["scope"]) == ("none", None, [])
-    assert said["short_text"] == "演练 – 已结束：市电断电，由 zhao 中止；3 项预期中 2 项达到（a fire door stood open）"
+    assert (
+        said["short_text"] == "演练 – 已结束：市电断电，人工中止（zhao）；3 项预期中 2 项达到（a fire door stood open）"
+    )
     last = said["last"]
     assert last is not None
     assert (last["end"], last["by"], last["counts"]) == ("stopped", "zhao", {"met": 1, "missed": 1, "held": 1})
@@ -159,7 +161,7 @@ def test_the_last_event_carries_the_outcome() -> None:
     data = told(change(DrillVerb.ENDED, OVER), "en")
     assert data["ended"] == ended(OVER, "en")
     assert ended(OVER, "en")["short_text"] == (
-        "EXERCISE – over: Mains outage, stopped by zhao; 2 of 3 expectations met (a fire door stood open)"
+        "EXERCISE – over: Mains outage, stopped by hand by zhao; 2 of 3 expectations met (a fire door stood open)"
     )
 
 
@@ -187,7 +189,7 @@ def test_no_line_is_longer_than_a_phone_shows() -> None:
 @pytest.mark.parametrize("end", list(End))
 def test_each_end_has_its_words(end: End) -> None:
     line = ended(replace(OVER, end=end), "zh")["short_text"]
-    assert ENDS[end].zh.partition(" {")[0] in line
+    assert ENDS[end].zh in line
 
 
 def test_each_verdict_has_its_words() -> None:
@@ -197,4 +199,4 @@ def test_each_verdict_has_its_words() -> None:
 def test_what_a_person_wrote_is_never_taken_for_a_placeholder() -> None:
     said = ended(replace(OVER, reason="{title}", ended_by="{by}"), "en")
     assert "{title}" in said["short_text"]
-    assert "stopped by {by}" in said["short_text"]
+    assert "stopped by hand by {by}" in said["short_text"]

@@ -62,7 +62,7 @@ def test_the_last_event_ends_it_with_its_own_last_words() -> None:
     assert not following.ended
     take(following, happened(DrillVerb.ENDED, OVER))
     assert following.ended is not None
-    assert following.last_words().startswith("EXERCISE – over: Mains outage, stopped by zhao; 2 of 3")
+    assert following.last_words().startswith("EXERCISE – over: Mains outage, stopped by hand by zhao; 2 of 3")
     assert take(following, happened(DrillVerb.NOTED, OVER)) == []
 
 
@@ -137,7 +137,7 @@ def test_the_status_has_the_banner_first_and_each_expectation() -> None:
 
 def test_the_status_without_a_drill_says_how_the_last_one_ended() -> None:
     assert list(state(progress(None, OVER, "en", NOW), "en", NOW)) == [
-        "EXERCISE – over: Mains outage, stopped by zhao; 2 of 3 expectations met (a fire door stood open)"
+        "EXERCISE – over: Mains outage, stopped by hand by zhao; 2 of 3 expectations met (a fire door stood open)"
     ]
 
 

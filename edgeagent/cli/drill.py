@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import orjson
 import typer
 
 from edgeagent.cli.common import USAGE, ConfigDir, Json, fail, out, print_json, print_line, site_of
 from edgeagent.cli.feed import By, talk
+from edgeagent.cli.reports import Language, journal_of, languages_of, names_of, nearest_of, write, zone_of
 
-if TYPE_CHECKING:  # loaded only when an agent is asked something
+if TYPE_CHECKING:  # loaded only when they are needed
     from edgeagent.config import Site
     from edgeagent.drillscreen import Following
 
@@ -28,6 +32,10 @@ Spoken = Annotated[
     Literal["en", "zh"] | None, typer.Option("--language", help="Of the texts; the site's own without it.")
 ]
 Which = Annotated[str, typer.Option("--drill", help="The drill that is meant; the one that is on without it.")]
+Zone = Annotated[
+    str | None, typer.Option("--tz", help="Zone of all times, the host's without it.", metavar="Asia/Shanghai")
+]
+To = Annotated[Path | None, typer.Option("--out", help="File to write, stdout without it.")]
 Follow = Annotated[bool | None, typer.Option("--follow/--no-follow", help="Show it until its end.")]
 
 
@@ -149,11 +157,87 @@ def stop(
     print_line(f"{answer['drill_id']}: stopped")
 
 
+@drill.command()
+def report(
+    config: ConfigDir,
+    drill_id: Annotated[
+        str | None, typer.Argument(help="The drill to report, the last one without it.", metavar="[DRILL]")
+    ] = None,
+    form: Annotated[Literal["md", "html", "json"], typer.Option("--format", help="How it is written.")] = "md",
+    language: Annotated[Language | None, typer.Option("--language", help="The site's own without it.")] = None,
+    zone: Zone = None,
+    to: To = None,
+) -> None:
+    """Write the report of a drill, from the journal of an agent that may be running."""
+    from edgeagent import document, drilldesk, drilljson, drillreport
+
+    given, site, now = zone_of(zone), site_of(config), time.time()
+    with journal_of(site) as journal:
+        found = drilldesk.judged(journal, drill_id, now)
+        if found is None:
+            fail(_unknown(drill_id, [each.drill_id for each in drilldesk.drills(journal, now)]), 1)
+    if form == "json":
+        text = orjson.dumps(drilljson.report(found), option=orjson.OPT_INDENT_2).decode() + "\n"
+    else:
+        languages = languages_of(language, site.language)
+        documents = [drillreport.drill(found, each, given, names_of(site)) for each in languages]
+        text = document.html(documents) if form == "html" else document.markdown(documents)
+    write(text, to)
+
+
+@drill.command()
+def debt(
+    config: ConfigDir,
+    json: Json = False,
+    to_fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if something is overdue.")] = False,
+    language: Spoken = None,
+    zone: Zone = None,
+) -> None:
+    """Say which procedure has not been rehearsed for 90 days, on which shift."""
+    from edgeagent import drilldesk, drillscreen
+    from edgeagent.messages import stamp
+
+    given, site = zone_of(zone), site_of(config)
+    with journal_of(site) as journal:
+        owed = drilldesk.debt(journal, site, time.time(), given)
+    if json:
+        print_json([{**asdict(each), "last": None if each.last is None else stamp(each.last)} for each in owed])
+    else:
+        for line in drillscreen.debt(owed, site, language or site.language, given):
+            print_line(line)
+    if to_fail and any(each.overdue for each in owed):
+        raise typer.Exit(1)
+
+
+@drill.command("from")
+def from_(
+    run: Annotated[str, typer.Argument(help="The run of the incident, as `edgeagent report` lists it.")],
+    config: ConfigDir,
+    to: To = None,
+) -> None:
+    """Make a scenario of a recorded incident, to be looked through and put into the site's drills folder."""
+    from edgeagent import incident
+
+    site, now = site_of(config), time.time()
+    with journal_of(site) as journal:
+        lines = journal.run(run, now)
+        if not lines:
+            known = [str(line.body.get("run_id")) for line in journal.runs(now)]
+            fail(f'no run "{run}" in the journal{nearest_of(run, known)}', 1)
+    write(incident.scenario_of(lines, run, site), to)
+
+
 def _ask(site: Site, verb: str, fields: dict[str, object]) -> dict[str, Any]:
     """Ask what may be asked on either lane."""
     from edgeagent import drillscreen
 
     return talk(drillscreen.anywhere(site, verb, fields))
+
+
+def _unknown(drill_id: str | None, known: list[str]) -> str:
+    if not known:
+        return "no drill in the journal"
+    return f'no drill "{drill_id}" in the journal{nearest_of(drill_id or "", known)}'
 
 
 def _follow(site: Site, language: Literal["en", "zh"], begin: dict[str, object] | None = None) -> None:

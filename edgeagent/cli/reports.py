@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
@@ -65,9 +65,6 @@ def report(
     to: Annotated[Path | None, typer.Option("--out", help="File to write, stdout without it.")] = None,
 ) -> None:
     """Write the fault record of RUN, or the leader's log --since a time, or list the runs."""
-    from edgeagent.journal import Journal, JournalError
-    from edgeagent.statefolder import DATABASE
-
     if run is not None and since is not None:
         fail("a run or --since, not both", USAGE)
     if until is not None and since is None:
@@ -78,28 +75,47 @@ def report(
         fail("a log is csv or html", USAGE)
     if since is not None and form is not Form.HTML and language is Language.BOTH:
         fail("a csv has one language", USAGE)
-    given = _zone(zone)
+    given = zone_of(zone)
     begin = None if since is None else _time(since, given)
     now = time.time()
     end = now if until is None else _time(until, given)
     if begin is not None and begin >= end:
         fail("the log ends before it begins", USAGE)
     site = site_of(config)
-    languages = _languages(language, site.language)
+    languages = languages_of(language, site.language)
+    with journal_of(site) as journal:
+        if begin is not None:
+            text = _log(journal.shift(begin, end), site, (begin, end), form or Form.CSV, languages, given)
+        elif run is not None:
+            text = _record(journal, run, now, site, form or Form.MD, languages, given)
+        else:
+            text = "".join(f"{line}\n" for line in _listed(journal.runs(now), languages[0], given))
+    write(text, to)
+
+
+@contextlib.contextmanager
+def journal_of(site: Site) -> Iterator[Journal]:
+    """Open the journal of the site's agent; that it cannot be read ends the command."""
+    from edgeagent.journal import Journal, JournalError
+    from edgeagent.statefolder import DATABASE
+
     try:
         with Journal(site.state / DATABASE) as journal:
-            if begin is not None:
-                text = _log(journal.shift(begin, end), site, (begin, end), form or Form.CSV, languages, given)
-            elif run is not None:
-                text = _record(journal, run, now, site, form or Form.MD, languages, given)
-            else:
-                text = "".join(f"{line}\n" for line in _listed(journal.runs(now), languages[0], given))
+            yield journal
     except JournalError as error:
         fail(str(error), 1)
-    _write(text, to)
 
 
-def _zone(name: str | None) -> tzinfo | None:
+def nearest_of(id: str, known: list[str]) -> str:
+    """Point at the id that is like the one asked for, else at the newest ones."""
+    from edgeagent.endpoint import nearest
+
+    close = nearest(id, known)
+    return close if close.startswith(",") else nearest("", known[-_NAMED:])
+
+
+def zone_of(name: str | None) -> tzinfo | None:
+    """Find a time zone by its name; None is the host's."""
     try:
         return None if name is None else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -115,7 +131,8 @@ def _time(text: str, zone: tzinfo | None) -> float:
     return (found if found.tzinfo is not None or zone is None else found.replace(tzinfo=zone)).timestamp()
 
 
-def _languages(asked: Language | None, own: str) -> tuple[str, ...]:
+def languages_of(asked: Language | None, own: str) -> tuple[str, ...]:
+    """Return the languages that are asked for, `own` where none is."""
     if asked is Language.BOTH:
         return ("zh", "en")
     return (own if asked is None else asked.value,)
@@ -131,10 +148,10 @@ def _log(
 ) -> str:
     from edgeagent import document, shiftlog, shiftreport
 
-    log = shiftlog.of(lines, *shift, _names(site))
+    log = shiftlog.of(lines, *shift, names_of(site))
     if form is Form.CSV:
         return shiftlog.as_csv(log, languages[0], zone)
-    return document.html([shiftreport.shift(log, language, zone, _names(site)) for language in languages])
+    return document.html([shiftreport.shift(log, language, zone, names_of(site)) for language in languages])
 
 
 def _record(
@@ -149,16 +166,14 @@ def _record(
     import orjson
 
     from edgeagent import document, faultrecord, recordfeed, reports
-    from edgeagent.endpoint import nearest
 
     record = faultrecord.of(journal.run(run, now), run, now)
     if record is None:
         known = [str(line.body.get("run_id")) for line in journal.runs(now)]
-        close = nearest(run, known)
-        fail(f'no run "{run}" in the journal{close if close.startswith(",") else nearest("", known[-_NAMED:])}', 1)
+        fail(f'no run "{run}" in the journal{nearest_of(run, known)}', 1)
     if form is Form.JSON:
         return orjson.dumps(recordfeed.record(record), option=orjson.OPT_INDENT_2).decode() + "\n"
-    documents = [reports.fault(record, language, zone, _names(site)) for language in languages]
+    documents = [reports.fault(record, language, zone, names_of(site)) for language in languages]
     return document.html(documents) if form is Form.HTML else document.markdown(documents)
 
 
@@ -176,7 +191,7 @@ def _listed(lines: Iterable[Entry], language: str, zone: tzinfo | None) -> Itera
         yield f"{run.run_id:{width}}  {moment(run.onset, zone)}  {state}  {clean(said(run.summary, language))}"
 
 
-def _names(site: Site) -> Names:
+def names_of(site: Site) -> Names:
     """Call things as the site's files do."""
     from edgeagent.catalog import Text
     from edgeagent.wording import Names
@@ -201,7 +216,7 @@ def _names(site: Site) -> Names:
     return Names(resource, place, point, site.name)
 
 
-def _write(text: str, to: Path | None) -> None:
+def write(text: str, to: Path | None) -> None:
     """Print, or put a whole file in the place of what was there: nobody ever reads half a record."""
     if to is None:
         try:
