@@ -237,6 +237,7 @@ class _Sources:
         self._gets = frozenset(driver.gets)
         self._packed = frozenset(item.addresses[0] for item in driver.items if item.bits is not None)
         self._narrow: dict[str, Driver] = {}
+        self._steps: dict[str, float] = {}
 
     def _of(self, point: str) -> Driver:
         """Return the driver with nothing in it but one point, and its phases."""
@@ -257,8 +258,11 @@ class _Sources:
 
     def step(self, point: str) -> float:
         """Return the smallest change of a number that the device can say, in the unit of the point."""
-        items = self._of(point).items
-        return min((abs(item.scale) * (_FINE if _decimal(item) else 1.0) for item in items), default=1.0) or 1.0
+        if point not in self._steps:
+            items = self._of(point).items
+            found = min((abs(item.scale) * (_FINE if _decimal(item) else 1.0) for item in items), default=1.0)
+            self._steps[point] = found or 1.0
+        return self._steps[point]
 
     def changes(self, wanted: Iterable[_Wanted], answers: Answers) -> dict[str, Raw]:
         """Return the raw answers to change so that all that is wanted reads so.

@@ -414,7 +414,7 @@ def test_a_twin_that_is_silent_in_a_drill_is_unreachable_there_alone_and_comes_b
         story.poll(now)
         twin.take(dict.fromkeys(story.answer(now), Missing.TIMEOUT), now)
     assert twin.readings["reachable"] == Reading(False, 108.0, reason="timeout", origin=DRILL)
-    assert twin.readings["battery.charge"] == Reading.bad("timeout", 104.0, DRILL)
+    assert twin.readings["battery.charge"] == Reading.bad("timeout", 108.0, DRILL)
     assert story.value("reachable") is True
     for now in (110.0, 112.0):
         story.poll(now)
@@ -441,7 +441,8 @@ def test_a_twin_takes_over_that_the_device_is_another_one() -> None:
     story.poll(100.0)
     twin = story.state.twin(DRILL)
     again = 100.0 + RECHECK
-    strange = dict.fromkeys(story.answers, Missing.ABSENT) | {SYS_OBJECT_ID: "1.3.6.1.4.1.1.1", SYS_DESCR: b"a printer"}
+    strange: dict[str, Raw] = dict.fromkeys(story.answers, Missing.ABSENT)
+    strange |= {SYS_OBJECT_ID: "1.3.6.1.4.1.1.1", SYS_DESCR: b"a printer"}
     answers = story.answer(again, strange)
     story.state.take(answers, again)
     assert story.value("identity") == "mismatch"
