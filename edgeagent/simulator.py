@@ -347,9 +347,8 @@ class Serving:
     def _service(self) -> tuple[ServiceServer, Callable[[], None]]:
         from edgeagent.simulators.service import SERVERS, show
 
-        device, endpoint = self._device, self._endpoint
-        server = SERVERS[endpoint.scheme](endpoint.host, endpoint.port)
-        return server, lambda: show(server, device.shown, device.silent, device.delay)
+        server = SERVERS[self._endpoint.scheme](self._endpoint.host, self._endpoint.port)
+        return server, lambda: show(server, self._device.shown, self._device.silent, self._device.delay)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -18,7 +18,10 @@ _EVIDENCE: Final = {
     "manual": ("maker's manual or MIB", "厂家手册或 MIB"),
     "third-party": ("one source that is not the maker", "单一第三方来源"),
 }
-_PROTOCOLS: Final = {"snmp": "SNMP", "modbus": "Modbus", "serial": "serial / 串口", "host": "this host / 本机"}
+_PROTOCOLS: Final = {
+    "snmp": "SNMP", "modbus": "Modbus", "serial": "serial / 串口", "host": "this host, a seat's agent / 本机、座席代理",
+    "service": "TCP, HTTP, DNS, SIP",
+}  # fmt: skip
 
 _HEAD: Final = """\
 # Supported devices / 支持的设备
@@ -77,7 +80,7 @@ def _row(driver: Driver) -> str:
 
 def recognised(driver: Driver) -> str:
     """Say whether a device of this driver is found by itself."""
-    if driver.named or driver.protocol == "host":
+    if driver.named:
         return "yes / 自动"
     return "by shape / 按特征" if driver.identify else "no / 需指定"
 

@@ -27,6 +27,8 @@ BASE = 1_795_543_800.0
 """2026-11-25 02:10:00 in China."""
 CHINA = timezone(timedelta(hours=8))
 MAINS = "grid"
+PARTS = {"pc": "workstation", "headset": "headset", "phone": "phone"}
+"""What a seat is made of: the end of each device's id, its kind."""
 
 
 @cache
@@ -51,12 +53,12 @@ def site(seats: int = 4) -> SiteTree:
         node("ups-a", "ups", "room", device=True), node("ups-b", "ups", "room", device=True),
         node("genset", "generator", "room", device=True), node("crac-1", "hvac", "hall", device=True),
         node("crac-2", "hvac", "hall", device=True), node("sensor", "environment", "hall", device=True),
-        node("switch", "network", "room"),
+        node("switch", "network", "room"), node("crm", "service", device=True), node("acd", "service", device=True),
     ]  # fmt: skip
     places = [("y1", "annex"), *((f"s{number}", "hall") for number in range(1, seats + 1)), ("x1", "hall")]
     for id, area in places:
         nodes.append(node(id, "seat", area, spare=id in ("x1", "y1")))
-        nodes.append(node(f"{id}-pc", "workstation", seat=id, device=True))
+        nodes += [node(f"{id}-{part}", kind, seat=id, device=True) for part, kind in PARTS.items()]
     return SiteTree({each.id: each for each in nodes})
 
 

@@ -45,6 +45,12 @@ def keep(folder: Path, mode: int = 0o600, **secrets: str) -> Path:
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&parity=e", Endpoint("modbus+rtu", path="/dev/ttyUSB0", options={"unit": "1", "parity": "E", "baud": "9600", "stopbits": "1", "bytesize": "8"}), "modbus+rtu:///dev/ttyUSB0?unit=1&parity=E&baud=9600&stopbits=1&bytesize=8", "modbus+rtu:/dev/ttyUSB0", id="RTU"),
         pytest.param("serial:///dev/tty%20S0?baud=300", Endpoint("serial", path="/dev/tty S0", options={"baud": "300", "parity": "N", "stopbits": "1", "bytesize": "8"}), "serial:///dev/tty S0?baud=300&parity=N&stopbits=1&bytesize=8", "serial:/dev/tty S0", id="serial line"),
         pytest.param("host://", Endpoint("host"), "host://", "host://:0", id="this machine"),
+        pytest.param("seat://a017", Endpoint("seat", "a017"), "seat://a017", "seats", id="a seat"),
+        pytest.param("service+tcp://h:5061", Endpoint("service+tcp", "h", 5061), "service+tcp://h:5061", "service", id="TCP"),
+        pytest.param("service+http://h", Endpoint("service+http", "h", 80, "/"), "service+http://h:80/", "service", id="web page"),
+        pytest.param("service+https://crm.example/health%20check?status=204&text=%E6%AD%A3%E5%B8%B8&query=deep%3D1", Endpoint("service+https", "crm.example", 443, "/health%20check", options={"status": "204", "text": "正常", "query": "deep=1"}), "service+https://crm.example:443/health%20check?status=204&text=正常&query=deep=1", "service", id="web page over TLS"),
+        pytest.param("service+dns://192.0.2.53/?name=crm.example", Endpoint("service+dns", "192.0.2.53", 53, options={"name": "crm.example"}), "service+dns://192.0.2.53:53?name=crm.example", "service", id="name server"),
+        pytest.param("service+sip://2001@[2001:db8::7]", Endpoint("service+sip", "2001:db8::7", 5060, user="2001"), "service+sip://2001@[2001:db8::7]:5060", "service", id="SIP"),
     ],
 )  # fmt: skip
 def test_a_url_is_taken_apart(url: str, expected: Endpoint, spelled: str, medium: str) -> None:
@@ -55,7 +61,7 @@ def test_a_url_is_taken_apart(url: str, expected: Endpoint, spelled: str, medium
     )
     assert str(found) == spelled
     assert found.medium == medium
-    assert found.protocol == expected.scheme.partition("+")[0]
+    assert found.protocol == ("host" if expected.scheme == "seat" else expected.scheme.partition("+")[0])
 
 
 def test_units_of_one_gateway_share_a_medium() -> None:
@@ -69,7 +75,7 @@ def test_units_of_one_gateway_share_a_medium() -> None:
     [
         pytest.param("192.0.2.7", '"192.0.2.7" is not a URL; write for example snmp://192.0.2.7?version=2c&community=…', id="no scheme"),
         pytest.param("smnp://h", 'unknown scheme "smnp", did you mean "snmp"?', id="scheme"),
-        pytest.param("telnet://h", 'unknown scheme "telnet" (known: snmp, modbus, modbus+rtuovertcp, modbus+tls, modbus+rtu, serial, host)', id="another scheme"),
+        pytest.param("telnet://h", 'unknown scheme "telnet" (known: snmp, modbus, modbus+rtuovertcp, modbus+tls, modbus+rtu, serial, host, seat, service+tcp, service+http, service+https, service+dns, service+sip)', id="another scheme"),
         pytest.param("snmp://", "a host is missing: snmp://host?…", id="no host"),
         pytest.param("snmp://h:99999", "Port out of range 0-65535", id="port"),
         pytest.param("snmp://h?comunity=x", 'unknown option "comunity", did you mean "community"?', id="option"),
@@ -93,6 +99,19 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("modbus+rtu://dev/ttyUSB0?unit=1", "write the port's full path after three slashes: modbus+rtu:///dev/serial/by-id/…", id="two slashes"),
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&parity=X", 'parity "X" is none of N, E, O', id="parity"),
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&baud=fast", "baud=fast is not a whole number from 50 to 4000000", id="baud"),
+        pytest.param("seat://", "write the seat alone: seat://a017", id="no seat"),
+        pytest.param("seat://a017:80", "write the seat alone: seat://a017", id="seat with a port"),
+        pytest.param("service+tcp://h", "the port is missing: service+tcp://h:443 (TCP has no default)", id="no port"),
+        pytest.param("service+tcp://:5061", "a host is missing: service+tcp://host", id="service without a host"),
+        pytest.param("service+sip://h/x", "service+sip has no path: service+sip://h:5060", id="path"),
+        pytest.param("service+https://u@h", "only a SIP address has a user", id="user of a web page"),
+        pytest.param("service+http://h/a b", "the path may hold printable ASCII only; percent-encode the rest", id="blank in a path"),
+        pytest.param("service+http://h?query=a%0d%0aHost:%20x", "query may hold printable ASCII only; percent-encode the rest", id="a second line in a query"),
+        pytest.param("service+sip://a%0d%0ab@h", "the user may hold printable ASCII only; percent-encode the rest", id="a second line in a user"),
+        pytest.param("service+http://h?status=2000", "status=2000 is not a whole number from 100 to 599", id="status"),
+        pytest.param("service+http://h?ca=x", 'unknown option "ca" (known: query, status, text)', id="ca without TLS"),
+        pytest.param("service+dns://h", "the name to ask for is missing: service+dns://resolver?name=crm.example", id="no name"),
+        pytest.param("service+dns://h?name=a..b", 'name "a..b" is no domain name; write others than ASCII ones as xn--… (RFC 1035 §2.3)', id="name"),
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&stopbits=3", "stopbits=3 is not a whole number from 1 to 2", id="stop bits"),
     ],
 )  # fmt: skip

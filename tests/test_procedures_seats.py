@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edgeagent.catalog import Severity
 from edgeagent.run import RunState
-from tests.duty import BASE, SUPPRESSED, Duty, work
+from tests.duty import BASE, SUPPRESSED, Duty, catalog, work
 
 
 def test_forty_seats_without_softphone_are_one_system_fault_with_a_deadline_of_five_minutes() -> None:
@@ -90,3 +92,60 @@ def test_a_warning_at_a_seat_and_a_group_alarm_are_no_equipment_fault() -> None:
     duty.raised(0, "s1-pc.clock-unsynced", perceived_severity=Severity.WARNING)
     duty.raised(0, "s1.group.offline", perceived_severity=Severity.MAJOR)
     assert duty.told == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "type"),
+    [
+        (kind, type)
+        for kind in ("workstation", "headset", "phone")
+        for type, alarm in catalog().kinds[kind].alarms.items()
+        if alarm.levels[0].severity.rank >= Severity.MINOR.rank
+    ],
+)
+def test_whatever_fails_of_one_seat_is_an_equipment_fault(kind: str, type: str) -> None:
+    part = {"workstation": "pc"}.get(kind, kind)
+    severity = catalog().kinds[kind].alarms[type].levels[0].severity
+    duty = Duty()
+    duty.raised(0, f"s1-{part}.{type}", perceived_severity=severity)
+    assert [(run.procedure, run.scope) for run in duty.procedures.runs().values()] == [("equipment-fault", "s1")]
+
+
+def test_a_flat_headset_starts_nothing() -> None:
+    duty = Duty()
+    duty.raised(0, "s1-headset.battery-low", perceived_severity=flattest())
+    assert duty.told == []
+
+
+def flattest() -> Severity:
+    """Return the highest severity that a flat headset can have."""
+    return catalog().kinds["headset"].alarms["battery-low"].levels[-1].severity
+
+
+@pytest.mark.parametrize(
+    ("alarm", "severity", "procedure", "level"),
+    [
+        ("crm.unreachable", Severity.MAJOR, "network-emergency", None),
+        ("acd.telephony-down", Severity.CRITICAL, "system-fault", 4),
+        ("crm.failing", Severity.MAJOR, "system-fault", 2),
+        ("crm.slow", Severity.MAJOR, "system-fault", 1),
+        ("crm.slow", Severity.MINOR, None, None),
+        ("crm.certificate-expiring", Severity.MINOR, None, None),
+    ],
+)
+def test_a_service_that_fails_starts_what_the_rules_say(
+    alarm: str, severity: Severity, procedure: str | None, level: int | None
+) -> None:
+    type = catalog().kinds["service"].alarms[alarm.partition(".")[2]]
+    assert severity in {level.severity for level in type.levels}
+    duty = Duty()
+    duty.raised(0, alarm, perceived_severity=severity)
+    found = [(run.procedure, run.level) for run in duty.procedures.runs().values()]
+    assert found == ([(procedure, level)] if procedure else [])
+
+
+@pytest.mark.parametrize("type", ["unregistered", "headset-missing", "headset-offline"])
+def test_what_fails_at_many_seats_at_once_is_a_system_fault(type: str) -> None:
+    duty = Duty()
+    duty.raised(0, f"switch.group.{type}", impacted_resource=("s1", "s2"))
+    assert [run.procedure for run in duty.procedures.runs().values()] == ["system-fault"]

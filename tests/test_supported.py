@@ -68,9 +68,10 @@ def test_every_driver_has_a_grade_that_the_page_explains() -> None:
         ((Identify(10, requires=("1.3.6.1.2.1.33.1.4.1.0",)),), "snmp", "yes"),
         ((Identify(2, between={"i1": ((0, 1000),)}),), "modbus", "by shape"),
         ((), "modbus", "no"),
-        ((), "host", "yes"),
+        ((Identify(10, requires=("online",)),), "host", "yes"),
+        ((), "host", "no"),
     ],
-    ids=["identity register", "standard tree", "shape", "nothing", "this host"],
+    ids=["identity register", "standard tree", "shape", "nothing", "this host", "a part of a seat"],
 )
 def test_a_row_says_how_a_device_is_recognised(ways: tuple[Identify, ...], protocol: str, said: str) -> None:
     driver = replace(DSE, identify=ways, protocol=protocol)
