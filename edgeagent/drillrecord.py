@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from edgeagent.alarmhistory import Line
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
-from edgeagent.scenario import Do, Expectation, Inject, Scenario, Who
+from edgeagent.scenario import Do, Expectation
 
 DRILL: Final = "drill"
 ALARM: Final = "drill-alarm"
@@ -141,7 +141,6 @@ class Held:
 
 
 _LINE: Final = TypeAdapter(Happening)
-_HELD: Final = TypeAdapter(Held)
 
 
 def journal_of(change: DrillChange) -> dict[str, Any]:
@@ -155,39 +154,6 @@ def journal_of(change: DrillChange) -> dict[str, Any]:
         drill.outcomes, _declaration(drill) if change.verb in TURNS else None, end,
     )  # fmt: skip
     return dict(_LINE.dump_python(line, mode="json", exclude_defaults=True, exclude={"at"}))
-
-
-def journal_of_note(drill_id: str, by: str, text: str, owner: str = "", due: str = "") -> dict[str, Any]:
-    """Write a note on a drill that is long over as a line of its own."""
-    facts = {"owner": owner, "due": due} if owner or due else {}
-    line = Happening(drill_id, DrillVerb.NOTED, 0.0, Text(text, text), by, text, facts)
-    return dict(_LINE.dump_python(line, mode="json", exclude_defaults=True, exclude={"at"}))
-
-
-def declaration(drill: Drill) -> dict[str, Any]:
-    """Write down a drill that begins, so that an agent started anew can say that it is over."""
-    saved = Held(drill.drill_id, _declaration(drill), drill.outcomes, None)
-    return dict(_HELD.dump_python(saved, mode="json", exclude_defaults=True))
-
-
-def declared(saved: Mapping[str, Any]) -> Drill:
-    """Return a drill as it was when it began. Its scenario is good for words alone: it can be shown no more.
-
-    Raises:
-        ValidationError: when nobody can read it.
-    """
-    found = _HELD.validate_python({"ended": None, "outcomes": (), **saved})
-    said = found.declared
-    scenario = Scenario(
-        said.scenario, said.version, said.text, said.purpose, said.procedure, said.ends - said.started,
-        timeline=tuple(Inject(each.at, Who(), each.do, each.line, over=each.over) for each in said.injects),
-        expects=said.expects,
-    )  # fmt: skip
-    return Drill(
-        found.drill_id, scenario, said.owner, said.confirmed_by, said.started, said.ends, said.ends,
-        frozenset(said.scope), frozenset(said.devices), said.speed,
-        outcomes=found.outcomes or tuple(Outcome() for _ in said.expects),
-    )  # fmt: skip
 
 
 def read(line: Line) -> Happening | None:
