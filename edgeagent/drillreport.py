@@ -196,7 +196,7 @@ class _Drill:
             self.word("Devices", "设备"), self.word("Result", "结果"),
         )  # fmt: skip
         rows = tuple((self.shade(each), tuple(self.inject(each))) for each in self.record.injects)
-        return (Table(head, rows, (9, 12, 31, 24, 24)),) if rows else ()
+        return (Table(head, rows, (11, 12, 30, 23, 24)),) if rows else ()
 
     def shade(self, inject: InjectLine) -> Tone:
         if inject.failures:
@@ -257,7 +257,7 @@ class _Drill:
         rows += [
             (Tone.PLAIN, (self.say(words).format(count), *[""] * (len(head) - 1))) for count, words in more if count
         ]
-        return (Table(head, tuple(rows), (34, 9, 10, 12, 12, 13, 10)),) if rows else ()
+        return (Table(head, tuple(rows), (28, 11, 9, 12, 13, 16, 11)),) if rows else ()
 
     def alarm(self, alarm: DrilledAlarm) -> Iterator[str]:
         line = alarm.line
