@@ -29,6 +29,7 @@ from edgeagent import driverfiles, resources
 from edgeagent.broker import Broker
 from edgeagent.consumer import consume, request
 from edgeagent.demostory import DEVICES, LEADER, ROUND, SITE, STORY, write
+from edgeagent.desk import banner
 from edgeagent.endpoint import parse
 from edgeagent.messages import Tree
 from edgeagent.mqtt import MqttError
@@ -208,6 +209,7 @@ _SHOWN: Final = (
     "output.voltage", "output.load", "speed", "temperature", "humidity", "return.temperature", "cpu", "memory",
 )  # fmt: skip
 _MARKS: Final = {"done": "✓", "skipped": "–", "ready": "…"}
+_EXERCISE: Final = "bold black on yellow"
 _COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
 
 
@@ -225,6 +227,7 @@ class _Screen:
         self._began = time.monotonic()
         self._runs: dict[str, dict[str, Any]] = {}
         self._forecast: dict[str, Any] = {}
+        self._banner = ""
         self.run: str | None = None
         """The newest run of the outage procedure."""
 
@@ -252,6 +255,8 @@ class _Screen:
             self._add(Text(f"{data['verb']:12} {data['procedure']:9} {words}", style="magenta"))
         elif topic == "forecast":
             self._foresee(payload)
+        elif topic == "exercise":
+            self._exercise(payload)
 
     def _event(self, event: dict[str, Any]) -> None:
         data = event["data"]
@@ -270,6 +275,11 @@ class _Screen:
             self._forecast = payload
             self._add(Text(f"forecast     {payload['texts']['zh']}  {payload['texts']['en']}", style="cyan"))
 
+    def _exercise(self, notice: dict[str, Any]) -> None:
+        before, self._banner = self._banner, "  ".join(filter(None, (banner(notice, code) for code in ("zh", "en"))))
+        if self._banner and self._banner != before:
+            self._add(Text(self._banner, style=_EXERCISE))
+
     def _add(self, line: Text) -> None:
         stamped = Text(f"{time.monotonic() - self._began:5.1f} s  ").append_text(line)
         self._lines.append(stamped)
@@ -282,7 +292,8 @@ class _Screen:
             await asyncio.Event().wait()
         with Live(console=self._console, refresh_per_second=5, screen=False) as live:
             while True:
-                live.update(Group(self._table(), self._alarms(), self._steps(), *self._lines[-14:]))
+                first = [Text(self._banner, style=_EXERCISE)] if self._banner else []
+                live.update(Group(*first, self._table(), self._alarms(), self._steps(), *self._lines[-14:]))
                 await asyncio.sleep(0.2)
 
     def _table(self) -> Table:

@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from rich.console import Console
 
 from edgeagent.alarmfeed import snapshot
 from edgeagent.catalog import Text
+from edgeagent.demo import _Screen
 from edgeagent.desk import banner, line
 from edgeagent.drill import Drill, DrillChange, DrillVerb
 from edgeagent.drillfeed import event, notice
@@ -180,3 +183,10 @@ def test_watch_says_first_that_a_drill_is_on_and_then_that_it_is_over(site: Path
             watching.terminate()
             reading.join(10)
     assert [text[:9] for text in seen] == ["【演练进行中】市电", "演练 – 已结束："]
+
+
+def test_the_demos_screen_has_the_banner_once_and_above_the_rest() -> None:
+    screen = _Screen(Console(file=StringIO()))
+    for drill in (DRILL, DRILL, None):
+        screen.take("exercise", notice(drill, None, "zh", NOW))
+    assert [line.plain[9:17] for line in screen._lines] == ["【演练进行中】市"]
