@@ -60,18 +60,21 @@ def load(
 ) -> Mapping[str, Scenario]:
     """Read all scenarios, the shipped folder first, the site's own last; a folder that is not there has none.
 
-    Without a site it is not checked what one can show. `notes` grow by what is worth a look, one for each scenario.
+    Without a site it is not checked what one can show. `notes` grow by what is no mistake and worth a look: which
+    shipped scenarios the site cannot rehearse, and what is passed over in its own.
 
     Raises:
         Mistakes: everything that is wrong in any of the files.
     """
     mistakes: list[Mistake] = []
+    notes = [] if notes is None else notes
     files: dict[str, _Found] = {}
     for place, folder in enumerate(dict.fromkeys(folder.resolve() for folder in folders)):
         for id, found in _folder(folder, mistakes).items():
             copy = id in files and files[id].document.source == found.document.source
             files[id] = replace(found, own=place > 0 and not copy)
     scenarios: dict[str, Scenario] = {}
+    lacking: dict[str, list[str]] = {}
     for id, found in files.items():
         reader = _Reader(found, catalog, procedures, site)
         scenario = reader.scenario()
@@ -79,27 +82,25 @@ def load(
         if reader.mistakes:
             continue
         scenarios[id] = scenario
-        if site is not None:
-            lacks = targets.unable(scenario, site)
-            if found.own:
-                wrong = (each for each in lacks if not each.passed)
-                mistakes += (_mistake(found, each.table, each.number, each.why.en) for each in wrong)
-            if notes is not None:
-                notes += _note(found, lacks)
+        lacks = targets.unable(scenario, site) if site is not None else []
+        wrong = [each for each in lacks if not each.passed]
+        if not found.own and wrong:
+            lacking.setdefault(wrong[0].why.en, []).append(id)
+        elif found.own:
+            mistakes += (_mistake(found, each.table, each.number, each.why.en) for each in wrong)
+            _note_passed(found, lacks, notes)
+    # One note for each thing that is not there: a small site lacks the same for a dozen of them.
+    notes += (Mistake("drills", 0, why, f"cannot rehearse {', '.join(ids)}") for why, ids in lacking.items())
     if mistakes:
         raise Mistakes(mistakes)
     return scenarios
 
 
-def _note(found: _Found, lacks: Sequence[targets.Unable]) -> list[Mistake]:
-    """Say in one note what a site cannot show of a scenario: nobody looks at a list of what is no mistake."""
-    missing = [each for each in lacks if each.passed is found.own]
-    if not missing:
-        return []
-    first = missing[0]
-    what = "is passed over" if found.own else "cannot be rehearsed at this site"
-    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return [_mistake(found, first.table, first.number, f'{what}: "{first.line}": {first.why.en}{more}')]
+def _note_passed(found: _Found, lacks: Sequence[targets.Unable], notes: list[Mistake]) -> None:
+    passed = [each for each in lacks if each.passed]
+    if passed:
+        first, more = passed[0], f", and {len(passed) - 1} more" if len(passed) > 1 else ""
+        notes.append(_mistake(found, first.table, first.number, f"is passed over: {first.why.en}{more}"))
 
 
 def _folder(folder: Path, mistakes: list[Mistake]) -> dict[str, _Found]:

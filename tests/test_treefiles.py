@@ -381,5 +381,6 @@ def test_check_says_how_large_the_tree_is_and_what_may_have_been_forgotten(tmp_p
     result = CliRunner().invoke(app, ["check", "--config", str(tmp_path)])
     assert result.exit_code == 0
     *noted, last = result.stdout.splitlines()
-    assert [line.startswith(f"note: {tmp_path}/site.toml:") for line in noted] == [True, True]
+    assert [line.startswith(f"note: {tmp_path}/site.toml:") for line in noted[:3]] == [True, True, False]
+    assert all(line.startswith("note: drills: there is no ") for line in noted[2:])  # nor a drill without a device
     assert last.endswith("1 devices, 0 areas, no mistakes; 11 nodes in the tree, 9 of them seats")
