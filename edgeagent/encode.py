@@ -196,31 +196,36 @@ def _unsaid(item: Item, image: Answers) -> dict[str, Raw]:
 
 
 def _set(point: str, items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
-    """Spread the members over the sources of the set, each to the first that knows it; the others are cleared."""
-    left = set(value) if isinstance(value, frozenset) else {str(value)} - {""}
+    """Spread the members over the sources of the set; the others are cleared.
+
+    What a source shows already stays there, for other points may read it as well; the rest goes to the first source
+    that knows it.
+    """
+    wanted = value if isinstance(value, frozenset) else frozenset({str(value)} - {""})
+    kept = [wanted & sayable(item) & (_shows(item, image) or frozenset()) for item in items]
+    left = wanted.difference(*kept)
     changes: dict[str, Raw] = {}
-    for item in items:
-        own = {member for member in left if member in sayable(item)}
+    for item, keep in zip(items, kept, strict=True):
+        own = keep | (left & sayable(item))
         if item.code == "code":
-            own = set(sorted(own)[:1])
-        if _shows(item, {**image, **changes}) == own:
-            left -= own  # a register that other points share stays as it is
-            continue
-        changes.update(_WAYS[item.code](item, own, {**image, **changes}))
+            own = frozenset(sorted(keep or own)[:1])
         left -= own
+        if _shows(item, {**image, **changes}) != own:  # a register that other points share stays as it is
+            changes.update(_WAYS[item.code](item, own, {**image, **changes}))
     if left:
         known = sorted({member for item in items for member in sayable(item)})
         raise EncodeError(f"{point} cannot show {', '.join(sorted(left))} (known: {', '.join(known)})")
     return changes
 
 
-def _shows(item: Item, image: Answers) -> object:
+def _shows(item: Item, image: Answers) -> frozenset[str] | None:
     if not any(address in image for address in (*item.addresses, item.walk or "")):
         return None
     try:
-        return SETS[item.code](item, image)
+        shown = SETS[item.code](item, image)
     except NoValue:
         return None
+    return shown if isinstance(shown, frozenset) else None
 
 
 def sayable(item: Item) -> set[str]:
@@ -240,7 +245,7 @@ def _key(item: Item, member: str) -> int | str:
     return max((key for key in item.enum if isinstance(key, int)), default=0) + 1
 
 
-def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _rows(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     root = item.walk or ""
     changes: dict[str, Raw] = {address: Missing.ABSENT for address in image if address.startswith(root + ".")}
     for number, member in enumerate(sorted(members), 1):
@@ -251,7 +256,7 @@ def _rows(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     return changes | dict.fromkeys(item.addresses, len(members))
 
 
-def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _code(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     for member in members:
         key = _key(item, member)
         return {item.addresses[0]: key if isinstance(key, int) else key.encode()}
@@ -261,11 +266,11 @@ def _code(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     return {item.addresses[0]: quiet if isinstance(quiet, int) else quiet.encode()}
 
 
-def _number_list(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _number_list(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     return {item.addresses[0]: ",".join(str(_key(item, member)) for member in sorted(members)).encode()}
 
 
-def _bitmap(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _bitmap(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     """Set one bit for each member, the first that stands for it."""
     number = sum(1 << int(_key(item, member)) for member in members)
     words = len(item.addresses)
@@ -276,7 +281,7 @@ def _bitmap(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     return dict(zip(item.addresses, ordered, strict=True))
 
 
-def _flag_string(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _flag_string(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     old = image.get(item.addresses[0], b"")
     flags = bytearray(old if isinstance(old, bytes) and not set(old) - set(b"01") else b"").ljust(64, b"0")
     for place, name in item.enum.items():
@@ -285,7 +290,7 @@ def _flag_string(item: Item, members: set[str], image: Answers) -> dict[str, Raw
     return {item.addresses[0]: bytes(flags)}
 
 
-def _gencomm(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _gencomm(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     changes: dict[str, Raw] = {}
     for address, names in zip(item.addresses, item.names, strict=True):
         word = 0
@@ -296,7 +301,7 @@ def _gencomm(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
     return changes
 
 
-def _alarm(item: Item, members: set[str], image: Answers) -> dict[str, Raw]:
+def _alarm(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:
     raw = _flag(item, (item.alarm in members) is not item.invert)
     return {item.addresses[0]: _merged(item, raw, image)}
 
@@ -313,7 +318,7 @@ def _merged(item: Item, raw: int, image: Answers) -> int:
     return (old if isinstance(old, int) else 0) & ~mask | raw << low & mask
 
 
-_WAYS: Final[Mapping[str, Callable[[Item, set[str], Answers], dict[str, Raw]]]] = {
+_WAYS: Final[Mapping[str, Callable[[Item, frozenset[str], Answers], dict[str, Raw]]]] = {
     "rows": _rows,
     "code": _code,
     "flag-string": _flag_string,

@@ -98,6 +98,14 @@ def test_alarms_join_and_leave_what_the_device_really_shows() -> None:
     assert play.value("alarms", 15, real(UPS)) == frozenset({"output-off"})
 
 
+def test_an_alarm_that_joins_leaves_the_others_where_the_device_shows_them() -> None:
+    netvision = DRIVERS["ups/socomec-netvision"]
+    play = Play(netvision, show(0, 10, "source", "battery"), show(1, 10, "alarms", "battery-low", Do.ADD))
+    readings = play.readings(10)
+    assert readings["source"].value == "battery"
+    assert readings["alarms"].value == frozenset({"on-battery", "battery-low"})
+
+
 def test_a_set_that_is_set_hides_what_the_device_shows_and_later_changes_work_on_it() -> None:
     play = Play(UPS, show(0, 10, "alarms", frozenset({"battery-low"})), show(1, 20, "alarms", "output-off", Do.ADD))
     image = with_real(UPS, {"alarms": frozenset({"over-temperature"})})
