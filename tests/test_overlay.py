@@ -148,6 +148,12 @@ def test_what_is_missing_is_there_again_once_it_is_set() -> None:
     assert [play.value("fuel", moment) for moment in (10, 20)] == [None, 30]
 
 
+def test_a_set_that_is_missing_is_known_again_once_an_alarm_joins_it() -> None:
+    play = Play(UPS, show(0, 10, "alarms", None, Do.MISSING), show(1, 20, "alarms", "output-off", Do.ADD))
+    assert play.readings(10)["alarms"] == Reading.bad("error", 10, DRILL)
+    assert play.readings(20)["alarms"] == Reading(frozenset({"output-off"}), 20, origin=DRILL)
+
+
 def test_a_silent_device_goes_on_with_what_was_shown_once_it_answers() -> None:
     silence, charge, answers = do(1, 20, Do.SILENT), show(2, 30, "battery.charge", 9), do(3, 40, Do.ANSWERS)
     play = Play(UPS, show(0, 10, "source", "battery"), silence, charge, answers)
@@ -253,6 +259,19 @@ def test_a_dry_run_tells_what_would_not_be_shown() -> None:
     assert "alarms cannot show no-such-alarm" in why[3]
     assert why.keys() == {1, 3}
     assert overlay.failures() == []
+
+
+def test_a_dry_run_tells_what_contradicts_what() -> None:
+    datakom = DRIVERS["generator/datakom"]  # one number says both
+    stopped = show(0, 10, "alarms", frozenset({"common-shutdown"}))
+    overlay = Overlay([stopped, show(1, 10, "state", "running")], {"d": datakom})
+    assert overlay.dry("d", datakom, real(datakom)) == [(stopped, "alarms would not show common-shutdown")]
+
+
+def test_a_dry_run_lets_a_later_inject_have_its_way() -> None:
+    joins, leaves = show(0, 10, "alarms", "output-off", Do.ADD), show(1, 20, "alarms", "output-off", Do.REMOVE)
+    again = show(2, 30, "alarms", "output-off", Do.ADD)
+    assert Overlay([joins, leaves, again], {"d": UPS}).dry("d", UPS, real(UPS)) == []
 
 
 def test_a_dry_run_on_a_silent_device_says_so() -> None:
