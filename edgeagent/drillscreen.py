@@ -38,9 +38,10 @@ Language: TypeAlias = Literal["en", "zh"]
 _UNABLE: Final = Text('not here: "{line}": {why}', "本站点不能进行：“{line}”：{why}")
 _ALL_SHIFTS: Final = Text("all shifts", "全部班次")
 _NEVER: Final = Text("never rehearsed", "从未演练")
-_AGO: Final = Text("last on {day}, {days} days ago ({id})", "上次演练 {day}，{days} 天前（{id}）")
+_AGO: Final = Text("last on {day}, {ago} ago ({id})", "上次演练 {day}，{ago}前（{id}）")
 _LEFT: Final = Text("ends in {left} at the latest", "最迟 {left}后结束")
-_RENEW: Final = Text("to be renewed within {left} (Enter)", "须在 {left}内确认继续（回车）")
+_RENEW: Final = Text("to be renewed within {left}", "须在 {left}内确认继续")
+_ENTER: Final = Text("Enter renews it", "按回车确认继续")
 _SHOWN: Final = Text("injects {done} of {all}", "已模拟 {done}/{all}")
 _NEXT: Final = Text("next {line}", "下一项 {line}")
 _EXPECTED: Final = Text("expected", "预期")
@@ -89,7 +90,9 @@ def catalogue(found: Sequence[Mapping[str, Any]], language: Language) -> Iterato
             yield f"{'':{width}}  ✗ {said(_UNABLE, language).format(line=lack['line'], why=lack['texts'][language])}"
 
 
-def debt(owed: Sequence[Owed], site: Site, language: Language, zone: tzinfo | None) -> Iterator[str]:
+def debt(
+    owed: Sequence[Owed], site: Site, language: Language, zone: tzinfo | None, now: float
+) -> Iterator[str]:  # fmt: skip
     """Spell when each procedure was rehearsed last on each shift, what is overdue marked."""
     for each in owed:
         shift = site.drills.shifts.get(each.shift)
@@ -97,7 +100,7 @@ def debt(owed: Sequence[Owed], site: Site, language: Language, zone: tzinfo | No
         last = said(_NEVER, language)
         if each.last is not None:
             last = said(_AGO, language).format(
-                day=f"{local(each.last, zone):%Y-%m-%d}", days=each.days, id=each.drill_id
+                day=f"{local(each.last, zone):%Y-%m-%d}", ago=duration(now - each.last, language), id=each.drill_id
             )
         title = said(site.procedures[each.procedure].text, language)
         yield f"{'✗' if each.overdue else '✓'} {each.procedure}  {title}  {whose}  {last}"
@@ -130,10 +133,10 @@ def state(progress: Mapping[str, Any], language: Language, now: float) -> Iterat
 
 def remaining(progress: Mapping[str, Any], language: Language, now: float) -> str:
     """Say in one line how much time is left and how far it is."""
-    words = [
-        said(text, language).format(left=duration(_epoch(progress[name]) - now, language))
-        for text, name in ((_LEFT, "ends"), (_RENEW, "renew_by"))
-    ]
+    ends, renew_by = _epoch(progress["ends"]), _epoch(progress["renew_by"])
+    words = [said(_LEFT, language).format(left=duration(ends - now, language))]
+    if renew_by < ends:
+        words.append(said(_RENEW, language).format(left=duration(renew_by - now, language)))
     if "injects" in progress:
         words.append(said(_SHOWN, language).format(done=progress["injects_done"], all=progress["injects"]))
         found = [f"{said(VERDICTS[Verdict(id)], language)} {count}" for id, count in progress["counts"].items()]
@@ -286,17 +289,19 @@ def _leading(site: Site, following: Following, console: Console) -> Iterator[Cal
     with contextlib.ExitStack() as stack:
         if console.is_terminal:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
-            stack.callback(asyncio.create_task(_tick(live, following)).cancel)
+            stack.callback(asyncio.create_task(_tick(live, following, keys=sys.stdin.isatty())).cancel)
         if sys.stdin.isatty():
             stack.enter_context(_renewing(site, following, say))
         yield say
 
 
-async def _tick(live: Live, following: Following) -> None:
-    """Keep the line with the time left true."""
+async def _tick(live: Live, following: Following, *, keys: bool) -> None:
+    """Keep the line with the time left true; with `keys` somebody can press Enter."""
     while True:
         if following.progress:
             line = remaining(following.progress, following.language, time.time())
+            if keys:
+                line = said(_BETWEEN, following.language).join((line, said(_ENTER, following.language)))
             live.update(Line(line, style="reverse"), refresh=True)
         await asyncio.sleep(1.0)
 

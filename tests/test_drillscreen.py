@@ -117,15 +117,20 @@ def test_retained_topics_that_go_are_no_news() -> None:
 def test_one_line_says_how_much_time_is_left_and_how_far_it_is() -> None:
     said = progress(DRILL, None, "zh", NOW)
     assert remaining(said, "en", NOW) == (
-        "ends in 29 min at the latest; to be renewed within 4 min (Enter); injects 1 of 2; expected open 2 met 1"
+        "ends in 29 min at the latest; to be renewed within 4 min; injects 1 of 2; expected open 2 met 1"
     )
     assert remaining(said, "zh", NOW + 60) == (
-        "最迟 28 分后结束；须在 3 分内确认继续（回车）；已模拟 1/2；预期 待判定 2 达到 1"
+        "最迟 28 分后结束；须在 3 分内确认继续；已模拟 1/2；预期 待判定 2 达到 1"
     )
+
+
+def test_a_drill_that_is_over_before_it_must_be_renewed_need_not_be() -> None:
+    said = progress(replace(DRILL, ends=DRILL.renew_by - 1), None, "en", NOW)
+    assert "renewed" not in remaining(said, "en", NOW)
 
 
 def test_before_its_first_progress_the_notice_alone_says_how_much_time_is_left() -> None:
-    assert remaining(notice(DRILL, None, "en", NOW), "en", NOW).endswith("within 4 min (Enter)")
+    assert remaining(notice(DRILL, None, "en", NOW), "en", NOW).endswith("within 4 min")
 
 
 def test_the_status_has_the_banner_first_and_each_expectation() -> None:

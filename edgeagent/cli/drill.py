@@ -197,13 +197,13 @@ def debt(
     from edgeagent import drilldesk, drillscreen
     from edgeagent.messages import stamp
 
-    given, site = zone_of(zone), site_of(config)
+    given, site, now = zone_of(zone), site_of(config), time.time()
     with journal_of(site) as journal:
-        owed = drilldesk.debt(journal, site, time.time(), given)
+        owed = drilldesk.debt(journal, site, now, given)
     if json:
         print_json([{**asdict(each), "last": None if each.last is None else stamp(each.last)} for each in owed])
     else:
-        for line in drillscreen.debt(owed, site, language or site.language, given):
+        for line in drillscreen.debt(owed, site, language or site.language, given, now):
             print_line(line)
     if to_fail and any(each.overdue for each in owed):
         raise typer.Exit(1)
