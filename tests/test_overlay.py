@@ -152,6 +152,7 @@ def test_a_set_that_is_missing_is_known_again_once_an_alarm_joins_it() -> None:
     play = Play(UPS, show(0, 10, "alarms", None, Do.MISSING), show(1, 20, "alarms", "output-off", Do.ADD))
     assert play.readings(10)["alarms"] == Reading.bad("error", 10, DRILL)
     assert play.readings(20)["alarms"] == Reading(frozenset({"output-off"}), 20, origin=DRILL)
+    assert play.overlay.dry("d", UPS, real(UPS)) == []
 
 
 def test_a_silent_device_goes_on_with_what_was_shown_once_it_answers() -> None:
