@@ -107,6 +107,7 @@ WELL: Mapping[str, Mapping[str, Value]] = {
     "hvac": {"running": True, "unit.connected": True, "alarms": frozenset()},
     "environment": {"temperature": 24, "humidity": 50},
     "workstation": {"online": True, "nic": True, "softphone": True},
+    "service": {"answer": "ok", "latency": 12},
 }  # fmt: skip
 """What healthy devices say."""
 OUT: Mapping[str, Mapping[str, Value]] = {

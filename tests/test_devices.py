@@ -9,7 +9,7 @@ import pytest
 
 from edgeagent.catalog import Driver, Text
 from edgeagent.config import Device
-from edgeagent.devices import BACK_OFF_CAP, RECHECK, DeviceState
+from edgeagent.devices import BACK_OFF_CAP, MISSES, RECHECK, DeviceState
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID
@@ -27,7 +27,9 @@ SOURCE = "1.3.6.1.2.1.33.1.4.1.0"
 
 
 def state_of(driver: Driver, interval: float = 2.0, fast: float = 1.0) -> DeviceState:
-    url = {"snmp": "snmp://h", "modbus": "modbus://h?unit=1", "host": "host://"}[driver.protocol]
+    url = {"snmp": "snmp://h", "modbus": "modbus://h?unit=1", "host": "host://", "service": "service+tcp://h:1"}[
+        driver.protocol
+    ]
     device = Device("d", Text("D", "D"), driver, parse(url), None, interval, fast, 2.0, driver.kind.alarms)
     return DeviceState(device)
 
@@ -462,3 +464,32 @@ def test_a_twin_takes_over_which_card_it_is() -> None:
     assert twin.facts == story.state.facts
     assert twin.readings["battery.charge"] == Reading.bad("not-fitted", 102.0, DRILL)
     assert twin.readings["identity"] == Reading("match", 102.0, origin=DRILL)
+
+
+# A probe, whose own word on `reachable` counts.
+
+CRM = DRIVERS["service/http"]
+
+
+def test_a_target_that_does_not_answer_is_a_reading_however_often_it_is_the_same() -> None:
+    story = Story(CRM)
+    story.poll(0.0)
+    assert (story.value("reachable"), story.value("identity")) == (True, "match")
+    down: Mapping[str, Raw] = {"answer": "refused", "latency": Missing.NULL, "status": Missing.NULL}
+    assert "reachable" in story.poll(10.0, down)
+    for second in (20.0, 30.0, 40.0):
+        assert story.poll(second, down) == frozenset()
+        assert (story.value("reachable"), story.value("answer"), story.state.misses) == (False, "refused", 0)
+    assert "reachable" in story.poll(50.0)
+    assert story.value("reachable") is True
+
+
+def test_a_probe_that_could_not_be_made_says_nothing_of_its_target() -> None:
+    story = Story(CRM)
+    story.poll(0.0)
+    for number in range(1, MISSES + 3):
+        story.miss(10.0 * number, Missing.LINK_DOWN)
+        assert story.state.readings["reachable"] == Reading.bad("link-down", story.state.readings["reachable"].time)
+    assert story.state.misses == MISSES + 2
+    story.poll(100.0)
+    assert story.value("reachable") is True

@@ -472,11 +472,18 @@ def test_silence_is_ours_when_the_cable_is_out(
 def test_polls_under_way_end_as_link_down_when_it_is_cancelled() -> None:
     async def story() -> list[Answers]:
         found: list[Answers] = []
-        async with server(page(b"", stay=True)) as port:
+        came = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            came.set()
+            await reader.read()
+
+        async with server(talk) as port:
             async with linked() as link:
                 target = Target("x", parse(f"service+http://127.0.0.1:{port}/"), timeout=60.0)
                 link.ask(target, Plan(("answer",), ("walk",)), found.append)
-                await asyncio.sleep(0.05)
+                await came.wait()
             return found
 
     assert asyncio.run(story()) == [{"answer": Missing.LINK_DOWN, "walk": Missing.LINK_DOWN}]
