@@ -145,11 +145,14 @@ def _troubles(
     found = steady.check(lane.records(), lane.procedures.runs(), lane.view, scope, devices, own.site)
     drivers = {id: states[id].driver for id in devices if id in states}
     overlay = Overlay(planned, drivers)
-    for id, driver in drivers.items():
-        answers = states[id].answers
-        if answers is not None:
-            failed = {each.number: why for each, why in overlay.dry(id, driver, answers)}
-            found += [_cannot_show(id, why) for why in failed.values()]
+    shown: dict[str, list[int]] = {}
+    for each in planned:
+        shown.setdefault(each.device, []).append(each.number)
+    # Seats in their hundreds are alike: one of each driver that shows the same is tried.
+    alike = {(driver.id, *shown[id]): id for id, driver in drivers.items() if states[id].answers is not None}
+    for id in sorted(alike.values()):
+        failed = {each.number: why for each, why in overlay.dry(id, drivers[id], states[id].answers or {})}
+        found += [_cannot_show(id, why) for why in failed.values()]
     return found
 
 

@@ -21,6 +21,7 @@ from edgeagent.lane import Lane, Outcome
 from edgeagent.overlay import Overlay
 from edgeagent.readings import Answers, Readings
 from edgeagent.run import RunChange
+from edgeagent.runs import SYSTEM
 from edgeagent.scenario import Planned
 
 
@@ -106,7 +107,7 @@ class Rehearsal:
             if id not in covered:
                 continue
             twin = self._twins.get(id) or self._begin(state)
-            points = twin.take(self._overlay.apply(id, twin.driver, answers, moment), at)
+            points = twin.take(self._overlay.apply(id, state.driver, answers, moment), at)
             mine += ((id, point) for point in points)
             if points:
                 shown.append(twin)
@@ -144,7 +145,7 @@ class Rehearsal:
         """Close the drill's runs: with it they are over."""
         procedures, at = self.lane.procedures, self.time(now)
         open_ = [run.run_id for run in procedures.runs().values() if run.origin is not None and not run.over]
-        return [change for run_id in open_ for change in procedures.abort(run_id, by, reason, at)]
+        return [change for run_id in open_ for change in procedures.abort(run_id, by or SYSTEM, reason, at)]
 
     def shift(self, delta: float) -> None:
         """Move all that runs along with a wall clock that stepped by `delta` s."""

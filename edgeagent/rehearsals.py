@@ -11,7 +11,6 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, ParamSpec
 
@@ -20,7 +19,7 @@ from edgeagent.alarm import Alarm, Refused
 from edgeagent.commands import Rejected
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
-from edgeagent.drill import Drill, DrillChange, DrillRefused, DrillVerb, End
+from edgeagent.drill import Drill, DrillChange, DrillVerb, End
 from edgeagent.drillrequests import of_drill
 from edgeagent.drills import Drills
 from edgeagent.feed import Feed
@@ -220,12 +219,15 @@ class Rehearsals:
             self.tell(self.drills.end(why, now), now)
 
     def fail(self) -> None:
-        """End it because of an error of ours, in as few steps as can be."""
-        now = self.around.clock()
-        self._rehearsal = None
-        with suppress(DrillRefused):
-            if self.drills.current is not None:
-                self.tell(self.drills.end(End.FAILED, now), now)
+        """End it because of an error of ours, in as few steps as can be; leave nothing of it on the feed."""
+        feed, now, drill = self.around.feed, self.around.clock(), self.drills.current or self.drills.last
+        self._rehearsal = self._ledger = self._voice = None
+        if self.drills.current is not None:
+            self.tell(self.drills.end(End.FAILED, now), now)
+        elif drill is not None:
+            left = [messages.drilled(stone, drill.drill_id) for stone in feed.end_drill(now)]
+            feed.commit(Batch({_STATE: None}, outbox=left))
+            self._notice(now)
 
     def replace(self, site: Site) -> None:
         """Go on with another configuration: a drill was declared for the old one, and ends."""
