@@ -77,8 +77,9 @@ class Drills:
             DrillRefused: with every reason in its text, and the code of the first.
         """
         self._serve(now, inclusive=True)
-        running = [] if self.current is None else [self._already(self.current)]
-        troubles = [*running, *forbidden(asked, scenario, self.settings, local), *steady]
+        # One whose end is still to be told is on: nobody may hear of two at once.
+        running = [self.current] if self.current is not None else [each.drill for each in self._told[-1:]]
+        troubles = [*map(self._already, running), *forbidden(asked, scenario, self.settings, local), *steady]
         if troubles:
             raise DrillRefused(troubles[0].code, texts.listed([trouble.text for trouble in troubles]))
         duration = scenario.duration if asked.duration is None else asked.duration
@@ -126,8 +127,7 @@ class Drills:
             raise texts.refused("bad-date")
         template = texts.IMPROVEMENT if due else texts.NOTED
         said = texts.line(drill, template, by=by, text=text, owner=owner, due=due)
-        facts = {"owner": owner, "due": due} if due else {}
-        self._tell(DrillVerb.NOTED, now, said, by, text, drill=drill, facts=facts)
+        self._tell(DrillVerb.NOTED, now, said, by, text, drill, {"owner": owner, "due": due} if due else {})
         return self._answer(now)
 
     def stop(self, by: str, reason: str, now: float, drill_id: str = "") -> list[DrillChange]:

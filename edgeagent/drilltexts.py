@@ -50,6 +50,7 @@ WHY: Final = {
     End.CONDITION: Text("a condition on which it ends: {what}", "满足终止条件：{what}"),
     End.BROKER: Text("no session with the broker for {pause}", "已 {pause}未连接消息服务器"),
     End.RESTART: Text("the agent was started anew{reason}", "监控代理已重新启动{reason}"),
+    End.FAILED: Text("the agent made an error; the watching goes on", "监控代理内部出错，实际监控不受影响"),
     End.RELOAD: Text("another configuration was taken over{reason}", "已启用新配置{reason}"),
 }
 REASON: Final = Text(" ({reason})", "（{reason}）")

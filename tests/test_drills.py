@@ -122,6 +122,16 @@ def test_no_second_drill_starts_beside_the_first() -> None:
     assert on(scene) == first
 
 
+def test_no_drill_starts_before_the_end_of_the_last_was_told() -> None:
+    scene = started(Scene(TALK))
+    local = datetime.fromtimestamp(BASE + 301, CHINA)
+    with pytest.raises(DrillRefused, match="already-running"):
+        scene.drills.start(LED, TALK, SCOPE, DEVICES, (), BASE + 301, local)
+    assert scene.drills.step(BASE + 301)[-1].drill.end is End.UNLED
+    (told,) = scene.start(302)
+    assert told.verb is DrillVerb.STARTED
+
+
 def test_a_drill_of_the_same_minute_has_an_id_of_its_own() -> None:
     scene = Scene(replace(OUTAGE, id="a-scenario-with-a-very-long-name-indeed"))
     ids = []
@@ -341,10 +351,11 @@ def test_a_minute_without_the_broker_ends_it() -> None:
     assert on(scene).ended is None
 
 
-@pytest.mark.parametrize("why", [End.RELOAD, End.RESTART])
-def test_the_agent_ends_it(why: End) -> None:
+@pytest.mark.parametrize("why", list(End))
+def test_the_agent_may_end_it_for_any_reason_and_says_which(why: End) -> None:
     scene = started()
     (told,) = scene.ask(12, "end", why)
+    assert "{" not in told.text.en + told.text.zh
     assert (told.verb, over(scene).end) == (DrillVerb.ENDED, why)
     assert scene.ask(13, "end", why) == []
 
