@@ -1,9 +1,10 @@
-"""`edgeagent drill report` and `drill debt`: from a store that is being written, to a page and to a list."""
+"""`edgeagent drill report`, `debt` and `from`: from a store that is being written to a page, a list, a scenario."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from tests.drilljournals import DRILL, drilled
 from tests.journals import BASE, Journal, outage
 from tests.rig import device, invoke, write_site
 
+RUN: Final = "outage-20261125-0830"
 BEFORE: Final = "outage-good-start-20261115-0830"
 CHINA: Final = ("--tz", "Asia/Shanghai")
 SHIFTS: Final = """
@@ -131,3 +133,33 @@ def test_the_debt_is_json_for_programs(site: Path, agent: sqlite3.Connection) ->
 def test_what_is_overdue_fails_only_who_asks_for_that(site: Path, agent: sqlite3.Connection) -> None:
     assert drill(site, "debt").exit_code == 0
     assert drill(site, "debt", "--fail").exit_code == 1
+
+
+def test_a_recorded_incident_becomes_a_scenario_that_the_site_can_run(site: Path, agent: sqlite3.Connection) -> None:
+    (site / "drills").mkdir()
+    file = site / "drills" / "incident.toml"
+    result = drill(site, "from", RUN, *CHINA, "--out", file)
+    assert result.exit_code == 0, result.stderr
+    made = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert made["procedure"] == "outage"
+    file.rename(site / "drills" / f"{made['scenario']}.toml")
+    checked = invoke("check", "--config", site)
+    assert checked.exit_code == 0, checked.stderr
+    listed = {each["scenario"]: each for each in json.loads(drill(site, "list", "--json").stdout)}
+    assert listed[made["scenario"]]["lacks"] == []
+
+
+def test_an_incident_that_nobody_knows_is_told_with_the_nearest_one(site: Path, agent: sqlite3.Connection) -> None:
+    result = drill(site, "from", "outage-20261125-0831")
+    assert result.exit_code == 1
+    assert f'did you mean "{RUN}"?' in result.stderr
+
+
+def test_of_an_incident_that_no_device_can_show_there_is_no_scenario(site: Path, agent: sqlite3.Connection) -> None:
+    text = (site / "site.toml").read_text(encoding="utf-8")
+    host = device("this-host", "workstation/host", "host://")
+    (site / "site.toml").write_text(text.partition("[devices.ups-a]")[0] + host + SHIFTS, encoding="utf-8")
+    result = drill(site, "from", RUN)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert RUN in result.stderr
+    assert "Traceback" not in result.stderr

@@ -85,7 +85,7 @@ def start(
     """Start a drill; on a terminal show it until its end. Enter renews it, Ctrl-C leaves it running."""
     from edgeagent import drillscreen
 
-    asked: dict[str, object] = {"scenario": name, "owner": owner, "confirmed_by": confirmed_by, "by": by or owner}
+    asked: dict[str, object] = {"scenario": name, "owner": owner, "confirmed_by": confirmed_by, "by": by}
     if for_ is not None:
         asked["seconds"] = _seconds(for_)
     if speed != 1.0:
@@ -213,18 +213,24 @@ def debt(
 def from_(
     run: Annotated[str, typer.Argument(help="The run of the incident, as `edgeagent report` lists it.")],
     config: ConfigDir,
+    zone: Zone = None,
     to: To = None,
 ) -> None:
     """Make a scenario of a recorded incident, to be looked through and put into the site's drills folder."""
     from edgeagent import incident
 
-    site, now = site_of(config), time.time()
+    given, site, now = zone_of(zone), site_of(config), time.time()
     with journal_of(site) as journal:
-        lines = journal.run(run, now)
-        if not lines:
+        times = [line.time for line in journal.run(run, now)]
+        if not times:
             known = [str(line.body.get("run_id")) for line in journal.runs(now)]
             fail(f'no run "{run}" in the journal{nearest_of(run, known)}', 1)
-    write(incident.scenario_of(lines, run, site), to)
+        lines = journal.shift(min(times), max(times) + 1.0)  # with what its cause explained, which is none of its own
+    try:
+        text = incident.scenario_of(lines, run, site, given)
+    except incident.IncidentError as error:
+        fail(str(error), 1)
+    write(text, to)
 
 
 def _ask(site: Site, verb: str, fields: dict[str, object]) -> dict[str, Any]:
