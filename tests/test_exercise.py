@@ -128,6 +128,14 @@ def test_a_drill_that_is_cut_off_proves_nothing_by_what_did_not_come() -> None:
     assert [outcome.verdict for outcome in over(scene).outcomes] == [Verdict.UNJUDGED, Verdict.UNJUDGED]
 
 
+@pytest.mark.parametrize(("second", "verdict"), [(200, Verdict.UNJUDGED), (539, Verdict.UNJUDGED), (541, Verdict.HELD)])
+def test_what_never_should_come_has_held_when_all_was_shown(second: float, verdict: Verdict) -> None:
+    scene = started(Scene(replace(OUTAGE, expects=OUTAGE.expects[-1:])))
+    scene.lead(second)
+    scene.ask(second, "stop", "Lin", "why")
+    assert [outcome.verdict for outcome in over(scene).outcomes] == [verdict]
+
+
 def test_what_is_due_at_the_very_end_is_missed_and_not_left_open() -> None:
     scene = Scene(ALARMS_ONLY)
     scene.start(asked=replace(LED, duration=45))
@@ -246,7 +254,7 @@ def test_a_demonstration_runs_faster_and_is_renewed_in_real_time() -> None:
     assert (on(scene).ends, on(scene).renew_by) == (BASE + 150, BASE + 300)
     # The drill lane tells by the clock of the drill: 0:44 there is 4.4 s here.
     lost = change(Verb.RAISED, alarm("mains.mains-lost", origin="d"), 44)
-    (met,) = scene.ask(4.4, "drilled", [lost], [])
+    (met,) = scene.ask(4.9, "drilled", [lost], [])
     assert met.facts["actual"] == pytest.approx(44)
     assert met.at == pytest.approx(BASE + 4.4)
     scene.at(200)

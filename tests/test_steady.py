@@ -57,10 +57,6 @@ class Floor:
         return check(records, runs, self.view, {"mains", "panel"}, frozenset(self.devices), self.site)
 
 
-def only(plan: Plan) -> Site:
-    return plan.site()
-
-
 TROUBLES: dict[str, tuple[str, Callable[[], Floor]]] = {
     "a critical alarm anywhere": ("real-critical", lambda: Floor(alarms=[alarm("crac.unit-trip", CRITICAL)])),
     "a critical alarm on the shelf": (
@@ -106,8 +102,8 @@ PASSES: dict[str, Callable[[], Floor]] = {
     "a run of a drill": lambda: Floor(runs=[run(origin="d")]),
     "a device that nothing is shown of": lambda: Floor().say("crac", "reachable", value=False),
     "no time service that tells of the clock": lambda: Floor().forget(AGENT, "clock.synced"),
-    "a site without a mains": lambda: Floor(only(Plan().add("ups-a", "ups"))).say("mains", "state", None),
-    "a mains without witnesses": lambda: Floor(only(Plan().add("mains", "mains").add("room", "environment"))).say(
+    "a site without a mains": lambda: Floor(Plan().add("ups-a", "ups").site())).say("mains", "state", None),
+    "a mains without witnesses": lambda: Floor(Plan().add("mains", "mains").add("room", "environment", fed=["mains"]).site())).say(
         "mains", "state", None
     ),
 }
