@@ -25,6 +25,8 @@ WELL: dict[str, dict[str, Value]] = {
     "ups-a": {"reachable": True, "identity": "match"},
     "ups-b": {"reachable": True},
 }
+NO_MAINS = Plan().add("ups-a", "ups").site()
+UNSEEN = Plan().add("mains", "mains").add("room", "environment", fed=["mains"]).add("ups-x", "ups").site()
 
 
 def read(points: dict[str, Value | None]) -> dict[str, Reading]:
@@ -102,10 +104,8 @@ PASSES: dict[str, Callable[[], Floor]] = {
     "a run of a drill": lambda: Floor(runs=[run(origin="d")]),
     "a device that nothing is shown of": lambda: Floor().say("crac", "reachable", value=False),
     "no time service that tells of the clock": lambda: Floor().forget(AGENT, "clock.synced"),
-    "a site without a mains": lambda: Floor(Plan().add("ups-a", "ups").site())).say("mains", "state", None),
-    "a mains without witnesses": lambda: Floor(Plan().add("mains", "mains").add("room", "environment", fed=["mains"]).site())).say(
-        "mains", "state", None
-    ),
+    "a site without a mains": lambda: Floor(NO_MAINS).say("mains", "state", None),
+    "a mains without witnesses": lambda: Floor(UNSEEN).say("mains", "state", None),
 }
 
 
