@@ -254,7 +254,7 @@ def test_a_demonstration_runs_faster_and_is_renewed_in_real_time() -> None:
     assert (on(scene).ends, on(scene).renew_by) == (BASE + 150, BASE + 300)
     # The drill lane tells by the clock of the drill: 0:44 there is 4.4 s here.
     lost = change(Verb.RAISED, alarm("mains.mains-lost", origin="d"), 44)
-    (met,) = scene.ask(4.9, "drilled", [lost], [])
+    (met,) = scene.ask(4.45, "drilled", [lost], [])
     assert met.facts["actual"] == pytest.approx(44)
     assert met.at == pytest.approx(BASE + 4.4)
     scene.at(200)
