@@ -7,27 +7,33 @@ People do what the scenario expects of them in time, and leave out the steps tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edgeagent import config, resources, targets
+import orjson
+
+from edgeagent import config, ledger, resources, targets
 from edgeagent.alarm import Change
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
 from edgeagent.drill import Drill, DrillChange, DrillVerb
 from edgeagent.drills import Drills, Start
+from edgeagent.faultrecord import journal_of
 from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
+from edgeagent.overlay import Overlay
 from edgeagent.procedure import Ticked
 from edgeagent.procedures import Procedures
 from edgeagent.readings import Answers, Missing, Raw
 from edgeagent.rehearsal import Rehearsal, Standing, prepared
-from edgeagent.run import Run, RunChange, StepState
+from edgeagent.run import RunChange, StepState
 from edgeagent.scenario import DrillSettings, Scenario, What
 from edgeagent.simulator import SimulatedDevice
+from edgeagent.store import Entry
 
 BEGIN: Final = 1_795_543_800.0
 """2026-11-25 02:10:00 in China."""
@@ -84,15 +90,23 @@ class Told:
     alarms: list[Change] = field(default_factory=list)
     runs: list[RunChange] = field(default_factory=list)
     forecasts: list[Forecast] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
 
-    def take(self, outcome: Outcome) -> Outcome:
+    def take(self, outcome: Outcome, lane: Lane) -> None:
         self.alarms += outcome.changes
         self.runs += outcome.runs
         self.forecasts += [] if outcome.forecast is None else [outcome.forecast]
-        return outcome
+        for alarm in outcome.changes:
+            self._write("alarm", alarm.at, ledger._journal(alarm))
+        for run in outcome.runs:
+            self._write("run", run.at, journal_of(run, lane.procedures.definition(run.run)))
+
+    def _write(self, kind: str, at: float, body: Mapping[str, object]) -> None:
+        """Write a line down as it comes back from the disk."""
+        self.journal.append(Entry(kind, at, orjson.loads(orjson.dumps(body)), len(self.journal) + 1))
 
 
-class Rehearsed:
+class Played:
     """One scenario on one site. `live` and `told` are what the two lanes told from the start of the drill on."""
 
     def __init__(self, site: Site, scenario: Scenario) -> None:
@@ -108,6 +122,7 @@ class Rehearsed:
         self.live, self.told, self.changes = Told(), Told(), list[DrillChange]()
         self.drills = Drills(DrillSettings())
         self.rehearsal: Rehearsal | None = None
+        self.fate: Overlay | None = None
         self.late: frozenset[str] = frozenset()
         self.due: Due = {
             (expected.what, expected.name, expected.step): expected.by
@@ -137,10 +152,25 @@ class Rehearsed:
         lane = prepared(self.site, Standing.of(self.lane), self.now)
         drivers = {id: self.states[id].driver for id in devices}
         self.rehearsal = Rehearsal(self.drill, lane, planned, drivers, self.lane.view)
-        while self.drills.current is not None:
+        while (drill := self.drills.current) is not None:
             self._second()
-            self._people(self.rehearsal)
+            if drill.renew_by - self.now < _CALM:
+                self.changes += self.drills.renew(drill.owner, self.now)
+            self._people(lane, drill.moment(self.now), real=False)
         return self.drill
+
+    def live_through(self) -> list[Entry]:
+        """Let it really happen instead, and return what the journal has of it."""
+        while self.now < BEGIN:
+            self._second()
+        self.live = Told()
+        self.fate = Overlay(
+            targets.plan(self.scenario, self.site), {id: state.driver for id, state in self.states.items()}
+        )
+        while self.now < BEGIN + self.scenario.duration:
+            self._second()
+            self._people(self.lane, self.now - BEGIN, real=True)
+        return self.live.journal
 
     def _second(self) -> None:
         """Poll what is due; the live lane comes first."""
@@ -148,55 +178,60 @@ class Rehearsed:
         changed: list[tuple[str, str]] = []
         for id, due in self.next.items():
             if due <= self.now:
-                state = self.states[id]
-                changed += ((id, point) for point in state.take(self.answers[id], self.now))
-                polled.append((state, self.answers[id]))
-                self.next[id] = self.now + state.device.interval
-        self.live.take(self.lane.step(changed, [state.device.id for state, _ in polled], self.now))
+                state, answers = self.states[id], self.answers[id]
+                if self.fate is not None:
+                    answers = self.fate.apply(id, state.driver, answers, self.now - BEGIN)
+                changed += ((id, point) for point in state.take(answers, self.now))
+                polled.append((state, answers))
+                self.next[id] = self.now + (state.interval(hasten=False) if self.fate else state.device.interval)
+        self.live.take(self.lane.step(changed, [state.device.id for state, _ in polled], self.now), self.lane)
         if self.rehearsal is not None:
             done = self.rehearsal.step(polled, changed, self.now)
             self.next |= {id: min(self.next[id], self.now + seconds) for id, seconds in done.again}
             self.changes += self.drills.injected(done.due, self.now)
             for planned, why in done.failed:
                 self.changes += self.drills.failed(planned, why, self.now)
-            self._judge(done.outcome)
+            self._judge(done.outcome, self.rehearsal.lane)
             self.changes += self.drills.step(self.now)
         self.now += 1.0
 
-    def _judge(self, outcome: Outcome) -> None:
+    def _judge(self, outcome: Outcome, lane: Lane) -> None:
         """Let the drill be judged by what bears its mark; the rest of its lane is what is really so."""
-        self.told.take(outcome)
+        self.told.take(outcome, lane)
         alarms = [change for change in outcome.changes if change.alarm.origin is not None]
         runs = [change for change in outcome.runs if change.run.origin is not None]
         self.changes += self.drills.drilled(alarms, runs, self.now)
 
     # -- people -----------------------------------------------------------------------------------------------
 
-    def _people(self, rehearsal: Rehearsal) -> None:
-        """Let people do what is nearly due: renew, acknowledge, tick."""
-        drill = self.drills.current
-        if drill is None:
-            return
-        if drill.renew_by - self.now < _CALM:
-            self.changes += self.drills.renew(drill.owner, self.now)
-        lane, moment = rehearsal.lane, drill.moment(self.now) + _EARLY
-        for run in [run for run in lane.procedures.runs().values() if run.origin is not None]:
-            if moment >= self.due.get((What.ACK, run.procedure, ""), moment + 1) and not (run.over or run.acked_by):
-                self._judge(lane.ask_runs(lambda all_, run=run: all_.ack(run.run_id, LEADER, self.now)))
+    def _people(self, lane: Lane, moment: float, *, real: bool) -> None:
+        """Let people do what is nearly due: acknowledge, tick."""
+        by = moment + _EARLY
+        for run_id in [id for id, run in lane.procedures.runs().items() if (run.origin is None) is real]:
+            run = lane.procedures.runs()[run_id]
+            if by >= self.due.get((What.ACK, run.procedure, ""), by + 1) and not (run.over or run.acked_by):
+                self._ask(lane, partial(Procedures.ack, run_id=run_id, by=LEADER, now=self.now))
             for step in run.steps:
-                if not run.over and self._acts(lane.procedures, run, step.id, moment):
-                    self._judge(lane.ask_runs(
-                        lambda all_, run=run, step=step: all_.done(run.run_id, step.id, LEADER, "", self.now)
-                    ))  # fmt: skip
+                if self._acts(lane.procedures, run_id, step.id, by):
+                    done = partial(Procedures.done, run_id=run_id, step=step.id, by=LEADER, note="", now=self.now)
+                    self._ask(lane, done)
 
-    def _acts(self, procedures: Procedures, run: Run, step: str, moment: float) -> bool:
+    def _ask(self, lane: Lane, command: Callable[[Procedures], list[RunChange]]) -> None:
+        outcome = lane.ask_runs(command)
+        if lane is self.lane:
+            self.live.take(outcome, lane)
+        else:
+            self._judge(outcome, lane)
+
+    def _acts(self, procedures: Procedures, run_id: str, step: str, by: float) -> bool:
+        run = procedures.runs()[run_id]
         says = next(each for each in procedures.definition(run).steps if each.id == step)
-        found = procedures.runs()[run.run_id].the(step)
-        if found.state is not StepState.READY or says.ticked is Ticked.READING or step in self.late:
+        ready = run.the(step).state is StepState.READY
+        if run.over or not ready or says.ticked is Ticked.READING or step in self.late:
             return False
         # What is expected of nobody is done with the last of what is: a run closes when all its steps are settled.
         last = max((at for (_, name, _), at in self.due.items() if name == run.procedure), default=0.0)
-        return moment >= self.due.get((What.STEP, run.procedure, step), last)
+        return by >= self.due.get((What.STEP, run.procedure, step), last)
 
     # -- what came of it --------------------------------------------------------------------------------------
 
@@ -210,7 +245,8 @@ class Rehearsed:
         return [change.text.en for change in self.changes if change.verb is DrillVerb.INJECT_FAILED]
 
     def story(self) -> list[str]:
-        """Write down what the drill lane told: "20 raised mains.mains-lost unack"."""
-        told = [(each.at, f"{each.verb} {each.alarm.alarm_id} {each.alarm.state}") for each in self.told.alarms]
-        told += [(each.at, f"{each.verb} {each.run.run_id} {each.step}") for each in self.told.runs]
+        """Write down what the lane told that it happened on: "20 raised mains.mains-lost unack"."""
+        lane = self.live if self.fate is not None else self.told
+        told = [(each.at, f"{each.verb} {each.alarm.alarm_id} {each.alarm.state}") for each in lane.alarms]
+        told += [(each.at, f"{each.verb} {each.run.run_id} {each.step}") for each in lane.runs]
         return [f"{at - BEGIN:7.1f} {line}" for at, line in sorted(told)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from edgeagent import resources
 from edgeagent.config import Site
 from edgeagent.drill import End
-from edgeagent.scenario import Scenario
-from tests.rehearsed import Rehearsed, load_site
+from tests.rehearsed import Played, load_site
 
 SHIPPED: Final = sorted(path.stem for path in (resources.examples() / "drills").glob("*.toml"))
 
@@ -23,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_scenario_comes_to_its_expected_outcome(site: Site, name: str) -> None:
-    scene = Rehearsed(site, site.drills.scenarios[name])
+    scene = Played(site, site.drills.scenarios[name])
     drill = scene.play()
     assert not scene.failures()
     wrong = {line: verdict for line, verdict in scene.verdicts().items() if verdict not in ("met", "held")}
