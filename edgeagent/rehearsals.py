@@ -179,7 +179,7 @@ class Rehearsals:
         now = self.around.clock()
         if self._rehearsal is not None:
             self._enter(self._rehearsal.step((), (), now), now)
-        elif self.drills.current is not None:
+        elif self.drills.next_due() is not None:
             self.tell(self.drills.step(now), now)
             self.around.moved()
 

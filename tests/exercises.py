@@ -121,8 +121,8 @@ def texts(payload: Any, key: str = "") -> Iterator[str]:  # noqa: ANN401 - JSON
         yield payload
 
 
-def taints(ear: Ear, drill_id: str) -> list[str]:
-    """Return what is wrong with the marks: of a drill on the live lane, or missing on the drill lane."""
+def taints(ear: Ear, *drill_ids: str) -> list[str]:
+    """Return what is wrong with the marks: of drills on the live lane, or missing on the drill lane."""
     wrong = []
     for message in list(ear.messages):
         topic, payload = message["topic"], message["payload"]
@@ -130,16 +130,16 @@ def taints(ear: Ear, drill_id: str) -> list[str]:
             continue
         said = json.loads(payload)
         data = said.get("data", said)
-        properties = message.get("properties", {})
-        user = properties.get("user-properties", {}) if isinstance(properties, dict) else {}
         marked = [text.startswith(MARKS) for text in texts(said) if text]
         if topic.startswith(f"{LIVE}/"):
-            if topic != f"{LIVE}/exercise" and (drill_id in payload or any(marked) or '"drill"' in payload):
+            of_drill = any(marked) or '"drill"' in payload or any(id in payload for id in drill_ids)
+            if topic != f"{LIVE}/exercise" and of_drill:
                 wrong.append(f"{topic} on the live lane is of a drill: {payload[:300]}")
-        else:
-            owner = said.get("exerciseid", data.get("exercise_id"))
-            if said.get("mode") != "drill" or owner != drill_id or not all(marked):
-                wrong.append(f"{topic} lacks its mark: {payload[:300]}")
-            if user.get("mode") != "drill" or user.get("exerciseid") != drill_id:
-                wrong.append(f"{topic} lacks its user property: {user}")
+            continue
+        owner = said.get("exerciseid", data.get("exercise_id"))
+        if said.get("mode") != "drill" or owner not in drill_ids or not all(marked):
+            wrong.append(f"{topic} lacks its mark: {payload[:300]}")
+        properties = str(message.get("properties"))
+        if owner not in properties or "exerciseid" not in properties or "mode" not in properties:
+            wrong.append(f"{topic} lacks its user properties: {properties}")
     return wrong
