@@ -6,37 +6,35 @@ here but the files themselves and the secrets they name.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edgeagent import driverfiles, procedurefiles, resources, scenariofiles
 from edgeagent.broker import Broker
+from edgeagent.brokerfile import BrokerEntry, broker_of
 from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.drillsettings import DrillsEntry, Shifts, shifts_of
-from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse, secret
+from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.overrides import Override, overridden
 from edgeagent.procedure import Procedure
 from edgeagent.scenario import DrillPlans
 from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined
+from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined, readable
 from edgeagent.trapconfig import Traps, TrapsEntry
 from edgeagent.treefiles import ID, DeviceTies, Planter, TreeTables
 
 STATE: Final = Path("/var/lib/edgeagent")
 TIMEOUT: Final = 2.0
 """s that a poll may take where neither the site nor the driver says otherwise."""
-_BROKER_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +96,9 @@ class _Agent(Strict):
     drivers: tuple[Path, ...] = ()
 
 
-class _Feed(Strict):
+class _Feed(BrokerEntry):
     broker: str
     root: str = Field(default="floor", pattern=ID)
-    username: str | None = None
-    password_secret: str | None = None
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
     rate: float = Field(default=200.0, gt=0, le=2000)
 
 
@@ -133,7 +126,6 @@ _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
     "site": {"id": "site", "name": {"en": "-", "zh": "-"}},
     "feed": {"broker": "mqtt://localhost"},
 }
-_ROUNDS: Final = 5
 PROCEDURES: Final = "procedures"
 """The folder of procedures, among the shipped examples and in the site's own folder."""
 DRILLS: Final = "drills"
@@ -152,7 +144,7 @@ def load(folder: Path, shipped: Path) -> Site:
     document = joined(folder, mistakes)
     checked, wrong = check(document, _File, document.data)
     mistakes += wrong
-    found = checked if isinstance(checked, _File) else _readable(document.data)
+    found = checked if isinstance(checked, _File) else readable(_File, document.data, _STAND_INS)
     own = tuple(folder / path for path in found.agent.drivers) if found is not None else ()
     for path in own:
         if not path.is_dir():
@@ -176,32 +168,6 @@ def load(folder: Path, shipped: Path) -> Site:
     if mistakes or reader.mistakes:
         raise Mistakes(mistakes + reader.mistakes)
     return site
-
-
-def _readable(data: dict[str, Any]) -> _File | None:
-    """Read what is left when everything of a wrong shape is taken out, so that the rest can be checked as well."""
-    data = copy.deepcopy(data)
-    for _ in range(_ROUNDS):
-        try:
-            return _File.model_validate(data)
-        except ValidationError as error:
-            wrong = [(each["loc"], each["type"] == "missing") for each in error.errors()]
-        for path, missing in wrong:
-            _take_out(data, path[:2] if missing else path)
-    return None
-
-
-def _take_out(data: dict[str, Any], path: Sequence[str | int]) -> None:
-    """Remove the entry at a path; a table that the site cannot do without becomes a stand-in."""
-    table: Any = data
-    for part in path[:-1]:
-        table = table.get(part) if isinstance(table, dict) else None
-    if path[0] in _STAND_INS and (len(path) == 1 or not isinstance(table, dict) or path[-1] not in table):
-        data[str(path[0])] = copy.deepcopy(_STAND_INS[str(path[0])])
-    elif isinstance(table, dict) and path[-1] in table:
-        del table[path[-1]]
-    elif len(path) > 2:  # a part of a value: the value goes
-        _take_out(data, path[:-1])
 
 
 def _digest(folder: Path) -> str:
@@ -269,54 +235,7 @@ class _Reader:
         return overridden(kind, found[1].alarms, lambda key, text: self._say(("power", found[0], "alarms", *key), text))
 
     def _broker(self, feed: _Feed) -> Broker:
-        parts, port = urlsplit(""), None
-        try:
-            parts = urlsplit(feed.broker)
-            port = parts.port
-        except ValueError as error:
-            self._say(("feed", "broker"), f"{error}")
-        host = parts.hostname or ""
-        if parts.scheme not in _BROKER_PORTS:
-            self._say(
-                ("feed", "broker"), f'unknown scheme "{parts.scheme}"{nearest(parts.scheme, list(_BROKER_PORTS))}'
-            )
-        if not host:
-            self._say(("feed", "broker"), "a host is missing: mqtts://broker.example:8883")
-        if parts.username or parts.password:
-            self._say(("feed", "broker"), "user and password do not stand in the URL; use username and password_secret")
-        password = self._secret(("feed", "password_secret"), feed.password_secret)
-        files = {name: self._path(name, getattr(feed, name)) for name in ("ca", "cert", "key")}
-        if (feed.cert is None) is not (feed.key is None):
-            self._say(("feed", "cert"), "cert and key stand together or not at all")
-        if parts.scheme == "mqtt" and any(files.values()):
-            self._say(("feed", "broker"), "certificates need mqtts://")
-        port = port or _BROKER_PORTS.get(parts.scheme, 1883)
-        return Broker(
-            host, port, username=feed.username, password=password, tls=parts.scheme == "mqtts",
-            ca=files["ca"], cert=files["cert"], key=files["key"],
-        )  # fmt: skip
-
-    def _path(self, name: str, path: Path | None) -> Path | None:
-        """Find a certificate file: a systemd credential of that name, else relative to the folder."""
-        if path is None:
-            return None
-        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / path
-        found = credential if credential.is_file() else self._folder / path
-        if not found.is_file():
-            self._say(("feed", name), f"{found} is no file")
-        return found
-
-    def _secret(self, path: Path_, name: str | None) -> str | None:
-        if name is None:
-            return None
-        try:
-            value = secret(name, self._folder / "secrets")
-        except EndpointError as error:
-            self._say(path, str(error))
-            return None
-        if value is None:
-            self._say(path, f'secret "{name}" is missing: no systemd credential, no {self._folder / "secrets" / name}')
-        return value
+        return broker_of(feed.broker, feed, self._folder, "broker", lambda key, text: self._say(("feed", key), text))
 
     def _device(self, id: str, entry: _Device) -> Device | None:
         path: Path_ = ("devices", id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 import types
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -48,6 +49,8 @@ class Strict(BaseModel):
 
 
 Path_ = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,35 @@ def check(
         # What may be one of two things fails as both: the deepest place and the first text say most.
         deepest = [path for path in found if not any(path == other[: len(path)] != other for other in found)]
         return None, [document.mistake(path, found[path]) for path in deepest]
+
+
+def readable(model: type[Model], data: Mapping[str, Any], stand_ins: Mapping[str, Mapping[str, Any]]) -> Model | None:
+    """Read what is left when everything of a wrong shape is taken out, so that the rest can be checked as well.
+
+    `stand_ins` are for the tables without which nothing can be read.
+    """
+    left = copy.deepcopy(dict(data))
+    for _ in range(_ROUNDS):
+        try:
+            return model.model_validate(left)
+        except ValidationError as error:
+            wrong = [(each["loc"], each["type"] == "missing") for each in error.errors()]
+        for path, missing in wrong:
+            _take_out(left, path[:2] if missing else path, stand_ins)
+    return None
+
+
+def _take_out(data: dict[str, Any], path: Path_, stand_ins: Mapping[str, Mapping[str, Any]]) -> None:
+    """Remove the entry at a path; a table that nothing can be read without becomes a stand-in."""
+    table: Any = data
+    for part in path[:-1]:
+        table = table.get(part) if isinstance(table, dict) else None
+    if path[0] in stand_ins and (len(path) == 1 or not isinstance(table, dict) or path[-1] not in table):
+        data[str(path[0])] = copy.deepcopy(dict(stand_ins[str(path[0])]))
+    elif isinstance(table, dict) and path[-1] in table:
+        del table[path[-1]]
+    elif len(path) > 2:  # a part of a value: the value goes
+        _take_out(data, path[:-1], stand_ins)
 
 
 def _path(data: Any, error: dict[str, Any]) -> Path_:  # noqa: ANN401 - whatever TOML gave
