@@ -9,13 +9,15 @@ seat://a017                    (what the agent of seat a017 reports of its works
 service+tcp://host:port        service+dns://resolver:53?name=crm.example
 service+http://host:80/path?status=200&text=…&query=…     service+https://host:443/path?…&ca=/etc/ssl/site.pem
 service+sip://user@host:5060   (asked over UDP; the user may be left out)
+icmp://host                    (an echo, by name or number)
+ami://user@host:5038?endpoint=1017     ami+tls://user@host:5039?endpoint=1017&ca=…     (an Asterisk, of one phone)
 
 Of a web page `query` is what its own URL has after the question mark, `status` the one code that is right
 (without it any from 200 to 399), `text` what must stand in its first 64 KiB; all percent-encoded, as in every URL.
 
-Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=` and `priv_secret=` name a
-systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth"
-and "snmp-priv".
+Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=`, `priv_secret=` and `ami_secret=` name
+a systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth" and
+"snmp-priv", a link to an Asterisk for "ami".
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class Endpoint:
 
     @property
     def protocol(self) -> str:
-        """The driver family that speaks here: snmp, modbus, serial, service or host; so does a seat's agent."""
-        return "host" if self.scheme == "seat" else self.scheme.partition("+")[0]
+        """The driver family that speaks here: a seat's agent tells what a host does, an echo is a probe."""
+        return _FAMILIES.get(self.scheme) or self.scheme.partition("+")[0]
 
     @property
     def unit(self) -> int:
@@ -68,26 +70,30 @@ class Endpoint:
     @property
     def medium(self) -> str:
         """What is shared: devices with the same medium are asked by one link."""
-        if self.protocol in _SHARED:
-            return self.protocol
+        if self.scheme == "icmp" or self.protocol in _SHARED:
+            return self.scheme.partition("+")[0]
         if self.scheme == "seat":
             return "seats"
-        return f"{self.scheme}:{self.path}" if self.path else f"{self.scheme}://{self.host}:{self.port}"
+        user = f"{self.user}@" if self.protocol == "ami" else ""
+        return f"{self.scheme}:{self.path}" if self.path else f"{self.scheme}://{user}{self.host}:{self.port}"
 
     def __str__(self) -> str:
         """Spell the URL without any secret."""
         user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.host and self.scheme != "seat" else ""
+        port = f":{self.port}" if self.host and self.scheme not in _FAMILIES else ""
         query = "&".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.scheme}://{user}{host}{port}{self.path}" + (f"?{query}" if query else "")
 
 
+_FAMILIES: Final[Mapping[str, str]] = {"seat": "host", "icmp": "service"}
+"""Schemes without a port, by the family whose drivers read them."""
 _SHARED: Final = frozenset({"snmp", "service"})
 """Families whose devices are all asked by one link, wherever they are."""
 _SAID: Final = -1
 """There is no default port."""
 _HTTP: Final = frozenset({"status", "text", "query"})
+_AMI: Final = frozenset({"endpoint", "ami_secret"})
 _SERIAL: Final = frozenset({"baud", "parity", "stopbits", "bytesize", "echo"})
 _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "snmp": (
@@ -108,6 +114,9 @@ _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "service+https": (443, _HTTP | {"ca"}),
     "service+dns": (53, frozenset({"name"})),
     "service+sip": (5060, frozenset()),
+    "icmp": (0, frozenset()),
+    "ami": (5038, _AMI),
+    "ami+tls": (5039, _AMI | {"ca"}),
 }
 VERSIONS: Final = ("1", "2c", "3")
 DIALECTS: Final = ("megatec", "mustek", "megatec-old")
@@ -188,8 +197,10 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
         return _snmp(parts.hostname or "", port, user, options, secrets)
     if scheme.startswith("service+"):
         return _service(scheme, parts.hostname or "", port, parts.path, user, options)
-    endpoint = {"modbus": _modbus, "serial": _serial, "host": _host, "seat": _seat}[scheme.partition("+")[0]]
-    return endpoint(scheme, parts.hostname or "", port, unquote(parts.path), user, options)
+    if scheme.startswith("ami"):
+        return _ami(scheme, parts.hostname or "", port, parts.path, user, options, secrets)
+    families = {"modbus": _modbus, "serial": _serial, "host": _host, "seat": _seat, "icmp": _icmp}
+    return families[scheme.partition("+")[0]](scheme, parts.hostname or "", port, unquote(parts.path), user, options)
 
 
 def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path | None) -> Endpoint:
@@ -256,6 +267,26 @@ def _seat(scheme: str, host: str, port: int, path: str, user: str, options: dict
     if not host or port or path.strip("/"):
         raise EndpointError("write the seat alone: seat://a017")
     return Endpoint(scheme, host)
+
+
+def _icmp(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
+    if not host or port or user or path.strip("/"):
+        raise EndpointError("write the host alone: icmp://host (an echo has no port)")
+    return Endpoint(scheme, host)
+
+
+def _ami(
+    scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str], folder: Path | None
+) -> Endpoint:
+    if not host or not user or path.strip("/"):
+        raise EndpointError(f"write user and host of the Asterisk: {scheme}://user@host?endpoint=1017")
+    if not options.get("endpoint"):
+        raise EndpointError("the phone is missing: ?endpoint=1017, as the Asterisk names it")
+    for part, text in (("the user", user), ("endpoint", options["endpoint"])):
+        if not re.fullmatch(r"[!-~]+", text):  # a line of its own would be another action
+            raise EndpointError(f"{part} may hold printable ASCII only")
+    secrets = {"ami": _needed(options.get("ami_secret", "ami"), 1, folder)}
+    return Endpoint(scheme, host, port, user=user, options=options, secrets=secrets)
 
 
 def _service(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:

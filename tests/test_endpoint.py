@@ -50,18 +50,28 @@ def keep(folder: Path, mode: int = 0o600, **secrets: str) -> Path:
         pytest.param("service+http://h", Endpoint("service+http", "h", 80, "/"), "service+http://h:80/", "service", id="web page"),
         pytest.param("service+https://crm.example/health%20check?status=204&text=%E6%AD%A3%E5%B8%B8&query=deep%3D1", Endpoint("service+https", "crm.example", 443, "/health%20check", options={"status": "204", "text": "正常", "query": "deep=1"}), "service+https://crm.example:443/health%20check?status=204&text=正常&query=deep=1", "service", id="web page over TLS"),
         pytest.param("service+dns://192.0.2.53/?name=crm.example", Endpoint("service+dns", "192.0.2.53", 53, options={"name": "crm.example"}), "service+dns://192.0.2.53:53?name=crm.example", "service", id="name server"),
+        pytest.param("icmp://192.0.2.17", Endpoint("icmp", "192.0.2.17"), "icmp://192.0.2.17", "icmp", id="echo"),
+        pytest.param("icmp://[2001:db8::7]", Endpoint("icmp", "2001:db8::7"), "icmp://[2001:db8::7]", "icmp", id="echo over IPv6"),
+        pytest.param("ami://edge@pbx?endpoint=1017", Endpoint("ami", "pbx", 5038, user="edge", options={"endpoint": "1017"}), "ami://edge@pbx:5038?endpoint=1017", "ami://edge@pbx:5038", id="Asterisk"),
+        pytest.param("ami+tls://edge@pbx?endpoint=1017&ca=ca.pem", Endpoint("ami+tls", "pbx", 5039, user="edge", options={"endpoint": "1017", "ca": "ca.pem"}), "ami+tls://edge@pbx:5039?endpoint=1017&ca=ca.pem", "ami+tls://edge@pbx:5039", id="Asterisk over TLS"),
         pytest.param("service+sip://2001@[2001:db8::7]", Endpoint("service+sip", "2001:db8::7", 5060, user="2001"), "service+sip://2001@[2001:db8::7]:5060", "service", id="SIP"),
     ],
 )  # fmt: skip
-def test_a_url_is_taken_apart(url: str, expected: Endpoint, spelled: str, medium: str) -> None:
+def test_a_url_is_taken_apart(
+    url: str, expected: Endpoint, spelled: str, medium: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEAGENT_AMI", WORD)
     found = parse(url)
     secrets = {"community": "public"} if expected.options.get("version") in ("1", "2c") else {}
+    if found.protocol == "ami":
+        secrets = {"ami": WORD}
     assert found == Endpoint(
         expected.scheme, expected.host, expected.port, expected.path, expected.user, expected.options, secrets
     )
     assert str(found) == spelled
     assert found.medium == medium
-    assert found.protocol == ("host" if expected.scheme == "seat" else expected.scheme.partition("+")[0])
+    family = {"seat": "host", "icmp": "service"}.get(expected.scheme)
+    assert found.protocol == (family or expected.scheme.partition("+")[0])
 
 
 def test_units_of_one_gateway_share_a_medium() -> None:
@@ -75,7 +85,7 @@ def test_units_of_one_gateway_share_a_medium() -> None:
     [
         pytest.param("192.0.2.7", '"192.0.2.7" is not a URL; write for example snmp://192.0.2.7?version=2c&community=…', id="no scheme"),
         pytest.param("smnp://h", 'unknown scheme "smnp", did you mean "snmp"?', id="scheme"),
-        pytest.param("telnet://h", 'unknown scheme "telnet" (known: snmp, modbus, modbus+rtuovertcp, modbus+tls, modbus+rtu, serial, host, seat, service+tcp, service+http, service+https, service+dns, service+sip)', id="another scheme"),
+        pytest.param("telnet://h", 'unknown scheme "telnet" (known: snmp, modbus, modbus+rtuovertcp, modbus+tls, modbus+rtu, serial, host, seat, service+tcp, service+http, service+https, service+dns, service+sip, icmp, ami, ami+tls)', id="another scheme"),
         pytest.param("snmp://", "a host is missing: snmp://host?…", id="no host"),
         pytest.param("snmp://h:99999", "Port out of range 0-65535", id="port"),
         pytest.param("snmp://h?comunity=x", 'unknown option "comunity", did you mean "community"?', id="option"),
@@ -110,6 +120,12 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("service+sip://a%0d%0ab@h", "the user may hold printable ASCII only; percent-encode the rest", id="a second line in a user"),
         pytest.param("service+http://h?status=2000", "status=2000 is not a whole number from 100 to 599", id="status"),
         pytest.param("service+http://h?ca=x", 'unknown option "ca" (known: query, status, text)', id="ca without TLS"),
+        pytest.param("icmp://", "write the host alone: icmp://host (an echo has no port)", id="echo of nothing"),
+        pytest.param("icmp://h:7", "write the host alone: icmp://host (an echo has no port)", id="echo with a port"),
+        pytest.param("ami://pbx?endpoint=1", "write user and host of the Asterisk: ami://user@host?endpoint=1017", id="Asterisk without a user"),
+        pytest.param("ami://u@pbx", "the phone is missing: ?endpoint=1017, as the Asterisk names it", id="no phone"),
+        pytest.param("ami://u%0d%0aAction@pbx?endpoint=1", "the user may hold printable ASCII only", id="a second action in a user"),
+        pytest.param("ami://u@pbx?endpoint=1&ami_secret=pbx-2", 'secret "pbx-2" is missing: neither a systemd credential nor in EDGEAGENT_PBX_2', id="no secret of an Asterisk"),
         pytest.param("service+dns://h", "the name to ask for is missing: service+dns://resolver?name=crm.example", id="no name"),
         pytest.param("service+dns://h?name=a..b", 'name "a..b" is no domain name; write others than ASCII ones as xn--… (RFC 1035 §2.3)', id="name"),
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&stopbits=3", "stopbits=3 is not a whole number from 1 to 2", id="stop bits"),

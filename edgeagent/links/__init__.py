@@ -64,6 +64,14 @@ def open_link(endpoint: Endpoint) -> Link:
         from edgeagent.links.serial import SerialLink
 
         return SerialLink(endpoint)
+    if endpoint.scheme == "icmp":
+        from edgeagent.links.icmp import IcmpLink
+
+        return IcmpLink()
+    if endpoint.protocol == "ami":
+        from edgeagent.links.ami import AmiLink
+
+        return AmiLink(endpoint)
     if endpoint.protocol == "service":
         from edgeagent.links.service import ServiceLink
 

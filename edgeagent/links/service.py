@@ -21,11 +21,11 @@ from typing import Final
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.links import Plan, Target
+from edgeagent.links.carrier import NETWORK, cut_off
 from edgeagent.links.serviceprobes import OK, WRONG, Heard, ask_dns, ask_http, ask_sip, ask_tcp
 from edgeagent.links.turns import Done, same
 from edgeagent.readings import Answers, Missing, Raw
 
-_NETWORK: Final = Path("/sys/class/net")
 _REFUSED, _SILENT, _UNRESOLVED, _INSECURE = "refused", "silent", "unresolved", "insecure"
 _NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
 _GONE: Final = frozenset({errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT})
@@ -34,7 +34,7 @@ _GONE: Final = frozenset({errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT})
 class ServiceLink:
     """Asks all services side by side; the poller sees to it that each is asked one question at a time."""
 
-    def __init__(self, network: Path = _NETWORK) -> None:
+    def __init__(self, network: Path = NETWORK) -> None:
         self._network = network
         self._polls: set[asyncio.Task[Answers]] = set()
         self._bug: asyncio.Future[None] | None = None
@@ -88,7 +88,7 @@ class ServiceLink:
                 return await self._ask(endpoint, within)
         except (OSError, UnicodeError) as error:  # a name that cannot be spelled for the name server is a ValueError
             said = _said(error)
-        if said in (_SILENT, _UNRESOLVED) and not endpoint.on_loopback and self._cut_off():
+        if said in (_SILENT, _UNRESOLVED) and not endpoint.on_loopback and cut_off(self._network):
             return Missing.LINK_DOWN
         return said if isinstance(said, Missing) else Heard(said, Missing.NULL, Missing.NULL)
 
@@ -108,19 +108,6 @@ class ServiceLink:
         if self._trust is None:
             self._trust = ssl.create_default_context()
         return self._trust
-
-    def _cut_off(self) -> bool:
-        """Tell whether no network card of this host has a cable, the real ones where there are any."""
-        cards = [card for card in self._network.glob("*") if card.name != "lo"]  # routes may outlive the cable
-        cards = [card for card in cards if (card / "device").exists()] or cards
-        return bool(cards) and not any(_carrier(card) for card in cards)
-
-
-def _carrier(card: Path) -> bool:
-    try:
-        return (card / "carrier").read_text(encoding="ascii").strip() == "1"
-    except OSError:  # so says a card that is switched off
-        return False
 
 
 def _said(error: OSError | UnicodeError) -> str | Missing:
