@@ -24,7 +24,10 @@ REFUSALS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to reach a broker. Times in s. TLS is on when `tls` is, or any of the certificate files is named."""
+    """How to reach a broker. Times in s. TLS is on when `tls` is, or any of the certificate files is named.
+
+    `patience` spreads the attempts of many clients that lost one broker: about so long the first of each waits.
+    """
 
     host: str
     port: int = 1883
@@ -39,6 +42,7 @@ class Broker:
     session_expiry: int = 30
     will_delay: int = 5
     connect_timeout: float = 5.0
+    patience: float = 0.0
 
     @property
     def secured(self) -> bool:

@@ -160,7 +160,7 @@ class Connection:
             if self._stop.is_set():
                 return
             attempts = 0 if time.monotonic() - began > _SETTLED else attempts + 1
-            delay = min(_SLOW, _FAST * 2 ** min(attempts, 6)) * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+            delay = min(_SLOW, max(_FAST, self.broker.patience) * 2 ** min(attempts, 6)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
             if len(self._kicks) == _TAKEOVERS and time.monotonic() - self._kicks[0] < 60:
                 reason += f"; {_TAKEOVERS} times in a minute: does another client use the id {self.broker.client_id}?"
                 delay = _TAKEN

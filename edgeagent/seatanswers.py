@@ -26,7 +26,7 @@ HOST: Final = (
 )  # fmt: skip
 """What is read of the workstation itself."""
 NUMBERS: Final = frozenset(HOST) | {
-    "headset.present", "headset.battery", "headset.charging", "headset.returns",
+    "headset.present", "headset.count", "headset.battery", "headset.charging", "headset.returns", "serial.count",
     "phone.registered", "phone.reachable", "phone.powered",
 }  # fmt: skip
 TEXTS: Final = frozenset({"headset.link", "headset.vendor", "headset.model", "headset.firmware", "headset.serial"})

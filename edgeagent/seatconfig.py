@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -23,24 +23,16 @@ _ID: Final = r"^[a-z0-9-]{1,40}$"
 _NAME: Final = r"^[a-z0-9-]{1,20}$"
 _SALT: Final = 16
 """Characters of a salt at least: by a shorter one, serial numbers could be found by trying."""
-Maker = Literal["jabra", "poly", "logitech", "lenovo"]
-MAKERS: Final[tuple[str, ...]] = get_args(Maker)
-
-
-@dataclass(frozen=True, slots=True)
-class HeadsetSettings:
-    """How headsets are looked for. `ask` names the makers whose headsets may be asked by their own protocol."""
-
-    watch: bool = True
-    ask: tuple[str, ...] = ()
+Maker = Literal["jabra", "poly"]
 
 
 @dataclass(frozen=True, slots=True)
 class SeatSettings:
     """All that is said to a seat's agent. Times in s.
 
-    `softphone` are names of processes, of which one is enough. `services` are asked every `probe`. `reason` is the file
-    in which whoever stops the agent may say why.
+    `softphone` are names of processes, of which one is enough. `headsets` tells whether to look for any, `headset`
+    whether one belongs to the seat, `ask` whose headsets may be asked by their maker's own protocol. `services` are
+    asked every `probe`. `reason` is the file in which whoever stops the agent may say why.
     """
 
     id: str
@@ -51,7 +43,9 @@ class SeatSettings:
     broker: Broker
     reason: Path | None
     softphone: tuple[str, ...] = ()
-    headsets: HeadsetSettings = HeadsetSettings()
+    headsets: bool = True
+    headset: bool = True
+    ask: tuple[str, ...] = ()
     services: Mapping[str, Endpoint] = field(default_factory=dict)
     probe: float = _PROBE
 
@@ -78,6 +72,7 @@ class _Softphone(Strict):
 
 class _Headsets(Strict):
     watch: bool = True
+    expected: bool = True
     ask: tuple[Maker, ...] = ()
 
 
@@ -133,7 +128,7 @@ class _Reader:
         return SeatSettings(
             seat.id, seat.site, seat.root, seat.interval, self._salt(seat), broker, self._reason(seat.reason),
             () if file.softphone is None else file.softphone.processes,
-            HeadsetSettings(file.headsets.watch, file.headsets.ask), self._services(file.services), seat.probe,
+            file.headsets.watch, file.headsets.expected, file.headsets.ask, self._services(file.services), seat.probe,
         )  # fmt: skip
 
     def _salt(self, seat: _Seat) -> str:

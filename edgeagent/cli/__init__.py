@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeagent import log
-from edgeagent.cli import devices, discovery, drill, feed, procedures, reports
+from edgeagent.cli import devices, discovery, drill, feed, procedures, reports, seat
 from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, print_line, site_of
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(feed.app)
 app.add_typer(procedures.app)
 app.add_typer(drill.app)
 app.add_typer(reports.app)
+app.add_typer(seat.app)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def load_catalog() -> Catalog:
     try:
         return driverfiles.load([resources.drivers(), *([own] if own.is_dir() else [])])
     except Mistakes as error:
-        _mistakes(error)
+        mistaken(error)
 
 
 def load_site(config: Path) -> Any:  # noqa: ANN401 - config.Site, whose module is loaded only when it is needed
@@ -55,10 +55,11 @@ def site_of(config: Path) -> Any:  # noqa: ANN401 - see above
     try:
         return load_site(config)
     except Mistakes as error:
-        _mistakes(error)
+        mistaken(error)
 
 
-def _mistakes(error: Mistakes) -> NoReturn:
+def mistaken(error: Mistakes) -> NoReturn:
+    """Name every mistake and leave."""
     for mistake in error.found:
         sys.stderr.write(f"{mistake}\n")
     raise typer.Exit(CONFIG)
