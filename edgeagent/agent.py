@@ -26,6 +26,7 @@ from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
 from edgeagent.drill import End
 from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
+from edgeagent.hearing import Hearing
 from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome
 from edgeagent.ledger import SEEN, Ledger
@@ -76,6 +77,7 @@ class Agent:
                 self._follow,
             ),
         )  # fmt: skip
+        self._hearing = Hearing(site, tree, self._poller.now, self._clock.now)
         self._traps = TrapListener(self._poller.now, f"{site.id}/{site.agent}", self._store.boot)
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self._own_readings: dict[str, Reading] = {}
@@ -136,7 +138,7 @@ class Agent:
         self._watch(self._site)
         lasting = (
             self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
-            self._tell_systemd(),
+            self._tell_systemd(), self._hearing.run(),
         )  # fmt: skip
         self._running = [self._tasks.create_task(each) for each in lasting]
 
@@ -146,6 +148,7 @@ class Agent:
             self._lane.view[state.device.id] = state.readings
             self._voice.availability(state, self._clock.now())
         self._poller.watch(states)
+        self._hearing.follow(site)
         self._traps.follow(site.traps, {id: device.endpoint for id, device in site.devices.items()})
         self._power = frozenset(id for id, device in site.devices.items() if device.driver.kind.power)
 
@@ -153,7 +156,7 @@ class Agent:
         """Return the link of a medium, opened when its first device comes."""
         known = self._links.get(endpoint.medium)
         if known is None:
-            link = open_link(endpoint)
+            link = self._hearing.link if endpoint.scheme == "seat" else open_link(endpoint)
             known = self._links[endpoint.medium] = (link, self._tasks.create_task(link.run(), name=endpoint.medium))
         return known[0]
 
@@ -254,6 +257,7 @@ class Agent:
             "devices": len(self._site.devices),
             "silent": self._silent(),
             "alarms": len(self._ledger.standing()),
+            **self._hearing.figures,
         }
         self._voice.health(self._started, self._clock_state(), counts, self._own_readings, self._clock.now())
 
@@ -300,6 +304,8 @@ class Agent:
             self._own("broker", self._feed.session)
             self._drills.tick(self._clock.now(), connected=self._feed.session == "connected")
             self._own("traps", self._traps.state)
+            for point, count in self._hearing.tick().items():
+                self._own(point, count)
             if self._lane.next_due() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
                 self._store.commit(Batch({SEEN: {"at": self._clock.now()}}))

@@ -159,6 +159,17 @@ class Tree:
         """The filter of all commands."""
         return f"{self.root}/v1/{self.site}/+/req/+"
 
+    def seats(self, name: str) -> str:
+        """Give the filter of all that seats say under a name: status or report."""
+        return f"{self.root}/v1/{self.site}/seat/+/{name}"
+
+    def speaker(self, topic: str) -> tuple[str, str] | None:
+        """Take seat and name out of the topic of a seat; None when it is none."""
+        match topic.removeprefix(f"{self.root}/v1/{self.site}/").split("/"):
+            case ["seat", seat, name]:
+                return seat, name
+        return None
+
     def mode(self, topic: str) -> Mode:
         """Tell the lane of a topic."""
         return Mode.DRILL if topic.startswith(f"{self.root}/v1/{self.site}/{Mode.DRILL}/") else Mode.LIVE

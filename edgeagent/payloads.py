@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
-from edgeagent import drillfeed, forecastfeed, recordfeed, runfeed
+from edgeagent import drillfeed, forecastfeed, recordfeed, runfeed, seatpayloads
 from edgeagent.alarmfeed import Record, Snapshot, Told
 from edgeagent.catalog import AlarmType, Kind, Text
 from edgeagent.config import Device, Site
@@ -174,6 +174,7 @@ PAYLOADS: Final[Mapping[str, Any]] = MappingProxyType(
         **recordfeed.PAYLOADS,
         **forecastfeed.PAYLOADS,
         **drillfeed.PAYLOADS,
+        **seatpayloads.PAYLOADS,
     }
 )
 """The type of each payload by name. A device's state is flat and has the points of its kind (see `device_state`)."""
