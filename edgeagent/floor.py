@@ -1,16 +1,18 @@
 """The floor: all alarms of one lane with what caused them. Pure: no clock, no await, no I/O; `now` is epoch s.
 
-    readings → supply (`supply.py`) → detectors (`alarms.py`) → causes (`causes.py`) and groups (`groups.py`) → changes
+    readings → supply (`supply.py`) and seats (`seatwatch.py`) → detectors (`alarms.py`)
+             → causes (`causes.py`) and groups (`groups.py`) → changes
 
 One step judges first and tells last: what an alarm raised in a step is explained by may have been raised in the same
-one. Owns the order in which these parts speak, and the readings that nobody polls: those of the mains and counts of
-alike faults.
+one. Owns the order in which these parts speak, and the readings that nobody polls: those of the mains and the seats,
+and counts of alike faults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import tzinfo
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,6 +26,8 @@ from edgeagent.groups import Groups, groupable
 from edgeagent.inventory import rules_of
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
+from edgeagent.seatwatch import SeatWatch
+from edgeagent.sitetree import SEAT
 from edgeagent.supply import Supply
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
@@ -34,9 +38,10 @@ _NOTHING: Final[Readings] = MappingProxyType({})
 
 
 class Floor:
-    """Alarms and causes of one site."""
+    """Alarms and causes of one site. Its shifts go by the clocks of `zone`, the host's own if None."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, zone: tzinfo | None = None) -> None:
+        self._zone = zone
         rules = self._plan(site)
         self._alarms = Alarms(rules, Settings(settle=site.causes.settle))
         self._view: Mapping[str, Readings] = {}
@@ -48,6 +53,7 @@ class Floor:
     def _build(self, site: Site, rules: list[Rule]) -> None:
         self._tree = site.tree
         self._supply = Supply(site.tree, site.causes.transfer)
+        self._seats = SeatWatch(site, self._zone)
         self._flow = Flow(site.tree, self._supply.said.get)
         self._groups = Groups(self._alarms, site.tree, self._flow, site.causes, rules, self._is_explained)
         self._causes = Causes(self._alarms, site.tree, self._flow, self._groups.of, self._circuits)
@@ -87,8 +93,11 @@ class Floor:
         joined = _Joined(self.derived, view)
         self._flow.moved(moved)
         self._curious |= self._supply.others(moved)
+        seats, since = self._seats.step(view, changed, now)
+        onsets |= since
         self._causes.heard(read, joined, now)
-        changed += self._say(self._supply.mains, points)
+        changed += self._say([(self._supply.mains, point) for point in points if self._supply.mains is not None])
+        changed += self._say(seats)
         changed += self._unnamed
         self._unnamed = []
         if "circuits" in points:
@@ -119,10 +128,10 @@ class Floor:
         changes = self._alarms.tell(now)
         if changes:
             self._groups.sweep()
+            self._seats.hear(changes, now)
         return changes
 
-    def _say(self, resource: str | None, points: list[str]) -> list[tuple[str, str]]:
-        told = [(resource, point) for point in points] if resource is not None else []
+    def _say(self, told: list[tuple[str, str]]) -> list[tuple[str, str]]:
         self._fresh += told
         return told
 
@@ -150,10 +159,8 @@ class Floor:
     @property
     def derived(self) -> Mapping[str, Readings]:
         """The readings that nobody polls, by node and point."""
-        derived: dict[str, Readings] = dict(self._groups.readings)
-        if self._supply.mains is not None:
-            derived[self._supply.mains] = {**derived.get(self._supply.mains, {}), **self._supply.readings}
-        return derived
+        mains = {} if self._supply.mains is None else {self._supply.mains: self._supply.readings}
+        return _Joined(mains, _Joined(self._seats.readings, self._groups.readings))
 
     def moved(self) -> list[tuple[str, str]]:
         """Take the derived readings, by (node, point), that changed since the last call."""
@@ -162,11 +169,17 @@ class Floor:
 
     def curious(self) -> frozenset[str]:
         """Take the devices to poll at once: they may be the cause of what was just seen, or a witness of it."""
-        curious, self._curious = frozenset(self._curious), set()
+        curious, self._curious = frozenset(self._curious | self._seats.curious), set()
+        self._seats.curious = set()
         return curious
 
     def next_due(self) -> float | None:
         """Return when the next timer runs out, epoch s; None if none runs."""
+        dues = (self.delays(), self._seats.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
+    def delays(self) -> float | None:
+        """Return when the next timer runs out of which a restart must know how far it has run."""
         dues = (self._alarms.next_due(), self._supply.next_due(), self._causes.next_due())
         return min((due for due in dues if due is not None), default=None)
 
@@ -182,6 +195,7 @@ class Floor:
         """Move all that runs along with a wall clock that stepped by `delta` s."""
         self._alarms.shift(delta)
         self._supply.shift(delta)
+        self._seats.shift(delta)
 
     # -- over restarts and reloads ----------------------------------------------------------------------------
 
@@ -195,14 +209,15 @@ class Floor:
 
     def memory(self) -> dict[str, Any] | None:
         """Return what else a restart needs as JSON-able data, None if it is as it was at the last call."""
-        supply, groups = self._supply.memory(), self._groups.memory()
-        if supply is None and groups is None:
-            return None
-        return {"supply": supply or self._supply.remembered(), "groups": groups or self._groups.remembered()}
+        fresh = [part.memory() for part in (self._supply, self._groups, self._seats)]
+        return None if all(each is None for each in fresh) else self.remembered()
 
     def remembered(self) -> dict[str, Any]:
         """Return what `memory` gives, changed or not."""
-        return {"supply": self._supply.remembered(), "groups": self._groups.remembered()}
+        return {
+            "supply": self._supply.remembered(), "groups": self._groups.remembered(),
+            "seats": self._seats.remembered(),
+        }  # fmt: skip
 
     def restore(
         self, rows: Mapping[str, Mapping[str, object]], now: float, seen: float | None = None,
@@ -219,6 +234,8 @@ class Floor:
             return []
         self._supply.restore(memory["supply"])
         self._flow.moved(self._supply.said)
+        if "seats" in memory:
+            self._seats.restore(memory["seats"])
         rules = self._groups.restore(memory["groups"])
         for rule in rules:
             self._alarms.admit(rule)
@@ -230,9 +247,10 @@ class Floor:
 
     def replace(self, site: Site, now: float) -> list[Change]:
         """Go on with another configuration: what remains keeps its state, what is gone closes."""
-        supply, groups = self._supply.remembered(), self._groups.remembered()
+        supply, groups, seats = self._supply.remembered(), self._groups.remembered(), self._seats
         rules = self._plan(site)
         self._build(site, rules)
+        self._seats.follow(seats)
         self._supply.restore(supply)
         self._flow.moved(self._supply.said)
         changes = self._alarms.replace([*rules, *self._groups.restore(groups)], now)
@@ -270,7 +288,9 @@ def _waits(site: Site, rule: Rule) -> bool:
         return False
     if of_the_grid(type) and site.tree.mains is not None:
         return True
-    many = node.seat is not None and bool(node.parents) and not rule.qualifier and groupable(type)
+    many = (
+        (node.seat is not None or node.kind == SEAT) and bool(node.parents) and not rule.qualifier and groupable(type)
+    )
     return many or any(node.parents.get(relation) for relation in type.explained_by)
 
 

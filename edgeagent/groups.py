@@ -30,6 +30,8 @@ _SHARED: Final = (Relation.NETWORK, Relation.POWER, Relation.SERVICE, Relation.P
 _MOST: Final = 0.8
 _GRAVE: Final = (10, 0.8)
 """From this many seats and this share of them on it is critical."""
+_ASIDE: Final = re.compile(r" ?[(（]\{value\}[)）]")
+"""What one seat's witnesses say; of many it is left out."""
 _VARYING: Final = re.compile(r"\{(value|unit|limit|qualifier)\}")
 _MANY: Final = {"is": "are", "has": "have", "does": "do", "runs": "run", "reports": "report", "sees": "see"}
 
@@ -102,7 +104,7 @@ class Groups:
         if rule.qualifier:
             return None
         node = self._tree.nodes.get(rule.resource)
-        if node is None or not node.device:
+        if node is None or not (node.device or node.kind == SEAT):
             return None
         return rule.type.id, SEAT if node.seat else node.kind
 
@@ -314,8 +316,8 @@ class Groups:
 
 def groupable(type: AlarmType) -> bool:
     """Tell whether faults of this type can become one of many: nothing varies in its text, and a cause may hide it."""
-    varies = _VARYING.search(type.text.en) or _VARYING.search(type.text.zh)
-    return bool(type.explained_by) and type.each is None and varies is None and type.id != GROUP
+    varies = any(_VARYING.search(_ASIDE.sub("", text)) for text in (type.text.en, type.text.zh))
+    return bool(type.explained_by) and type.each is None and not varies and type.id != GROUP
 
 
 def _of_many(text: Text, *, seats: bool) -> Text:
@@ -325,6 +327,7 @@ def _of_many(text: Text, *, seats: bool) -> Text:
     def several(match: re.Match[str]) -> str:
         return f"{{name}} {_MANY[match[1]]} "
 
+    text = Text(_ASIDE.sub("", text.en), _ASIDE.sub("", text.zh))
     en = re.sub(r"\{name\} (" + "|".join(_MANY) + ") ", several, text.en).replace(" its ", " their ")
     many = f"{{name}}的 {{value}} {what[1]}"
     zh = re.sub(r"\{name\}( ?)", lambda match: f"{many}：" if match[1] else many, text.zh)

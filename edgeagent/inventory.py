@@ -1,23 +1,76 @@
 """Which alarms can exist at this site, the groups of alike faults aside. Pure.
 
-Each device's alarm types, once for each instance of a `many` point, those of the mains and those of the agent itself.
+Each device's alarm types, once for each instance of a `many` point, those of the mains, of the seats that are watched
+and of the agent itself. What is a witness of such a seat does not speak for itself where the seat does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeagent.alarm import Rule
 from edgeagent.catalog import AlarmType, Driver, Kind, Text
-from edgeagent.config import Site
+from edgeagent.config import Device, Site
 from edgeagent.contacts import Delays, debounced
 from edgeagent.devices import IDENTITY, REACHABLE
+from edgeagent.seatverdict import WITNESSES
 from edgeagent.sitetree import MAINS, SEAT
 
 AGENT: Final = "agent"
 """Resource and kind of the agent's own alarms."""
+_WEIGHED: Final = {
+    "presence": frozenset({"no-answer", "unreachable"}), "port": frozenset({"link-down", "poe-fault", "unreachable"}),
+    "phone": frozenset({"unregistered", "unpowered", "unreachable"}),
+}  # fmt: skip
+"""Alarm types of the witnesses of a seat that the seat's own take the place of."""
+_UNHEARD: Final = frozenset({"unreachable"})
+"""The same of what its agent reports: a silent agent is no fault of the workstation or headset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a watched seat has: its parts with their kinds, and what can be said of it.
+
+    `others` are the parts that are asked otherwise than by the seat's agent.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+    workstation: bool
+    phone: bool
+    agent: bool
+    points: frozenset[str]
+
+
+def fitted(site: Site) -> dict[str, Fitted]:
+    """Return what each seat has that is watched: whose agent reports, that is pinged or whose switch port is read."""
+    parts: dict[str, list[Device]] = {}
+    for id, node in site.tree.nodes.items():
+        if node.seat is not None and id in site.devices:
+            parts.setdefault(node.seat, []).append(site.devices[id])
+    return {seat: _fitted(devices) for seat, devices in parts.items() if any(map(_watches, devices))}
+
+
+def _watches(device: Device) -> bool:
+    return device.endpoint.scheme == SEAT or device.driver.kind.id in ("presence", "port")
+
+
+def _fitted(devices: list[Device]) -> Fitted:
+    parts = tuple((device.id, device.driver.kind.id) for device in devices)
+    kinds = {kind for _, kind in parts}
+    others = tuple(
+        device.id for device in devices if device.endpoint.scheme != SEAT and device.driver.kind.id in _WEIGHED
+    )
+    agent, phone = any(device.endpoint.scheme == SEAT for device in devices), "phone" in kinds
+    # A port with a phone on it may have nothing else.
+    workstation = agent or bool(kinds & {"workstation", "presence"}) or ("port" in kinds and not phone)
+    can = {
+        "workstation": workstation, "phone": phone, "agent": agent, "unread": bool(others),
+        "headsets": "headset" in kinds, "gone": True, "alive": True, "ready": True,
+    }  # fmt: skip
+    return Fitted(parts, others, workstation, phone, agent, frozenset(point for point, so in can.items() if so))
 
 
 def rules_of(site: Site) -> list[Rule]:
@@ -25,13 +78,23 @@ def rules_of(site: Site) -> list[Rule]:
     # What a driver can decide is found once for all devices that share it and its alarm types.
     found: dict[tuple[int, int], list[tuple[AlarmType, str]]] = {}
     rules: list[Rule] = []
+    seats = fitted(site)
+    weighed = {part: seat for seat, has in seats.items() for part, _ in has.parts}
     for device in site.devices.values():
         key = (id(device.driver), id(device.alarms))
         if key not in found:
             found[key] = list(_decidable(device.driver, device.alarms, device.contacts))
         kind = device.driver.kind
-        rules += [_rule(device.id, device.name, kind, type, qualifier) for type, qualifier in found[key]]
+        silent = frozenset[str]()
+        if device.id in weighed:
+            silent = _WEIGHED.get(kind.id) or (_UNHEARD if device.endpoint.scheme == SEAT else silent)
+        rules += [
+            _rule(device.id, device.name, kind, type, qualifier)
+            for type, qualifier in found[key]
+            if type.id not in silent
+        ]
     rules += _mains_rules(site)
+    rules += _seat_rules(site, seats)
     own = site.catalog.kinds.get(AGENT)
     if own is not None:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
@@ -49,6 +112,25 @@ def _mains_rules(site: Site) -> Iterator[Rule]:
         rule = replace(_rule(node.id, node.name, kind, type), names=names)
         if rule.points.isdisjoint({REACHABLE, IDENTITY}):
             yield rule
+
+
+def _seat_rules(site: Site, seats: Mapping[str, Fitted]) -> Iterator[Rule]:
+    """Yield the rules of the watched seats; each has those of what it has."""
+    kind = site.catalog.kinds.get(SEAT)
+    if kind is None:
+        return
+    of: dict[frozenset[str], list[AlarmType]] = {}
+    for id, has in seats.items():
+        if has.points not in of:
+            of[has.points] = [type for type in kind.alarms.values() if _told(_rule(id, kind.text, kind, type), has)]
+        name = site.tree.name(id)
+        yield from (replace(_rule(id, name, kind, type), names=WITNESSES) for type in of[has.points])
+
+
+def _told(rule: Rule, has: Fitted) -> bool:
+    """Tell whether a seat can have an alarm; one that only asks after the workstation beside may do without."""
+    own = rule.points - {"workstation"}
+    return own <= has.points and bool(own or "workstation" in has.points)
 
 
 def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:

@@ -17,7 +17,7 @@ from edgeagent.alarms import Alarms
 from edgeagent.config import Site
 from edgeagent.floor import Floor
 from edgeagent.forecast import Forecast, Forecasts
-from edgeagent.inventory import AGENT
+from edgeagent.inventory import AGENT, fitted
 from edgeagent.procedures import Procedures
 from edgeagent.readings import Readings
 from edgeagent.run import RunChange
@@ -49,7 +49,7 @@ class Lane:
         kinds = _kinds(site)
         self.procedures = Procedures(site.procedures, site.tree, kinds)
         self.forecasts = Forecasts(site.tree, kinds, _limits(site))
-        self._mains = site.tree.mains
+        self._mains, self._seats = site.tree.mains, frozenset(fitted(site))
         self.name = site.tree.name
         self._out = False
 
@@ -70,6 +70,9 @@ class Lane:
         """Go on with another configuration: what remains keeps its state."""
         kinds = _kinds(site)
         self._mains, self.name = site.tree.mains, site.tree.name
+        for id in self._seats - (seats := frozenset(fitted(site))):
+            self.view.pop(id, None)
+        self._seats = seats
         changes = self.floor.replace(site, now)
         runs = self.procedures.replace(site.procedures, site.tree, kinds, now)
         self.forecasts.replace(site.tree, kinds, _limits(site))
@@ -92,9 +95,10 @@ class Lane:
         self.forecasts.shift(delta)
 
     def _follow(self, changes: list[Change], changed: list[tuple[str, str]], now: float) -> Outcome:
-        moved = [(id, point) for id, point in self.floor.moved() if id == self._mains]
-        if moved:
-            self.view[moved[0][0]] = self.floor.derived[moved[0][0]]
+        derived = self.floor.derived
+        moved = [(id, point) for id, point in self.floor.moved() if id == self._mains or id in self._seats]
+        for id in dict.fromkeys(id for id, _ in moved):
+            self.view[id] = derived[id]
         changed = [*changed, *moved]
         runs = self.procedures.step(changes, self.floor.records(), self.view, now, changed)
         return Outcome(changes, runs, self._foresee(changed, now))

@@ -17,6 +17,7 @@ from edgeagent.catalog import Driver
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
 from edgeagent.drill import Drill
+from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome
 from edgeagent.overlay import Overlay
 from edgeagent.readings import Answers, Readings
@@ -81,7 +82,7 @@ class Rehearsal:
         self._told = -1.0
         self._missed: list[tuple[str, str]] = []
         for id in live.keys() & lane.view.keys():
-            if id not in lane.floor.derived:
+            if id == AGENT or id not in lane.floor.derived:
                 before, lane.view[id] = lane.view[id], live[id]
                 self._missed += ((id, point) for point, reading in live[id].items() if reading is not before.get(point))
 

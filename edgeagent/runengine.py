@@ -215,9 +215,11 @@ class RunEngine:
         return live.run
 
     def _fit(self, spare: str) -> bool:
-        """Tell whether a spare seat is healthy and nobody has been sent there."""
-        taken = self._book.taken(spare)
-        return not taken and not any(part in self._standing for part in self._scene.scopes.parts(spare))
+        """Tell whether a spare seat is healthy and nobody has been sent there; of one that is watched it is known."""
+        ready = self._scene.view.get(spare, {}).get("ready")
+        if self._book.taken(spare) or (ready is not None and ready.value is not True):
+            return False
+        return not any(part in self._standing for part in self._scene.scopes.parts(spare))
 
     def _entitle(self, live: Live, alarm: Alarm | None = None) -> None:
         """Name a run by the alarm that says best what failed: by its trigger's place, its severity, its age."""

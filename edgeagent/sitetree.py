@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from edgeagent.catalog import Relation, Text
+from edgeagent.scenario import Hours
 
 MAINS: Final = "mains"
 """Kind of the node at which the grid comes in. A site has one, or none that it tells of."""
@@ -44,7 +45,8 @@ class Node:
     """One thing of the site: a device, a seat, an area, or something that nobody polls (mains, panel, circuit).
 
     `kind` is the device's kind, or mains, panel, circuit, area, seat, service. `seat` is the seat that a device is
-    part of; it hangs on what its seat hangs on. `spare` marks a seat that is kept free for an agent whose own fails.
+    part of; it hangs on what its seat hangs on. `spare` marks a seat that is kept free for an agent whose own fails,
+    `maintenance` one that is being worked on. `staffed` are the hours in which somebody works there, always if none.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Node:
     seat: str | None = None
     spare: bool = False
     device: bool = False
+    maintenance: bool = False
+    staffed: tuple[Hours, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def driver(kind: Kind) -> Driver:
     return Driver(f"{kind.id}/all", kind, "host", kind.text, "test", (), items)
 
 
-DRIVERS = {id: driver(kind) for id, kind in CATALOG.kinds.items() if id not in (MAINS, "agent")}
+DRIVERS = {id: driver(kind) for id, kind in CATALOG.kinds.items() if id not in (MAINS, SEAT, "agent")}
 
 
 @dataclass
