@@ -41,7 +41,8 @@ _FRESH: Final = 300.0
 """s that the address of a name counts; another machine may have it after that."""
 _SOON: Final = 60.0
 """s after which a name is looked up again when its address keeps silent."""
-_NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
+_LATER: Final = frozenset({errno.ENOBUFS, errno.ENOMEM})
+"""The table of neighbours is full (net.ipv4.neigh.default.gc_thresh3): the second sending may find a place."""
 _NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EHOSTUNREACH})
 _DENIED: Final = (
     "this host does not let the agent send echoes: set net.ipv4.ping_group_range to hold its group (sysctl.d(5); "
@@ -182,8 +183,9 @@ class IcmpLink:
 
     def _failed(self, question: _Question, wire: Wire, error: OSError) -> None:
         if question.error is not None:
-            question.error = Missing.LINK_DOWN if error.errno in _NO_WAY | _NO_ROOM else Missing.ERROR
-        if error.errno not in _NO_ROOM:
+            known = error.errno in _NO_WAY | _LATER or isinstance(error, BlockingIOError)
+            question.error = Missing.LINK_DOWN if known else Missing.ERROR
+        if not isinstance(error, BlockingIOError):
             _log.debug("%s: %s", question.host.name, error)
             return
         # Echoes to neighbours that are gone fill the buffer until the kernel gives them up: the others wait for room.
