@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edgeagent.links import Plan, Target
+from edgeagent.links import Link, Plan, Target
 from edgeagent.links.host import HostLink
 from edgeagent.readings import Answers, Raw
 from edgeagent.seatanswers import HOST, PROBED, probed
@@ -69,7 +69,7 @@ class Sensors:
             heard.cancel()
             running.cancel()
 
-    async def _one(self, link: ServiceLink, name: str, target: Target) -> None:
+    async def _one(self, link: Link, name: str, target: Target) -> None:
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         link.ask(target, Plan(PROBED), lambda heard: None if answered.done() else answered.set_result(heard))
         self._services |= probed(name, await answered)

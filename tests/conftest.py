@@ -13,7 +13,7 @@ settings.register_profile("suite", max_examples=100, deadline=None)
 settings.register_profile("thorough", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
-FILES = ("config", "driverfiles", "endpoint", "tomlfile", "treefiles")
+FILES = ("config", "driverfiles", "endpoint", "seatconfig", "tomlfile", "treefiles")
 """Modules that read files, so no contract calls them pure, yet that have no business with a socket."""
 
 
