@@ -137,7 +137,7 @@ class Headsets:
         proc: Path = PROC,
         *,
         api: Hidapi | None = None,
-        serial: Callable[[], int] = usbdevices.serial_devices,
+        serial: Callable[[], int | None] = usbdevices.serial_devices,
         clock: Callable[[], float] = time.monotonic,
         linux: bool = LINUX,
     ) -> None:
@@ -191,10 +191,7 @@ class Headsets:
                 return
             self._marks = marks
         self._looked = now
-        try:
-            self._serials = self._serial()
-        except OSError:
-            self._serials = None
+        self._serials = self._serial()
         try:
             self._found = None if self._api is None else self._list(self._api)
         except (OSError, RuntimeError) as error:
@@ -240,12 +237,12 @@ class Headsets:
             self._query = None
         if self._api is None or sys.platform == "darwin":  # it takes an opened device from everybody else
             return
-        for headset in self._found or ():
-            past = self._past[headset.key]
-            if headset.asked is not None and now >= past.due:
-                past.due = now + max(self._settings.every, EVERY)
-                self._start(self._api, headset.key, *headset.asked)
-                return
+        waiting = [headset for headset in self._found or () if headset.asked is not None]
+        headset = min(waiting, key=lambda headset: self._past[headset.key].due, default=None)
+        if headset is None or headset.asked is None or now < self._past[headset.key].due:
+            return
+        self._past[headset.key].due = now + max(self._settings.every, EVERY)
+        self._start(self._api, headset.key, *headset.asked)
 
     def _take(self, past: _Past, told: Told, now: float) -> None:
         past.silences = 0 if told.sure else past.silences + 1

@@ -249,15 +249,14 @@ def _usb(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def serial_devices() -> int:
-    """Count the USB serial devices (bases, busy lights, lifters), none of which is opened.
-
-    Raises:
-        OSError: the system gave no list.
-    """
+def serial_devices() -> int | None:
+    """Count the USB serial devices (bases, busy lights, lifters), none of which is opened; None where that failed."""
     from serial.tools import list_ports
 
-    return sum(port.vid is not None for port in list_ports.comports())
+    try:
+        return sum(port.vid is not None for port in list_ports.comports())
+    except (OSError, TypeError, ValueError):  # pyserial takes the number out of a file that is gone in that moment
+        return None
 
 
 def _names(folder: Path) -> list[str]:
