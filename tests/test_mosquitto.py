@@ -72,7 +72,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     """Start the shipped configuration on a free port of 127.0.0.1, its files in a folder of the test."""
     folder, port = tmp_path_factory.mktemp("mosquitto"), free_port()
     authority = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]), certify(folder, "ca"))
-    for name in ("broker", "edge-hq-1", "sms-gw", "shift-desk", "drill-desk", "dashboard", "stranger"):
+    for name in ("broker", "edge-hq-1", "sms-gw", "shift-desk", "drill-desk", "dashboard", "stranger", "a017"):
         certify(folder, name, authority)
     shutil.copy(SHIPPED / "acl", folder / "acl")
     shipped = (SHIPPED / "mosquitto.conf").read_text(encoding="utf-8")
@@ -114,6 +114,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         ("dashboard", "floor/v1/hq/live/req/ack", False),
         ("sms-gw", "floor/v1/hq/live/alarms", False),
         ("stranger", "floor/v1/hq/live/alarms", False),
+        ("a017", "floor/v1/hq/seat/a017/status", True),
+        ("a017", "floor/v1/hq/seat/a017/report", True),
+        ("a017", "floor/v1/hq/seat/a017/other", False),
+        ("a017", "floor/v1/hq/seat/a018/status", False),
+        ("a017", "floor/v1/hq/seat/a018/report", False),
+        ("a017", "floor/v1/branch/seat/a017/report", False),
+        ("a017", "floor/v1/hq/live/device/a017/state", False),
+        ("a017", "floor/v1/hq/live/req/ack", False),
+        ("shift-desk", "floor/v1/hq/seat/a017/report", False),
     ],
 )
 def test_who_may_write_what(broker: Broker, user: str, topic: str, *, granted: bool) -> None:
@@ -129,10 +138,17 @@ def test_who_may_write_what(broker: Broker, user: str, topic: str, *, granted: b
         ("sms-gw", "floor/v1/hq/drill/event/alarm/critical", False),
         ("sms-gw", "floor/v1/hq/live/device/ups-1/state", False),
         ("stranger", "floor/v1/hq/live/device/ups-1/state", False),
+        ("a017", "floor/v1/hq/live/device/ups-1/state", False),
+        ("edge-hq-1", "floor/v1/hq/seat/a017/status", True),
+        ("a017", "floor/v1/hq/seat/a017/status", False),
+        ("shift-desk", "floor/v1/hq/seat/a017/status", False),
+        ("drill-desk", "floor/v1/hq/drill/alarms", True),
+        ("dashboard", "floor/v1/hq/seat/a017/status", False),
     ],
 )
 def test_who_may_read_what(broker: Broker, user: str, topic: str, *, granted: bool) -> None:
-    broker.client("mosquitto_pub", "edge-hq-1", "-q", "1", "-r", "-t", topic, "-m", "kept")
+    writer = "a017" if "/seat/" in topic else "edge-hq-1"
+    broker.client("mosquitto_pub", writer, "-q", "1", "-r", "-t", topic, "-m", "kept")
     patience = "10" if granted else "1"
     heard = broker.client("mosquitto_sub", user, "-t", topic, "-F", "%t %p", "-C", "1", "-W", patience)
     assert (heard.stdout == f"{topic} kept\n") is granted
