@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edgeagent.items import Item
+from edgeagent.items import REST, Item
 from edgeagent.readings import Answers, Missing, Value
 from edgeagent.values import DIGITS, MOST, NoValue, flag, integer, text_of
 
@@ -13,7 +13,7 @@ UNLISTED: Final = "unlisted"
 """Member of a set of alarms: the device counts alarms and lists none."""
 _COUNTED: Final = 100
 """More alarms at once than any device has; beyond it the count is made up."""
-OTHER: Final = "other"
+OTHER: Final = REST
 """The key of a map that stands for all that it does not name."""
 
 

@@ -240,6 +240,21 @@ class Driver:
         """Return the driver for one of several units behind a gateway, counted from 0."""
         return replace(self, items=tuple(item.of_unit(index) for item in self.items)) if index else self
 
+    @property
+    def places(self) -> frozenset[str]:
+        """What the site may say of which of many things a device of this driver is, such as one port of a switch."""
+        return frozenset[str]().union(*(item.places for item in self.items))
+
+    def placed(self, places: Mapping[str, str]) -> Driver:
+        """Return the driver for the thing at these places: of each point the first source that they suffice for."""
+        if not self.places:
+            return self
+        items: dict[tuple[str, str], Item] = {}
+        for number, item in enumerate(self.items):
+            if item.places <= places.keys():
+                items.setdefault((item.point, "" if item.places else str(number)), item.placed(places))
+        return replace(self, items=tuple(items.values()))
+
     def wired(self, contacts: Mapping[tuple[str, int], tuple[str, bool]]) -> Driver:
         """Return the driver with a meaning for its inputs: (channel, number) -> (point id, inverted)."""
         extra = tuple(

@@ -15,13 +15,14 @@ from edgeagent.catalog import Driver, Point
 from edgeagent.items import Item, Variant, among, shows
 from edgeagent.phases import aggregate, drop_phantoms
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, UNVERIFIED, Answers, Missing, Quality, Reading, Value
-from edgeagent.values import NoValue, enum, flag, number, text
+from edgeagent.values import NoValue, enum, flag, number, share, text
 
 _CODES: Final[Mapping[str, Callable[[Item, Answers], Value]]] = {
     **SETS,
     "number": number,
     "enum": enum,
     "flag": flag,
+    "share": share,
     "text": text,
 }
 

@@ -19,6 +19,7 @@ class Entry(Strict):
     """One source of a point."""
 
     oid: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    of: str | None = None
     walk: str | None = None
     below: str | None = None
     total: str | None = None
@@ -28,6 +29,7 @@ class Entry(Strict):
     discrete: int | None = Field(default=None, ge=0, le=65535)
     host: str | None = None
     service: str | None = None
+    ami: str | None = None
     field: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9.-]+$")
     when: str | None = None
     type: Literal["int", "u16", "s16", "u32", "s32", "u64", "f32", "text"] | None = None
@@ -120,7 +122,7 @@ class DriverFile(Strict):
     """A driver file as it is written."""
 
     driver: str = Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
-    protocol: Literal["snmp", "modbus", "serial", "host", "service"]
+    protocol: Literal["snmp", "modbus", "serial", "host", "service", "ami"]
     text: TextEntry
     source: str = Field(min_length=1)
     evidence: Literal["capture", "second-tool", "manual", "third-party"] = "third-party"

@@ -11,7 +11,7 @@ from edgeagent.alarmsets import NAMED, OTHER
 from edgeagent.catalog import Driver, Kind, Point, PointType, Text
 from edgeagent.driverentries import ChannelEntry, DriverFile, Entry, IdentifyEntry, VariantEntry
 from edgeagent.endpoint import nearest
-from edgeagent.items import REGISTERS, Channel, Identify, Item, Quirks, Ranges, Variant
+from edgeagent.items import PLACES, REGISTERS, Channel, Identify, Item, Quirks, Ranges, Variant
 from edgeagent.kindfiles import compile_condition, text_of
 from edgeagent.readings import Raw
 from edgeagent.tomlfile import Document, Mistake, Path_
@@ -152,7 +152,10 @@ class DriverReader:
 
     def _oid(self, path: Path_, oid: str) -> str:
         full = oid if oid.startswith("1.3.6.1.") or not self._file.base else f"{self._file.base}.{oid}"
-        if not _OID.fullmatch(full):
+        for name in re.findall(r"\{(\w*)\}", full):
+            if name not in PLACES:
+                self._say(path, f'unknown place "{name}"{nearest(name, list(PLACES))}')
+        if not _OID.fullmatch(re.sub(r"\{\w*\}", "1", full)):
             self._say(path, f'"{full}" is not an OID')
         return full
 
@@ -186,7 +189,8 @@ class DriverReader:
             walk, below = self._oid(path, entry.walk or ""), self._oid(path, entry.below) if entry.below else ""
             count = (self._oid(path, entry.total),) if entry.total else ()
             return [replace(base, walk=walk, below=below, addresses=count)]
-        return [replace(base, addresses=addresses) for addresses in self._addresses(path, entry, base)]
+        items = (replace(base, addresses=addresses) for addresses in self._addresses(path, entry, base))
+        return [item.placed(PLACES) if item.places <= PLACES.keys() else item for item in items]
 
     def _step(self, entry: Entry) -> int:
         """Return how many registers further the next unit behind a gateway has this."""
@@ -221,6 +225,10 @@ class DriverReader:
             self._say(path, f'an enum needs its raw numbers: enum = {{ 1 = "{point.values[0]}" }}')
         if entry.enum is not None:
             return "enum"
+        if entry.of is not None:
+            if point.type is not PointType.NUMBER or not entry.oid:
+                self._say(path, "of is the whole of which the number at an oid is a part")
+            return "share"
         return {PointType.FLAG: "flag", PointType.TEXT: "text"}.get(point.type, "number")
 
     def _member(self, path: Path_, member: str) -> None:
@@ -269,17 +277,19 @@ class DriverReader:
         tables = [
             (letter, getattr(entry, name)) for name, letter in _TABLES.items() if getattr(entry, name) is not None
         ]
-        named = {"field": entry.field, "host": entry.host, "service": entry.service}
+        named = {"field": entry.field, "host": entry.host, "service": entry.service, "ami": entry.ami}
         name, place = next(((key, place) for key, place in named.items() if place is not None), ("", ""))
         given = len(tables) + bool(entry.oid) + sum(place is not None for place in named.values())
         if given != 1:
-            places = "oid, holding, input, coil, discrete, field, host, service or when"
+            places = "oid, holding, input, coil, discrete, field, host, service, ami or when"
             self._say(path, f"needs exactly one place: {places}")
             return []
         wanted = {"snmp": "oid", "serial": "field", "modbus": ""}.get(self._file.protocol, self._file.protocol)
         found = "oid" if entry.oid else name
         if found != wanted:
             self._say(path, f"has no place that {self._file.protocol} can read")
+        if entry.oid and entry.of is not None:
+            return [(self._oid(path, oid), self._oid(path, entry.of)) for oid in entry.oid]
         if entry.oid:
             return [(self._oid(path, oid),) for oid in entry.oid]
         if name:

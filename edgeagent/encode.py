@@ -11,12 +11,14 @@ from typing import Final
 
 from edgeagent.alarmsets import OTHER, SETS
 from edgeagent.catalog import Driver, PointType
-from edgeagent.items import REGISTERS, Item
+from edgeagent.items import ABSENT, REGISTERS, Item
 from edgeagent.phases import PHASES
 from edgeagent.readings import Answers, Missing, Raw, Value
 from edgeagent.values import NoValue
 
 _WORD: Final = 0xFFFF
+_WHOLE: Final = 1_000_000
+"""What a number is a part of where the device has not said so yet."""
 _NIBBLES: Final = {"warning": 2, "shutdown": 3, "trip": 4}
 _HEALTHY: Final = 1
 _MOST: Final = 1e30
@@ -100,6 +102,8 @@ def _first(items: list[Item], value: Value, image: Answers) -> dict[str, Raw]:
 
 
 def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
+    if item.code == "share":
+        return _share(item, value, image)
     raw = _raw(item, value)
     if isinstance(raw, bytes) and len(item.addresses) > 1:
         padded = raw.ljust(len(item.addresses))
@@ -123,11 +127,25 @@ def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
     return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
 
 
+def _share(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
+    part, whole = item.addresses
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST:
+        raise EncodeError(f"{item.point} = {value} is not a number")
+    known = image.get(whole)
+    size = known if isinstance(known, int) and known > 0 else _WHOLE
+    number = round((value - item.offset) / item.scale * size)
+    if not 0 <= number < 2**31:
+        raise EncodeError(f"{item.point} = {value} is no part of a whole")
+    return {part: number, whole: size}
+
+
 def _raw(item: Item, value: Value) -> int | bytes | str | float:
     if item.code == "enum":
         for key, word in item.enum.items():
+            if word == value and key == ABSENT:
+                return Missing.ABSENT
             if word == value:
-                return key if isinstance(key, int) else key.encode()
+                return _key(item, str(word)) if key == OTHER else key if isinstance(key, int) else key.encode()
         known = ", ".join(str(word) for word in dict.fromkeys(item.enum.values()))
         raise EncodeError(f"{item.point} = {value} is none of {known}")
     if item.code == "flag":
@@ -185,7 +203,8 @@ def _unsaid(item: Item, image: Answers) -> dict[str, Raw]:
         roots = (*item.addresses, *([item.walk] if item.walk else []))
         return {**dict.fromkeys(rows, Missing.ABSENT), **dict.fromkeys(roots, Missing.ERROR)}
     known = {reason: raw for raw, reason in reversed(list(item.sentinels.items()))}
-    raw = next((known[reason] for reason in (*_UNKNOWN, *item.sentinels.values()) if reason in known), Missing.ABSENT)
+    gone = Missing.ERROR if ABSENT in item.enum else Missing.ABSENT
+    raw = next((known[reason] for reason in (*_UNKNOWN, *item.sentinels.values()) if reason in known), gone)
     if isinstance(raw, int) and len(item.addresses) > 1:
         parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
         return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))

@@ -14,6 +14,15 @@ REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 """How many 16-bit registers a value of each type takes."""
 
 
+PLACES: Final[Mapping[str, str]] = {
+    "index": "1", "port": "1.1", "vlan": "1", "mac": "2.0.0.0.0.1", "bridge": "1",
+}  # fmt: skip
+"""What a site says of where a thing is in a device that holds many of it, as arcs of an OID; here those of a sample."""
+ABSENT: Final = "absent"
+"""Stands in an enum for an object that the device does not have: an address that a switch does not see."""
+REST: Final = "other"
+"""Stands in an enum or a map for all that it does not name."""
+_NAMED: Final = re.compile(r"\{([a-z]+)\}")
 _WHOLE: Final = re.compile(rb"\s*[+-]?\d{1,19}\s*")
 
 
@@ -26,6 +35,7 @@ class Item:
     words, flags or alarm ids; `sentinels` raw numbers to reasons, and outside `valid` there is no raw number.
     `bits` are the lowest and highest bit. `step` and `bit_step` lead to the next unit behind a gateway. `driver` is
     whose file it stands in: a driver may fall back on another one's. What is `unverified` no good source confirms.
+    `unplaced` is the same with names of places in braces, where the site says which of many things it reads.
     """
 
     point: str
@@ -50,6 +60,27 @@ class Item:
     driver: str = ""
     step: int = 0
     bit_step: int = 0
+    unplaced: Item | None = None
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The places that the site has to name, before they are filled in."""
+        raw = self.unplaced or self
+        texts = (*raw.addresses, *(key for key in raw.enum if isinstance(key, str)))
+        return frozenset(name for text in texts for name in _NAMED.findall(text))
+
+    def placed(self, places: Mapping[str, str]) -> Item:
+        """Return the item of the thing at these places, which must be all that it names."""
+        raw = self.unplaced or self
+        if not raw.places:
+            return self
+        enum = {
+            int(_filled(key, places)) if isinstance(key, str) and _NAMED.search(key) else key: word
+            for key, word in raw.enum.items()
+        }
+        return replace(
+            raw, addresses=tuple(_filled(address, places) for address in raw.addresses), enum=enum, unplaced=raw
+        )
 
     def of_unit(self, index: int) -> Item:
         """Return the item of another unit behind the same gateway, `step` registers or `bit_step` bits a unit on."""
@@ -60,6 +91,10 @@ class Item:
         on = self.step * index + words
         addresses = tuple(f"{address[0]}{int(address[1:]) + on}" for address in self.addresses)
         return replace(self, addresses=addresses, bits=self.bits and (bit, bit + high - low))
+
+
+def _filled(text: str, places: Mapping[str, str]) -> str:
+    return _NAMED.sub(lambda name: places[name[1]], text)
 
 
 Ranges: TypeAlias = tuple[tuple[float, float], ...]

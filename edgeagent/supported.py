@@ -20,7 +20,7 @@ _EVIDENCE: Final = {
 }
 _PROTOCOLS: Final = {
     "snmp": "SNMP", "modbus": "Modbus", "serial": "serial / 串口", "host": "this host, a seat's agent / 本机、座席代理",
-    "service": "TCP, HTTP, DNS, SIP",
+    "service": "TCP, HTTP, DNS, SIP, ICMP", "ami": "Asterisk AMI",
 }  # fmt: skip
 
 _HEAD: Final = """\

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from edgeagent.items import REGISTERS, Item
+from edgeagent.items import ABSENT, REGISTERS, REST, Item
 from edgeagent.readings import Answers, Missing, Raw, Value
 
 _GENCOMM: Final = ("not-available", "over-range", "under-range", "sensor-fault", "bad-data", "input-high", "input-low")
@@ -116,8 +116,25 @@ def number(item: Item, answers: Answers) -> Value:
     return int(number) if number == int(number) else number
 
 
+def share(item: Item, answers: Answers) -> Value:
+    """Return which part of a whole a number is, in the unit of its point."""
+    part, whole = (_unsigned(_plain(answers, address)) for address in item.addresses)
+    if not whole:
+        raise NoValue("not-available")
+    return round(part / whole * item.scale + item.offset, 2)
+
+
+def _unsigned(raw: Raw) -> int:
+    """Read a size: what is too large for 31 bits comes as a negative number (hrStorageSize, RFC 2790 §4.2)."""
+    if not isinstance(raw, int) or raw < -(2**31):
+        raise NoValue(Missing.MALFORMED)
+    return raw if raw >= 0 else raw + 2**32
+
+
 def enum(item: Item, answers: Answers) -> Value:
-    """Return the word for a raw number or text, `unknown-<raw>` where the driver has none."""
+    """Return the word for a raw number or text, `unknown-<raw>` where the driver has none, not even for all others."""
+    if ABSENT in item.enum and answers.get(item.addresses[0]) is Missing.ABSENT:
+        return item.enum[ABSENT]
     raw = _raw(item, answers) if len(item.addresses) == 1 and item.bits is None else integer(item, answers)
     key = text_of(raw) if isinstance(raw, bytes) else raw
     if isinstance(key, float):
@@ -128,7 +145,7 @@ def enum(item: Item, answers: Answers) -> Value:
             raise NoValue(item.sentinels[key])
     if key in item.enum:
         return item.enum[key]
-    return f"unknown-{key}"
+    return item.enum.get(REST, f"unknown-{key}")
 
 
 def flag(item: Item, answers: Answers) -> Value:

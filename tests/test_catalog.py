@@ -30,6 +30,7 @@ PLACES = {
     "serial": re.compile(r"[A-Za-z0-9]+:[A-Za-z0-9.-]+"),
     "host": re.compile(r"[a-z]+(\.[a-z]+)?"),
     "service": re.compile(r"[a-z]+"),
+    "ami": re.compile(r"[a-z]+"),
 }
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NAME = Text("Diesel generator of the second building", "二号楼地下一层柴油发电机组")

@@ -210,7 +210,7 @@ NET, RTU = "pump/net.toml", "pump/bus.toml"
         pytest.param(NET, '"4.2" = ""', '"4.2" = "dri"', ['19: points.alarms: "dri" is neither an alarm nor a condition of pump, did you mean "dry"?'], id="alarm of a row"),
         pytest.param(NET, 'oid = "1.0", ', 'field = "Q1", ', ["18: points.flow.field: string should match pattern '^[A-Za-z0-9]+:[A-Za-z0-9.-]+$'"], id="shape of a field"),
         pytest.param(NET, 'oid = "1.0", ', 'field = "Q1:0", ', ["18: points.flow: has no place that snmp can read"], id="a field of another protocol"),
-        pytest.param(NET, 'oid = "1.0", ', 'oid = "1.0", host = "cpu", ', ["18: points.flow: needs exactly one place: oid, holding, input, coil, discrete, field, host, service or when"], id="two places"),
+        pytest.param(NET, 'oid = "1.0", ', 'oid = "1.0", host = "cpu", ', ["18: points.flow: needs exactly one place: oid, holding, input, coil, discrete, field, host, service, ami or when"], id="two places"),
         pytest.param(RTU, "map = { 0 =", "map = { -1 =", ["15: points.alarms.0: a bitmap needs map = { bit = alarm }, its bits counted from 0"], id="a negative bit"),
         pytest.param(RTU, "map = { 0 =", "map = { 64 =", ["15: points.alarms.0: a bitmap needs map = { bit = alarm }, its bits counted from 0"], id="bit 64"),
         pytest.param(RTU, "map = { 0 =", "map = { one =", ["15: points.alarms.0: a bitmap needs map = { bit = alarm }, its bits counted from 0"], id="a bit in words"),

@@ -2,7 +2,7 @@
 
 Owns the connection: time-outs, back-off, and what its loss says of every phone. What is said over it: `amisession`.
 
-Addresses (raw values): registered (the phone has a contact), reachable (it answered the PBX's last OPTIONS), each 0 or 1.
+Addresses (raw values, 0 or 1): registered (the phone has a contact), reachable (it answered the PBX's last OPTIONS).
 Of a phone that the PBX does not ask, or that is not registered, reachable is NULL; one that it does not have is ABSENT.
 """
 

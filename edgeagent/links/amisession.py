@@ -182,7 +182,7 @@ class Session:
         """Believe a list that is whole, and go on to the next one."""
         self._waits = False
         if self._phase is _Phase.ENDPOINTS:
-            self._endpoints = self._names - {""}
+            self._endpoints = self._names - {""} or None  # a PBX that has just started knows none yet
             return self._list(_Phase.CONTACTS, "PJSIPShowContacts", now)
         if self._phase is _Phase.CONTACTS:
             self._contacts, self._coming, self._phase = self._coming, {}, _Phase.READY
