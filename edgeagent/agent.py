@@ -306,7 +306,7 @@ class Agent:
             self._own("traps", self._traps.state)
             for point, count in self._hearing.tick().items():
                 self._own(point, count)
-            if self._lane.next_due() is not None and self._store.trouble is None:
+            if self._lane.delays() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
                 self._store.commit(Batch({SEEN: {"at": self._clock.now()}}))
             clock = synced()

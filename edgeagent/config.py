@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.overrides import Override, overridden
 from edgeagent.procedure import Procedure
 from edgeagent.scenario import DrillPlans
+from edgeagent.seatparts import parts_of, staffing_of
 from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined, readable
 from edgeagent.trapconfig import Traps, TrapsEntry
@@ -110,6 +112,16 @@ class _Device(DeviceTies):
     alarms: dict[str, Override] = Field(default_factory=dict)
     contacts: dict[str, ContactEntry] = Field(default_factory=dict)
     index: int = Field(default=0, ge=0)
+    port: str | None = Field(default=None, pattern=r"^[1-9]\d{0,8}\.[1-9]\d{0,8}$")
+    vlan: int | None = Field(default=None, ge=1, le=2**31)
+    mac: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$")
+    bridge: int | None = Field(default=None, ge=1, le=2**31)
+
+    def places(self) -> dict[str, str]:
+        """Return where the thing is in its device, as arcs of an OID, as far as it says."""
+        mac = ".".join(str(int(part, 16)) for part in re.split("[:-]", self.mac)) if self.mac else None
+        said = {"index": self.index or None, "port": self.port, "vlan": self.vlan, "mac": mac, "bridge": self.bridge}
+        return {name: str(place) for name, place in said.items() if place is not None}
 
 
 class _File(TreeTables):
@@ -183,16 +195,23 @@ class _Reader:
     def __init__(self, document: Document, file: _File, catalog: Catalog, folder: Path) -> None:
         self._document, self._file, self._catalog, self._folder = document, file, catalog, folder
         self.mistakes: list[Mistake] = []
+        self._places: dict[str, Path_] = {}
+        self._parsed: dict[str, Endpoint] = {}
+        self._drivers: dict[tuple[str, ...], Driver] = {}
+        self._alarms: dict[Path_, Mapping[str, AlarmType]] = {}
+        self._broken: set[Path_] = set()
 
     def _say(self, path: Path_, text: str) -> None:
         self.mistakes.append(self._document.mistake(path, text))
 
     def site(self) -> Site:
         file = self._file
-        devices = {id: device for id, entry in file.devices.items() if (device := self._device(id, entry))}
-        if not self._document.data.get("devices"):
+        entries = {**file.devices, **self._parts()}
+        devices = {id: device for id, entry in entries.items() if (device := self._device(id, entry))}
+        if not self._document.data.get("devices") and not any(seats.parts for seats in file.seats.values()):
             self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
-        planter = Planter(self._document, file, file.devices, self._catalog.kinds)
+        staffed = staffing_of(file, file.shifts, self._say)
+        planter = Planter(self._document, file, entries, self._catalog.kinds, self._places, staffed)
         tree = planter.tree()
         self.mistakes += planter.mistakes
         state = file.agent.state or Path(os.environ.get("STATE_DIRECTORY", STATE))
@@ -237,13 +256,50 @@ class _Reader:
     def _broker(self, feed: _Feed) -> Broker:
         return broker_of(feed.broker, feed, self._folder, "broker", lambda key, text: self._say(("feed", key), text))
 
+    def _parts(self) -> dict[str, _Device]:
+        """Return the parts of seats as if each stood alone."""
+        found: dict[str, _Device] = {}
+        for part in parts_of(self._file, self._catalog.kinds, self._say):
+            if part.id in self._file.devices or part.id in found:
+                self._say(part.path, f'"{part.id}" stands here twice: as a device too, or in two ranges')
+                continue
+            entry = part.entry
+            self._places[part.id] = part.path
+            found[part.id] = _Device.model_construct(
+                name=part.name, driver=entry.driver, url=part.url, seat=part.seat, area=entry.area, index=part.index,
+                fed_by=entry.fed_by, connected_by=entry.connected_by, needs=entry.needs, interval=entry.interval,
+                fast=entry.fast, timeout=entry.timeout, alarms=entry.alarms,
+            )  # fmt: skip
+        return found
+
+    def _endpoint(self, path: Path_, url: str) -> Endpoint | None:
+        """Read a URL, once for all ports of a switch."""
+        if url not in self._parsed:
+            try:
+                self._parsed[url] = parse(url, self._folder / "secrets")
+            except EndpointError as error:
+                self._say((*path, "url"), str(error))
+        return self._parsed.get(url)
+
     def _device(self, id: str, entry: _Device) -> Device | None:
-        path: Path_ = ("devices", id)
-        endpoint = None
-        try:
-            endpoint = parse(entry.url, self._folder / "secrets")
-        except EndpointError as error:
-            self._say((*path, "url"), str(error))
+        path = self._places.get(id, ("devices", id))
+        if path in self._broken:
+            return None
+        before = len(self.mistakes)
+        device = self._made(id, entry, path)
+        if id in self._places and len(self.mistakes) > before:
+            self._broken.add(path)
+        return device
+
+    def _driver(self, driver: Driver, places: Mapping[str, str], index: int) -> Driver:
+        """Return the driver for one of many units, once for all of the same place."""
+        key = (driver.id, str(index), *(f"{name}={place}" for name, place in places.items()))
+        if key not in self._drivers:
+            self._drivers[key] = driver.placed(places) if driver.places else driver.of_unit(index)
+        return self._drivers[key]
+
+    def _made(self, id: str, entry: _Device, path: Path_) -> Device | None:
+        endpoint = self._endpoint(path, entry.url)
         driver = self._catalog.drivers.get(entry.driver)
         if driver is None:
             if self._catalog.drivers:
@@ -254,22 +310,32 @@ class _Reader:
             self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
         timeout = entry.timeout or max(TIMEOUT, driver.quirks.timeout or 0.0)
         interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
-        if entry.index > driver.last_unit:
+        places = entry.places()
+        for name in sorted(places.keys() - driver.places - {"index"}):
+            self._say((*path, name), f"{driver.id} reads nothing by {name}{nearest(name, sorted(driver.places))}")
+        if entry.index > driver.last_unit and "index" not in driver.places:
             several = f"0 to {driver.last_unit}" if driver.last_unit else "no index: it reads one unit"
             self._say((*path, "index"), f"{driver.id} takes {several}")
         driver, contacts = wire(
-            driver.of_unit(entry.index),
+            self._driver(driver, places, entry.index),
             entry.contacts,
             interval,
             lambda key, text: self._say((*path, "contacts", *key), text),
         )
         if not driver.gets and not driver.walks:
-            self._say(path, f"nothing to read: say in [devices.{id}.contacts] what the inputs mean")
-        alarms = overridden(driver.kind, entry.alarms, lambda key, text: self._say((*path, "alarms", *key), text))
+            inputs = f"in [devices.{id}.contacts] what the inputs mean"
+            self._say(
+                path, f"nothing to read: say {inputs if driver.channels else 'index or port, as the device counts'}"
+            )
+        if path not in self._alarms:  # those of a part are shared by all seats
+            self._alarms[path] = overridden(
+                driver.kind, entry.alarms, lambda key, text: self._say((*path, "alarms", *key), text)
+            )
         if endpoint is None:
             return None
         fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
         return Device(
-            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), timeout, alarms,
+            id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), timeout,
+            self._alarms[path],
             contacts,
         )  # fmt: skip

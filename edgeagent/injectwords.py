@@ -37,7 +37,8 @@ from edgeagent.endpoint import nearest
 from edgeagent.procedure import GROUP, Procedure
 from edgeagent.readings import Value
 from edgeagent.scenario import Do, Expectation, Inject, What, Who
-from edgeagent.treefiles import MOST_SEATS, seats_of
+from edgeagent.seatrange import seats_of
+from edgeagent.treefiles import MOST_SEATS
 
 
 class WordError(ValueError):

@@ -88,6 +88,11 @@ class Lane:
         dues = (self.floor.next_due(), self.procedures.next_due())
         return min((due for due in dues if due is not None), default=None)
 
+    def delays(self) -> float | None:
+        """Return when the next of those timers runs out of which a restart must know how far they have run."""
+        dues = (self.floor.delays(), self.procedures.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
     def shift(self, delta: float) -> None:
         """Move all that runs along with a wall clock that stepped by `delta` s."""
         self.floor.shift(delta)

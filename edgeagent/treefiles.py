@@ -8,11 +8,10 @@ stands once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -20,6 +19,8 @@ from edgeagent.catalog import Kind, Relation, Text
 from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.overrides import Override
+from edgeagent.scenario import Hours
+from edgeagent.seatrange import SeatRange, seats_of
 from edgeagent.sitetree import AREA, MAINS, SEAT, CauseSettings, Node, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Path_, Strict
 
@@ -32,6 +33,8 @@ _KEYS: Final = {"area": Relation.PLACE, "in": Relation.PLACE, "fed_by": Relation
 _LACKS: Final = {"fed_by": "feeds nothing", "connected_by": "connects nothing", "needs": "is no service",
                  "cools": "is no area", "seat": "is no seat", "area": "is no area", "in": "is no area"}  # fmt: skip
 _DEFAULTS: Final = CauseSettings()
+_NOWHERE: Final[Mapping[str, Path_]] = {}
+_ALWAYS: Final[Mapping[str, tuple[Hours, ...]]] = {}
 
 
 class Tied(Strict):
@@ -75,10 +78,26 @@ class _Service(Tied):
     name: TextEntry
 
 
+class PartEntry(Tied):
+    """A device that each seat of a range has; what it does not say of its ties its seat says."""
+
+    driver: str
+    url: str
+    name: TextEntry | None = None
+    index: int | str = 0
+    interval: float | None = Field(default=None, ge=0.1, le=3600)
+    fast: float | None = Field(default=None, ge=0.1, le=3600)
+    timeout: float | None = Field(default=None, gt=0, le=60)
+    alarms: dict[str, Override] = Field(default_factory=dict)
+
+
 class _Seats(Tied):
     range: str
     name: TextEntry = TextEntry(en="Seat {seat}", zh="{seat} 号座席")
     spare: tuple[str, ...] = ()
+    maintenance: tuple[str, ...] = ()
+    staffed: str | tuple[str, ...] = ()
+    parts: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")], PartEntry] = Field(default_factory=dict)
 
 
 class _Causes(Strict):
@@ -108,54 +127,23 @@ class TreeTables(Strict):
 _Entry: TypeAlias = _Area | _Power | _Network | _Service | DeviceTies
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Seats in a row: a001..a040, or one alone."""
-
-    prefix: str
-    digits: int
-    first: int
-    last: int
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-    def __iter__(self) -> Iterator[str]:
-        return (f"{self.prefix}{number:0{self.digits}}" for number in range(self.first, self.last + 1))
-
-
-_END: Final = re.compile(r"([a-z0-9-]*?)(\d{1,9})")
-
-
-def seats_of(text: str) -> _Range | str:
-    """Read a range of seats; return what is wrong with it where it cannot be read."""
-    first, _, last = text.partition("..")
-    low, high = _END.fullmatch(first), _END.fullmatch(last or first)
-    if low is None or high is None or not re.fullmatch(ID, first):
-        return f'"{text}" is no range of seats; write "a001..a040", in lower case'
-    seats = _Range(low[1], len(low[2]), int(low[2]), int(high[2]))
-    if low[1] != high[1]:
-        return f'both ends begin alike: "{low[1]}" is not "{high[1]}"'
-    if seats.last < seats.first:
-        return f'"{text}" runs backwards'
-    if high[2] != f"{seats.last:0{seats.digits}}":
-        return f'both ends have as many digits: "{low[2]}" and "{high[2]}"'
-    return seats
-
-
 class Planter:
     """Compiles the checked tables into the tree.
 
-    After `tree()`, `mistakes` holds what is wrong, and `notes` what may be right and is worth a look.
+    `places` are where devices stand that no [devices.<id>] names, `staffed` the hours of each range of seats. After
+    `tree()`, `mistakes` holds what is wrong, and `notes` what may be right and is worth a look.
     """
 
     def __init__(
-        self, document: Document, tables: TreeTables, devices: Mapping[str, DeviceTies], kinds: Mapping[str, Kind]
-    ) -> None:
+        self, document: Document, tables: TreeTables, devices: Mapping[str, DeviceTies], kinds: Mapping[str, Kind],
+        places: Mapping[str, Path_] = _NOWHERE, staffed: Mapping[str, tuple[Hours, ...]] = _ALWAYS,
+    ) -> None:  # fmt: skip
+        self._places, self._staffed = places, staffed
+        self._told: set[Path_] = set()
         self._document, self._tables, self._devices, self._kinds = document, tables, devices, kinds
         self._kind: dict[str, str] = {}
         self._place: dict[str, Path_] = {}
-        self._ranges: dict[str, _Range] = {}
+        self._ranges: dict[str, SeatRange] = {}
         self._candidates: dict[str, list[str]] = {}
         self.mistakes: list[Mistake] = []
         self.notes: list[Mistake] = []
@@ -169,7 +157,7 @@ class Planter:
         )  # fmt: skip
         for table, entries, kind in named:
             for id, entry in entries.items():
-                self._claim((table, id), id, kind or _kind_of(entry))
+                self._claim(self._path(table, id), id, kind or _kind_of(entry))
         self._seat_ids()
         nodes: dict[str, Node] = {}
         for table, entries, _ in named[:-1]:
@@ -194,9 +182,16 @@ class Planter:
         place = self._document.mistake(self._place[id], "")
         return f"{place.key} ({place.file}:{place.line})"
 
+    def _path(self, table: str, id: str) -> Path_:
+        return self._places.get(id, (table, id)) if table == "devices" else (table, id)
+
     # Ids.
 
     def _claim(self, path: Path_, id: str, kind: str) -> None:
+        if path in self._told:  # of another seat
+            return
+        if id in self._places and (not re.fullmatch(ID, id) or id in self._place):
+            self._told.add(path)
         if not re.fullmatch(ID, id):
             self._say(path, "an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics")
         if id == "agent":
@@ -280,7 +275,7 @@ class Planter:
             )
         return nearest(id, self._candidates[key])
 
-    def _seats(self, group: str, seats: _Range) -> dict[str, Node]:
+    def _seats(self, group: str, seats: SeatRange) -> dict[str, Node]:
         path: Path_ = ("seats", group)
         entry = self._tables.seats[group]
         name = text_of(entry.name)
@@ -289,21 +284,31 @@ class Planter:
         except (AttributeError, IndexError, KeyError, ValueError):
             self._say((*path, "name"), "the only placeholder here is {seat}")
             name = Text("", "")
-        own, spare = frozenset(seats), set[str]()
-        for text in entry.spare:
+        own = frozenset(seats)
+        spare = self._among(path, "spare", entry.range, own, entry.spare)
+        off = self._among(path, "maintenance", entry.range, own, entry.maintenance)
+        ties, staffed = self._ties(path, entry), self._staffed.get(group, ())  # one for all of them
+        return {
+            id: Node(id, name.format(seat=id), SEAT, ties, spare=id in spare, maintenance=id in off, staffed=staffed)
+            for id in seats
+        }
+
+    def _among(self, path: Path_, key: str, span: str, own: frozenset[str], said: Iterable[str]) -> set[str]:
+        """Return the seats of a range that a key names, by ranges too."""
+        found = set[str]()
+        for text in said:
             kept = seats_of(text)
             if isinstance(kept, str):
-                self._say((*path, "spare"), kept)
+                self._say((*path, key), kept)
             elif len(kept) > len(own) or not own.issuperset(kept):
-                self._say((*path, "spare"), f'"{text}" is not within {entry.range}')
+                self._say((*path, key), f'"{text}" is not within {span}')
             else:
-                spare.update(kept)
-        ties = self._ties(path, entry)  # one for all of them
-        return {id: Node(id, name.format(seat=id), SEAT, ties, spare=id in spare) for id in seats}
+                found.update(kept)
+        return found
 
     def _device(self, id: str, entry: DeviceTies, nodes: Mapping[str, Node]) -> Node:
         """Tie a device; what it does not say itself its seat says. What cools is cooled by nobody."""
-        path: Path_ = ("devices", id)
+        path = self._path("devices", id)
         ties = self._ties(path, entry)
         seat = next(iter(self._known(path, "seat", () if entry.seat is None else (entry.seat,))), None)
         if seat is not None:
@@ -316,7 +321,7 @@ class Planter:
         """Hang areas on what cools them; one without coolers of its own is cooled with the area around it."""
         coolers: dict[str, list[str]] = {}
         for id, device in self._devices.items():
-            for area in self._known(("devices", id), "cools", device.cools):
+            for area in self._known(self._path("devices", id), "cools", device.cools):
                 coolers.setdefault(area, []).append(id)
         for area in self._tables.areas:
             node = nodes[area]

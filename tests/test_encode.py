@@ -74,6 +74,8 @@ def values(driver: Driver, id: str) -> st.SearchStrategy[Value]:
         return st.sampled_from(sorted(set(item.enum.values()), key=str))
     if point.type is PointType.FLAG:
         return st.booleans()
+    if point.type is PointType.TEXT:
+        return st.text("abcXYZ019-", min_size=1, max_size=12)
     assert point.type is PointType.NUMBER
     low, high = point.range or (-1000.0, 1000.0)
     return st.one_of(st.floats(low, high), st.integers(math.ceil(low), math.floor(high)))

@@ -19,9 +19,9 @@ from edgeagent.items import Item
 from edgeagent.readings import Value
 from edgeagent.resources import examples
 from edgeagent.scenario import Do, Planned, Scenario
+from edgeagent.seatrange import seats_of
 from edgeagent.simulator import SimulatedDevice
 from edgeagent.targets import Unable, plan, scope, unable
-from edgeagent.treefiles import seats_of
 from tests.duty import shipped
 from tests.hall import CATALOG, Plan, driver, hall
 

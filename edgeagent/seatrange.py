@@ -1,0 +1,45 @@
+"""How seats in a row are written: "a001..a040", or one alone. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_ID: Final = r"[a-z0-9-]{1,40}"
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRange:
+    """Seats in a row: a001..a040, or one alone."""
+
+    prefix: str
+    digits: int
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self.prefix}{number:0{self.digits}}" for number in range(self.first, self.last + 1))
+
+
+_END: Final = re.compile(r"([a-z0-9-]*?)(\d{1,9})")
+
+
+def seats_of(text: str) -> SeatRange | str:
+    """Read a range of seats; return what is wrong with it where it cannot be read."""
+    first, _, last = text.partition("..")
+    low, high = _END.fullmatch(first), _END.fullmatch(last or first)
+    if low is None or high is None or not re.fullmatch(_ID, first):
+        return f'"{text}" is no range of seats; write "a001..a040", in lower case'
+    seats = SeatRange(low[1], len(low[2]), int(low[2]), int(high[2]))
+    if low[1] != high[1]:
+        return f'both ends begin alike: "{low[1]}" is not "{high[1]}"'
+    if seats.last < seats.first:
+        return f'"{text}" runs backwards'
+    if high[2] != f"{seats.last:0{seats.digits}}":
+        return f'both ends have as many digits: "{low[2]}" and "{high[2]}"'
+    return seats
