@@ -197,7 +197,7 @@ def of(**figures: int) -> SimpleNamespace:
         ([{"eth0": of(packets_recv=5)}], [Missing.BUSY]),
         ([{}], [Missing.ABSENT]),
         ([{"lo": of()}], [Missing.ABSENT]),
-        ([{"eth0": of()}, {"eth0": of(packets_recv=9000, packets_sent=1000, errin=15, dropout=5)}], [Missing.BUSY, 0.2]),
+        ([{"eth0": of()}, {"eth0": of(packets_recv=9000, packets_sent=1000, errin=9, dropout=1)}], [Missing.BUSY, 0.1]),
         ([{"eth0": of()}, {"eth0": of(packets_recv=10, errin=5)}], [Missing.BUSY, 0.5]),
         ([{"eth0": of()}, {"eth0": of(packets_recv=10_000, dropin=5000)}], [Missing.BUSY, 0.0]),
         ([{"eth0": of(errin=9)}, {"eth0": of(packets_recv=5000, errin=4)}], [Missing.BUSY, 0.0]),
