@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -222,7 +222,10 @@ class Headsets:
                 continue
             if before is not None:
                 self._returned.append(now)
-            self._past[headset.key] = _Past(headset.places, charge=None if before is None else before.charge)
+                told = Told(name=before.told.name, serial=before.told.serial)
+                self._past[headset.key] = _Past(headset.places, charge=before.charge, told=told)
+            else:
+                self._past[headset.key] = _Past(headset.places)
         while len(self._past) > _KNOWN:
             del self._past[next(iter(self._past))]
 
@@ -249,7 +252,8 @@ class Headsets:
         if 0 < past.silences < _SILENCES:
             past.due = now  # one answer may be lost: ask again at the next look
             return
-        past.told = told
+        # A headset that says nothing is the one that was there: a fault is its own, not its dongle's.
+        past.told = replace(told, name=told.name or past.told.name, serial=told.serial or past.told.serial)
         past.charge = past.charge if told.charge is None else told.charge
 
     def _start(self, api: Hidapi, key: str, path: bytes, query: Query) -> None:

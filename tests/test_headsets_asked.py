@@ -102,6 +102,21 @@ def test_a_dongle_says_that_its_headset_is_off_and_both_are_told(shelf: Shelf) -
     assert look(headsets, shelf)["headset.battery"] == 12
 
 
+def test_a_fault_is_the_headsets_and_not_its_dongles(shelf: Shelf) -> None:
+    shelf.plug(LINK_390)
+    headsets = watch(shelf, ASK)
+    shelf.talk = jabra(b"\0\x39", name=b"Evolve2 65", serial=b"77001122")
+    told = [asked(headsets, shelf)]
+    for silent in (jabra(0xF3), jabra(), jabra(b"\0\x39")):
+        shelf.talk = silent
+        look(headsets, shelf, 90)
+        told.append(look(headsets, shelf))
+    shelf.unplug()
+    shelf.plug(LINK_390, number=1)
+    told.append(look(headsets, shelf))
+    assert {(each["headset.model"], each["headset.serial"]) for each in told} == {("Evolve2 65", "77001122")}
+
+
 def test_one_lost_answer_makes_no_headset_offline(shelf: Shelf) -> None:
     shelf.plug(BT600)
     shelf.talk = poly(b"\x07\x0b\0\2\xee\1")

@@ -162,7 +162,7 @@ def test_a_jabra_dongle_tells_its_headset_and_stays_when_that_is_off() -> None:
     assert (there["link"], there["battery"], there["charging"], there["model"], there["serial"]) == (
         "connected", 57, 1, "Evolve2 65", "77001122",
     )  # fmt: skip
-    assert (off["present"], off["link"], off["model"]) == (1, "offline", "Jabra Link 390")
+    assert (off["present"], off["link"], off["model"]) == (1, "offline", "Evolve2 65")
     assert off["battery"] == 57, "what it last said"
 
 

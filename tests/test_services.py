@@ -60,6 +60,15 @@ def test_a_blink_of_a_service_is_told_to_nobody() -> None:
         pytest.param({"battery": 9, "charging": None}, [], id="low, and whether it charges could not be read"),
         pytest.param({"link": "connected", "battery": 9, "charging": True}, [], id="on the charger"),
         pytest.param({"link": "unknown", "battery": 60}, [], id="nobody knows"),
+        pytest.param({"capture": False, "render": True}, ["ear-s000.audio-missing"], id="no microphone"),
+        pytest.param({"capture": True, "render": True}, [], id="sound"),
+        pytest.param(
+            {"capture": False, "render": False, "link": "offline"},
+            ["ear-s000.headset-offline"],
+            id="off, its sound too",
+        ),
+        pytest.param({"returns": 3}, [], id="came back from a dock"),
+        pytest.param({"returns": 4}, ["ear-s000.headset-unsteady"], id="comes and goes"),
     ],
 )
 def test_a_headset_tells_what_is_wrong_with_it(said: dict[str, Value | None], told: list[str]) -> None:
