@@ -147,7 +147,7 @@ def secret(name: str, folder: Path | None = None) -> str | None:
     file = None if folder is None or "/" in name else folder / name
     if file is None or not file.is_file():
         return None
-    if file.stat().st_mode & 0o077:
+    if os.name == "posix" and file.stat().st_mode & 0o077:  # elsewhere the mode says nothing of who may read it
         raise EndpointError(f"{file} may be read by others; chmod 600 it")
     return _content(file)
 
