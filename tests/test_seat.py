@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from edgeagent.seat import Seat, once, why
 from edgeagent.seatanswers import HOST
 from edgeagent.seatconfig import SeatSettings
 from edgeagent.seatsensors import Sensors
+from tests.rig import environment
 
 ACK_REFUSED = 0x87
 
@@ -270,3 +272,16 @@ def test_one_look_measures_the_processor_and_makes_the_report_it_would_send() ->
     answers, report = once(settings())
     assert not isinstance(answers["cpu.percent"], Missing)
     assert json.loads(report)["answers"]["online"] == 1
+
+
+def test_nothing_of_ours_that_a_seat_needs_is_of_posix_alone(tmp_path: Path) -> None:
+    (tmp_path / "seat.toml").write_text('[seat]\nid = "a"\nsite = "b"\n[broker]\nurl = "mqtt://c"\n')
+    code = (
+        "import runpy, sys, psutil, serial.tools.list_ports\n"  # their own parts for this system are another matter
+        "sys.modules |= dict.fromkeys(['fcntl', 'termios', 'pwd', 'grp', 'resource', 'tty', 'pty', 'syslog'])\n"
+        f"sys.argv = ['edgeagent', 'seat', '--config', {str(tmp_path / 'seat.toml')!r}, '--once', '--json']\n"
+        "runpy.run_module('edgeagent', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["answers"]["online"] == 1
