@@ -138,6 +138,7 @@ class Headsets:
         *,
         api: Hidapi | None = None,
         serial: Callable[[], int | None] = usbdevices.serial_devices,
+        present: Callable[[], frozenset[str] | None] = usbdevices.present,
         clock: Callable[[], float] = time.monotonic,
         linux: bool = LINUX,
     ) -> None:
@@ -146,10 +147,11 @@ class Headsets:
         self._proc = proc
         self._api = api or _hidapi()
         self._serial = serial
+        self._present = present
         self._clock = clock
         self._linux = linux
         self._looked: float | None = None
-        self._marks: frozenset[str] = frozenset()
+        self._marks: frozenset[str] | None = None
         self._found: tuple[Headset, ...] | None = None
         self._serials: int | None = None
         self._past: dict[str, _Past] = {}
@@ -185,12 +187,10 @@ class Headsets:
         """List the devices anew, where something changed and not too often."""
         if self._looked is not None and now - self._looked < LOOK:
             return
-        if self._linux:
-            marks = usbdevices.marks(self._sys)
-            if self._looked is not None and marks == self._marks:
-                return
-            self._marks = marks
-        self._looked = now
+        marks = usbdevices.marks(self._sys) if self._linux else self._present()
+        if self._looked is not None and marks is not None and marks == self._marks:
+            return
+        self._marks, self._looked = marks, now
         self._serials = self._serial()
         try:
             self._found = None if self._api is None else self._list(self._api)
@@ -203,7 +203,10 @@ class Headsets:
     def _list(self, api: Hidapi) -> tuple[Headset, ...]:
         """Put the collections of each device together; hidapi gives one row for each of them."""
         devices: dict[str, list[Collection]] = {}
-        for row in usbdevices.collections(api, self._settings.vendors, self._sys, linux=self._linux):
+        makers = frozenset(self._settings.vendors)
+        if not self._linux and self._marks is not None:
+            makers &= usbdevices.vendors(self._marks)
+        for row in usbdevices.collections(api, makers, self._sys, linux=self._linux):
             port = usbdevices.port(row.place)
             key = f"{row.vendor:04x}:{row.product:04x}:{row.serial or (port.name if port else '')}"
             devices.setdefault(key, []).append(row)

@@ -6,7 +6,9 @@ Linux tells all of it; elsewhere there are HID collections and serial ports.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ Row: TypeAlias = Mapping[str, object]
 _WATCHED: Final = (("hidraw", ""), ("power_supply", ""), ("tty", "ttyACM"), ("tty", "ttyUSB"))
 """Classes of devices whose coming and going is looked for, and how the names that count begin."""
 _LONGEST: Final = 64
+_PRESENT: Final = 0x101
+"""CM_GETIDLIST_FILTER_PRESENT and _ENUMERATOR (cfgmgr32.h)."""
+_VENDOR: Final = re.compile(r"VID_([0-9A-F]{4})", re.IGNORECASE | re.ASCII)
 _AUDIO: Final = "01"
 """bInterfaceClass of an audio interface (USB Audio Device Class 1.0, A.1)."""
 
@@ -176,6 +181,27 @@ def marks(sys: Path = SYS) -> frozenset[str]:
         for name in _names(sys / "class" / kind)
         if name.startswith(prefix)
     )
+
+
+def present() -> frozenset[str] | None:
+    r"""Return the ids of all USB devices as Windows lists them (USB\VID_0B0E&PID_2E57\…) without opening any.
+
+    None where this is no Windows, or it does not say. Written after the documentation of CM_Get_Device_ID_ListW.
+    """
+    if sys.platform != "win32":
+        return None
+    manager, size = ctypes.WinDLL("cfgmgr32"), ctypes.c_ulong()
+    if manager.CM_Get_Device_ID_List_SizeW(ctypes.byref(size), "USB", _PRESENT):
+        return None
+    buffer = ctypes.create_unicode_buffer(size.value)
+    if manager.CM_Get_Device_ID_ListW("USB", buffer, size, _PRESENT):
+        return None
+    return frozenset(id for id in "".join(buffer[:]).split("\0") if id)
+
+
+def vendors(ids: Iterable[str]) -> frozenset[int]:
+    """Return whose devices these are."""
+    return frozenset(int(match[1], 16) for match in map(_VENDOR.search, ids) if match is not None)
 
 
 def port(place: str) -> Path | None:

@@ -188,6 +188,21 @@ def test_elsewhere_each_maker_is_asked_for_by_its_id_and_not_too_often(shelf: Sh
     assert look(headsets, shelf)["headset.returns"] == 1
 
 
+def test_on_windows_only_makers_that_are_there_are_asked_for_and_only_when_something_changed(shelf: Shelf) -> None:
+    shelf.plug(LINK_390)
+    there = {r"USB\VID_0B0E&PID_2E57\50C275A1B2C3", r"USB\VID_413C&PID_2113\5&1", r"USB\ROOT_HUB30\4&2"}
+    headsets = Headsets(
+        HeadsetSettings(), api=shelf, serial=lambda: 0, present=lambda: frozenset(there), clock=shelf.clock, linux=False
+    )
+    for _ in range(10):
+        assert look(headsets, shelf)["headset.present"] == 1
+    assert shelf.asked == [0x0B0E]
+    shelf.plug(BT600, "1-3")
+    there.add(r"USB\VID_047F&PID_02EE&MI_03\7&3")
+    assert look(headsets, shelf)["headset.count"] == 2
+    assert shelf.asked == [0x0B0E, 0x047F, 0x0B0E]
+
+
 def test_a_list_that_cannot_be_had_is_no_headset_that_is_missing(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
