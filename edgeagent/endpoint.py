@@ -266,6 +266,8 @@ def _host(scheme: str, host: str, port: int, path: str, user: str, options: dict
 def _seat(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:
     if not host or port or path.strip("/"):
         raise EndpointError("write the seat alone: seat://a017")
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", host):
+        raise EndpointError(f'"{host}" is no id of a seat: 1 to 40 of a-z, 0-9 and -')
     return Endpoint(scheme, host)
 
 

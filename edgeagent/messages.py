@@ -159,9 +159,14 @@ class Tree:
         """The filter of all commands."""
         return f"{self.root}/v1/{self.site}/+/req/+"
 
-    def seats(self, name: str) -> str:
-        """Give the filter of all that seats say under a name: status or report."""
-        return f"{self.root}/v1/{self.site}/seat/+/{name}"
+    def seat(self, seat: str, name: str) -> str:
+        """Give a topic on which the agent of a seat speaks: status or report."""
+        return f"{self.root}/v1/{self.site}/seat/{'/'.join(_checked(seat, name))}"
+
+    @property
+    def statuses(self) -> str:
+        """The filter of the statuses of all seats."""
+        return f"{self.root}/v1/{self.site}/seat/+/status"
 
     def speaker(self, topic: str) -> tuple[str, str] | None:
         """Take seat and name out of the topic of a seat; None when it is none."""

@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 20
-NOT_AUTHORISED: Final = 0x87
-NO_SUBSCRIBERS: Final = 0x10
-_TAKEN_OVER: Final = 0x8E
+NOT_AUTHORISED, NO_SUBSCRIBERS, _TAKEN_OVER = 0x87, 0x10, 0x8E
 _FAST, _SLOW, _TAKEN = 1.0, 15.0, 60.0  # a critical alarm must not wait a minute for a broker that is back
 _SETTLED, _TAKEOVERS = 30.0, 5
 
@@ -92,8 +90,7 @@ class Connection:
         """How many exceptions callbacks have raised."""
         self._client: paho.Client | None = None
         self._ended: asyncio.Future[str] | None = None
-        self._stop = asyncio.Event()
-        self._first = True
+        self._stop, self._first = asyncio.Event(), True
         self._since: float | None = None
         self._limit = IN_FLIGHT
         self._unacked: set[int] = set()
@@ -149,6 +146,11 @@ class Connection:
         if self._client is not None:
             handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
             self._client.subscribe([(topic, SubscribeOptions(qos, retainHandling=handling)) for topic in filters])
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Hear no more of what was subscribed to."""
+        if self._client is not None:
+            self._client.unsubscribe(list(filters))
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled or closed."""
@@ -337,9 +339,8 @@ class Connection:
         self._guarded(self._events.on_ack, mid, code.value, code.is_failure)
 
     def _on_subscribe(self, _: object, __: object, ___: int, codes: list[ReasonCode], ____: object) -> None:
-        for code in codes:
-            if code.is_failure:
-                log.warning("%s: a subscription was refused: %s", self.broker, code)
+        for code in (code for code in codes if code.is_failure):
+            log.warning("%s: a subscription was refused: %s", self.broker, code)
 
     def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
         said = message.properties
@@ -395,6 +396,5 @@ def _plain(content_type: str | None) -> Properties:
 
 def _close(client: paho.Client) -> None:
     client.on_socket_close = client.on_socket_unregister_write = client.on_socket_register_write = None
-    sock = client.socket()
-    if sock is not None:
+    if (sock := client.socket()) is not None:
         sock.close()

@@ -42,6 +42,8 @@ _WILL: Final = 14.0
 """s that the broker waits before it speaks for a seat that is gone, and what it takes it to do so."""
 _RATE, _BURST = 1.0, 10.0
 """Messages/s of one seat, and at once."""
+_FLOOD: Final = 100
+"""Messages over the budget of a seat in a row, after which it floods."""
 _OLDER: Final = 4
 """Sessions that are remembered after another one came."""
 _MINUTE: Final = 60.0
@@ -52,9 +54,13 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 
 @dataclass(slots=True)
 class _Seat:
-    """One seat. Times are those of `now`, -inf for never; `word` is what was last said of it."""
+    """One seat. Times are those of `now`, -inf for never; `word` is what was last said of it.
+
+    `over` are the messages over its budget since the last one that was not.
+    """
 
     budget: Bucket = field(default_factory=lambda: Bucket(_RATE, _BURST, _BURST))
+    over: int = 0
     session: str = ""
     machine: str = ""
     older: tuple[str, ...] = ()
@@ -110,6 +116,7 @@ class SeatInbox:
         self._budget = Bucket(0.0, 0.0)
         self._dues: list[tuple[float, str]] = []
         self._minute = _Minute()
+        self._strangers: set[str] = set()
         self.follow(seats)
 
     def __contains__(self, seat: object) -> bool:
@@ -122,6 +129,7 @@ class SeatInbox:
         # All may come back at once after the broker did; what lies retained there comes at once as well.
         self._budget.rate, self._budget.burst = max(50.0, len(self._seats) / 2), 200.0 + 3 * len(self._seats)
         self._budget.level = self._budget.burst
+        self._strangers -= self._seats.keys()
 
     def take(
         self, seat: str, name: str, payload: bytes, now: float, wall: float, *, retained: bool = False
@@ -132,13 +140,20 @@ class SeatInbox:
         """
         known = self._seats.get(seat)
         if known is None:
-            self._minute.stranger(seat, now)
+            if not payload:
+                self._strangers.discard(seat[:40])
+            elif len(self._strangers) < _STRANGERS:
+                self._strangers.add(seat[:40])
             return _NOTHING
         if not payload and name == "status":  # somebody cleared the topic
             return _NOTHING
-        if known.budget.fill(now) < 1 or self._budget.fill(now) < 1:
+        if known.budget.fill(now) < 1:
+            known.over += 1
             return self._drop(seat, "too many", now)
+        known.over = 0
         known.budget.take(1)
+        if self._budget.fill(now) < 1:
+            return self._drop(seat, "too many of all seats", now)
         self._budget.take(1)
         if len(payload) > LARGEST:
             return self._drop(seat, "too large", now)
@@ -180,13 +195,22 @@ class SeatInbox:
             return None
         return known.answers
 
+    def floods(self, seat: str) -> bool:
+        """Tell whether a seat says so much that it costs too much to listen."""
+        known = self._seats.get(seat)
+        return known is not None and known.over >= _FLOOD
+
     def dropped(self, now: float) -> int:
         """Return how many messages of seats were dropped in the last minute."""
         return self._minute.dropped(now)
 
-    def strangers(self, now: float) -> frozenset[str]:
-        """Return the seats, unknown to the site, that were heard in the last minute: a thousand at the most."""
-        return self._minute.strangers(now)
+    def strangers(self) -> frozenset[str]:
+        """Return the seats heard that the site does not name, a thousand at the most."""
+        return frozenset(self._strangers)
+
+    def begin(self) -> None:
+        """Hear all that lies at the broker anew: strangers whose word was cleared meanwhile are none any more."""
+        self._strangers.clear()
 
     def worst(self, now: float) -> tuple[str, str] | None:
         """Return the seat of which most was dropped in the last minute, and why."""
@@ -212,7 +236,7 @@ class SeatInbox:
 
 def _hear_status(seat: _Seat, said: Status, now: float, *, retained: bool) -> None:
     if said.interval is not None and (said.session == seat.session or not seat.lives(now)):
-        seat.interval = said.interval
+        seat.interval, seat.due = said.interval, math.inf
     if said.state == "online":
         if not retained:
             if _meet(seat, said.session, "", now):
@@ -285,7 +309,6 @@ class _Slot:
     begin: float
     count: int = 0
     drops: Counter[tuple[str, str]] = field(default_factory=Counter)
-    strangers: set[str] = field(default_factory=set)
 
 
 class _Minute:
@@ -299,17 +322,8 @@ class _Minute:
         slot.count += 1
         slot.drops[seat, why] += 1
 
-    def stranger(self, seat: str, now: float) -> None:
-        slot = self._slot(now)
-        if len(slot.strangers) < _STRANGERS:
-            slot.strangers.add(seat[:40])
-
     def dropped(self, now: float) -> int:
         return sum(slot.count for slot in self._recent(now))
-
-    def strangers(self, now: float) -> frozenset[str]:
-        found = frozenset[str]().union(*(slot.strangers for slot in self._recent(now)))
-        return found if len(found) <= _STRANGERS else frozenset(sorted(found)[:_STRANGERS])
 
     def worst(self, now: float) -> tuple[str, str] | None:
         drops: Mapping[tuple[str, str], int] = sum(

@@ -111,6 +111,7 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&baud=fast", "baud=fast is not a whole number from 50 to 4000000", id="baud"),
         pytest.param("seat://", "write the seat alone: seat://a017", id="no seat"),
         pytest.param("seat://a017:80", "write the seat alone: seat://a017", id="seat with a port"),
+        pytest.param("seat://a_017", '"a_017" is no id of a seat: 1 to 40 of a-z, 0-9 and -', id="no id of a seat"),
         pytest.param("service+tcp://h", "the port is missing: service+tcp://h:443 (TCP has no default)", id="no port"),
         pytest.param("service+tcp://:5061", "a host is missing: service+tcp://host", id="service without a host"),
         pytest.param("service+sip://h/x", "service+sip has no path: service+sip://h:5060", id="path"),

@@ -104,7 +104,79 @@ def test_who_says_too_much_and_who_is_not_named_is_counted_and_told_once_a_minut
         "1 seats speak that the site does not name, such as 'b\\n001'",
     ]
     room.now += 61
-    assert room.hearing.tick() == {"seats.dropped": 0, "seats.unknown": 0}
+    assert room.hearing.tick() == {"seats.dropped": 0, "seats.unknown": 1}
+    assert len(caplog.records) == 2
+    assert room.hearing.figures == room.hearing.tick()
+
+
+class Wire:
+    """What is asked of the broker."""
+
+    def __init__(self) -> None:
+        self.on: set[str] = set()
+        self.retained: list[str] = []
+
+    def subscribe(self, filters: list[str], qos: int, *, retained: bool = True) -> None:
+        assert qos == 0, "a broker queues no more than so many of a higher one"
+        self.on |= set(filters)
+        self.retained += filters if retained else []
+
+    def unsubscribe(self, filters: list[str]) -> None:
+        assert set(filters) <= self.on
+        self.on -= set(filters)
+
+
+@pytest.fixture
+def wire(room: Room, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    wire = Wire()
+    monkeypatch.setattr(room.hearing, "connection", wire)
+    room.hearing.on_connected(session_present=False, maximum_packet_size=None)
+    return wire
+
+
+STATUSES = f"floor/v1/{SITE}/seat/+/status"
+ONE, TWO = (f"floor/v1/{SITE}/seat/{seat}/report" for seat in ("a017", "a018"))
+
+
+def test_reports_are_listened_to_seat_by_seat_and_never_to_what_lies_there(room: Room, wire: Wire) -> None:
+    assert wire.on == {STATUSES, ONE, TWO}
+    assert wire.retained == [STATUSES]
+    room.hearing.follow(room.site("a017", "b001"))
+    assert wire.on == {STATUSES, ONE, f"floor/v1/{SITE}/seat/b001/report"}
+
+
+def test_a_seat_that_floods_is_not_listened_to_for_some_seconds(room: Room, wire: Wire) -> None:
+    for _ in range(109):
+        room.report(online=1)
+    assert ONE in wire.on
+    for _ in range(50):
+        room.report(online=1)
+    assert wire.on == {STATUSES, TWO}
+    room.now += 9.9
+    room.hearing.tick()
+    assert ONE not in wire.on
+    room.now += 0.1
+    room.hearing.tick()
+    assert ONE in wire.on
+    assert room.report(online=0) == ["workstation-a017"]
+    assert wire.retained == [STATUSES]
+
+
+def test_one_that_floods_with_statuses_costs_the_others_some_seconds_and_no_word(room: Room, wire: Wire) -> None:
+    for _ in range(200):
+        room.status("online")
+    assert wire.on == {ONE, TWO}
+    room.now += 10
+    room.hearing.tick()
+    assert wire.retained == [STATUSES, STATUSES], "the newest of each are sent again"
+
+
+def test_all_is_asked_for_again_after_a_new_connection(room: Room, wire: Wire) -> None:
+    for _ in range(200):
+        room.report(online=1)
+    wire.on.clear()
+    room.hearing.on_connected(session_present=False, maximum_packet_size=None)
+    assert wire.on == {STATUSES, ONE, TWO}
 
 
 def test_another_configuration_is_followed(room: Room) -> None:

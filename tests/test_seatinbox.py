@@ -328,16 +328,23 @@ def test_a_payload_says_nothing_of_the_seat_that_is_believed() -> None:
     assert host.inbox.state("a018", START) is Word.UNKNOWN
 
 
-def test_a_seat_that_the_site_does_not_name_is_counted_once_and_costs_no_room() -> None:
+def test_seats_that_the_site_does_not_name_are_counted_and_cost_no_room() -> None:
     inbox = SeatInbox([SEAT])
     for number in range(5_000):
         inbox.take(f"x{number}" * 20, "report", told(), START, WALL)
-        inbox.take("b001", "report", told(), START, WALL)
-    assert "b001" not in inbox
     assert inbox.dropped(START) == 0
-    assert len(inbox.strangers(START)) == 1_000
-    assert max(map(len, inbox.strangers(START))) <= 40
-    assert inbox.strangers(START + 60) == frozenset()
+    assert len(inbox.strangers()) == 1_000
+    assert max(map(len, inbox.strangers())) <= 40
+    inbox.begin()
+    inbox.take("b001", "status", said("online"), START, WALL, retained=True)
+    inbox.take("b001", "status", said("online"), START, WALL)
+    inbox.take("b002", "status", said("online"), START, WALL)
+    assert inbox.strangers() == {"b001", "b002"}
+    inbox.take("b001", "status", b"", START, WALL)
+    assert inbox.strangers() == {"b002"}
+    assert "b002" not in inbox
+    inbox.follow([SEAT, "b002"])
+    assert inbox.strangers() == frozenset()
 
 
 def test_a_seat_that_floods_is_heard_once_a_second_and_costs_the_others_nothing() -> None:
@@ -349,11 +356,16 @@ def test_a_seat_that_floods_is_heard_once_a_second_and_costs_the_others_nothing(
     assert taken == 10 + 9, "a burst of ten, and one a second"
     assert host.inbox.dropped(START + host.at) == 100_000 - taken
     assert host.inbox.worst(START + host.at) == (SEAT, "too many")
+    assert host.inbox.floods(SEAT)
+    assert not host.inbox.floods("a018")
     host.inbox.take("a018", "report", told(), START + host.at, WALL)
     assert host.inbox.state("a018", START + host.at) is Word.RUNNING
     assert host.word == "running"
     assert host.inbox.dropped(START + 64) > 0
     assert host.inbox.dropped(START + 71) == 0
+    host.at = 71
+    host.hear("report")
+    assert not host.inbox.floods(SEAT)
 
 
 def test_all_together_may_say_no_more_than_the_host_can_bear() -> None:
@@ -376,7 +388,7 @@ def test_another_configuration_keeps_what_is_known_of_the_seats_that_stay() -> N
     host.inbox.follow(["c001"])
     assert host.inbox.step(START + 100) == []
     host.hear("report", online=1)
-    assert len(host.inbox.strangers(START)) == 1
+    assert host.inbox.strangers() == {SEAT}
 
 
 EVENTS = st.tuples(
