@@ -90,7 +90,7 @@ class Floor:
         self._view = view
         self._miss(view, changed)
         moved, points, onsets = self._supply.step(view, changed, read, now)
-        joined = _Joined(self.derived, view)
+        joined = _Joined(view, *self._derived())
         self._flow.moved(moved)
         self._curious |= self._supply.others(moved)
         seats, since = self._seats.step(view, changed, now)
@@ -121,7 +121,7 @@ class Floor:
             if counts:
                 self._fresh += counts
                 onsets = self._groups.onsets(counts, now)
-                self._alarms.judge(_Joined(self.derived, self._view), counts, now, onsets)
+                self._alarms.judge(_Joined(self._view, *self._derived()), counts, now, onsets)
             elif not moved and not self._causes.pending:
                 break
         self._causes.write(now)
@@ -159,8 +159,11 @@ class Floor:
     @property
     def derived(self) -> Mapping[str, Readings]:
         """The readings that nobody polls, by node and point."""
+        return _Joined(*self._derived())
+
+    def _derived(self) -> tuple[Mapping[str, Readings], ...]:
         mains = {} if self._supply.mains is None else {self._supply.mains: self._supply.readings}
-        return _Joined(mains, _Joined(self._seats.readings, self._groups.readings))
+        return self._groups.readings, self._seats.readings, mains
 
     def moved(self) -> list[tuple[str, str]]:
         """Take the derived readings, by (node, point), that changed since the last call."""
@@ -259,23 +262,22 @@ class Floor:
 
 
 class _Joined(Mapping[str, Readings]):
-    """What devices say and what is derived from it, seen as one."""
+    """What is said in several places, seen as one: the later ones win."""
 
-    def __init__(self, derived: Mapping[str, Readings], view: Mapping[str, Readings]) -> None:
-        self._derived, self._view = derived, view
+    def __init__(self, *layers: Mapping[str, Readings]) -> None:
+        self._layers = layers
 
     def __getitem__(self, id: str) -> Readings:
-        own = self._derived.get(id)
-        if own is None:
-            return self._view[id]
-        polled = self._view.get(id)
-        return own if polled is None else {**polled, **own}
+        found = [layer[id] for layer in self._layers if id in layer]
+        if not found:
+            raise KeyError(id)
+        return found[0] if len(found) == 1 else {point: reading for each in found for point, reading in each.items()}
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._view, **self._derived})
+        return iter(dict.fromkeys(id for layer in self._layers for id in layer))
 
     def __len__(self) -> int:
-        return len({**self._view, **self._derived})
+        return sum(1 for _ in self)
 
 
 def _waits(site: Site, rule: Rule) -> bool:

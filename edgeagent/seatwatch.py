@@ -41,6 +41,8 @@ _POINTS: Final = {
 }  # fmt: skip
 _UNREAD: Final = frozenset(missing.value for missing in Missing)
 _GONE: Final = ("disconnected", "refused", "taken-over")
+_HEEDED: Final = frozenset({"agent", "present", "model", "serial", *_DARK})
+"""Points of parts that matter to their seat; a headset's link and that of a port have one name."""
 _NOTHING: Final[Readings] = {}
 _HEADSET: Final = ("headset-missing", "headset-offline")
 
@@ -97,7 +99,7 @@ class SeatWatch:
             return [], {}
         todo, self._stale = self._stale, set()
         for id, point in changed:
-            seat = self._of.get(id)
+            seat = self._of.get(id) if point in _HEEDED else None
             if seat is not None:
                 todo.add(seat)
             elif id in self._hosts or (id == AGENT and point == "broker"):
