@@ -157,6 +157,7 @@ class Headsets:
         self._past: dict[str, _Past] = {}
         self._returned: deque[float] = deque(maxlen=1000)
         self._query: _Query | None = None
+        self._opening = threading.Lock()  # hidapi may not list and open at once (hidapi.h on thread safety)
 
     def sample(self) -> Mapping[str, int | str]:
         """Return what is known by address. Cheap, and never waits for a device."""
@@ -190,14 +191,18 @@ class Headsets:
         marks = usbdevices.marks(self._sys) if self._linux else self._present()
         if self._looked is not None and marks is not None and marks == self._marks:
             return
+        if not self._opening.acquire(blocking=False):
+            return
         self._marks, self._looked = marks, now
-        self._serials = self._serial()
         try:
+            self._serials = self._serial()
             self._found = None if self._api is None else self._list(self._api)
         except (OSError, RuntimeError) as error:
             _log.warning("the list of USB devices cannot be had: %s", error)
             self._found, self._looked = None, None
             return
+        finally:
+            self._opening.release()
         self._remember(self._found or (), now)
 
     def _list(self, api: Hidapi) -> tuple[Headset, ...]:
@@ -265,7 +270,8 @@ class Headsets:
         def ask() -> None:
             device = api.device()
             try:
-                device.open_path(path)
+                with self._opening:
+                    device.open_path(path)
             except OSError as error:
                 _log.info("headset %s cannot be asked: %s", key, error)
                 return

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from edgeagent.headsets import Headsets, HeadsetSettings
+from edgeagent.headsets import ADDRESSES, Headsets, HeadsetSettings
 
 
 def collection(page: int, usage: int, report: int, *, output: int | None = None, kept: int | None = None) -> bytes:
@@ -265,4 +265,6 @@ def look(headsets: Headsets, shelf: Shelf, after: float = 15.0) -> Mapping[str, 
     """Sample once more, with the query of the last time over."""
     headsets.close()
     shelf.now += after
-    return headsets.sample()
+    answers = headsets.sample()
+    assert set(answers) <= set(ADDRESSES)
+    return answers

@@ -177,3 +177,13 @@ def test_a_device_that_holds_up_its_query_holds_up_nobody_else(shelf: Shelf) -> 
         assert headsets.sample()["headset.count"] == 2
     assert len(shelf.opened) == 1
     free.set()
+
+
+def test_devices_are_not_listed_in_the_moment_that_one_is_opened_but_at_the_next_look(shelf: Shelf) -> None:
+    headsets = watch(shelf, ASK)
+    headsets.sample()
+    shelf.plug(LINK_390)
+    with headsets._opening:
+        assert look(headsets, shelf)["headset.count"] == 0
+    assert shelf.asked == [0]
+    assert look(headsets, shelf)["headset.count"] == 1
