@@ -6,9 +6,8 @@ passed over, so that a seat may be newer than its host, and nothing of them goes
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NotRequired
@@ -141,26 +140,29 @@ def _time(value: object) -> float:
 
 
 def _number(value: object) -> bool:
-    """Tell whether a value is a number that can be reckoned with; true and false are none."""
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < _MOST  # type: ignore[arg-type]
+    """Tell whether a value is a number that can be reckoned with; true, false and what is not a number are none."""
+    return (type(value) is float or type(value) is int) and -_MOST < value < _MOST
+
+
+def _text(value: object) -> bool:
+    return type(value) is str and len(value) <= LONGEST and value.isprintable()
+
+
+_LOOKS: Final[Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(NUMBERS, _number),
+    **dict.fromkeys(TEXTS, _text),
+}
 
 
 def _answers(answers: Mapping[str, Any]) -> dict[str, float | str]:
     found: dict[str, float | str] = {}
     for address, value in answers.items():
-        if address in NUMBERS:
-            fits = _number(value)
-        elif address in TEXTS:
-            fits = _text(value)
-        elif known(address):
-            fits = _number(value) if address.endswith(".latency") else _text(value)
-        else:
-            continue
-        if not fits:
+        look = _LOOKS.get(address)
+        if look is None:
+            if not known(address):
+                continue
+            look = _number if address.endswith(".latency") else _text
+        if not look(value):
             raise Malformed(address)
         found[address] = value
     return found
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
