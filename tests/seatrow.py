@@ -89,6 +89,12 @@ class Row(Hall):
         self.at(second, {f"{seat}-{part}": dict(values) for seat in seats})
         return self
 
+    def unreachable(self, second: float, id: str) -> None:
+        """Let a device have said nothing for three polls."""
+        self.at(second, {id: None})
+        self.view[id]["reachable"] = Reading(False, self.now, reason="timeout")
+        self.take(self.floor.step(self.view, [(id, "reachable")], self.now, [id]))
+
     def own(self, second: float, **values: Value) -> Row:
         """Let the agent itself have readings of its own."""
         self.to(second)

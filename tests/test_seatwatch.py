@@ -114,13 +114,11 @@ def test_a_phone_that_fails_is_one_alarm_at_the_seat_and_none_of_its_own() -> No
 
 
 def test_a_port_that_cannot_be_read_is_told_once_and_as_that() -> None:
-    row = Row(rows()).start()
-    row.at(10, {"s000-port": {"reachable": False}})
-    reading = row.view["s000-port"]["reachable"]
-    row.view["s000-port"]["reachable"] = type(reading)(False, reading.time, reason="timeout")
-    row.at(12, {"s000-ping": {"latency": 3}})
+    row = Row(rows(phone=True)).start()
+    row.part(5, "phone", ["s001"], reachable=False)  # that was asked, and did not answer
+    row.unreachable(10, "s000-port")
     row.to(300)
-    assert row.raised() == ["s000.witness-unread"]
+    assert sorted(row.raised()) == ["s000.witness-unread", "s001.phone-down"]
 
 
 # Shifts, maintenance.
