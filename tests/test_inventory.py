@@ -18,6 +18,8 @@ from edgeagent.items import Item
 from edgeagent.readings import Reading, Value
 from edgeagent.resources import drivers, examples
 from edgeagent.sitetree import SiteTree
+from tests.hall import hall
+from tests.seatrow import rows
 
 DRIVERS = load([drivers()]).drivers
 CONTACTS = DRIVERS["environment/moxa-iologik-e1212"]
@@ -128,3 +130,34 @@ def test_who_sees_the_mains_lost_is_told_by_name() -> None:
     assert text.en == "Mains lost, seen by Diesel generator, UPS A"
     assert "A 路 UPS" in short.zh
     assert "柴油发电机" in short.zh
+
+
+def test_a_watched_seat_speaks_for_its_witnesses_and_for_an_agent_that_is_silent() -> None:
+    site = rows(2, phone=True, headset=True)
+    ids = {rule.id for rule in rules_of(site) if rule.resource.startswith("s000")}
+    own = {"workstation-down", "phone-down", "agent-down", "cloned", "witness-unread", "seat-eats-headsets"}
+    assert {id for id in ids if id.startswith("s000.")} == {f"s000.{type}" for type in own}
+    parts = {id for id in ids if not id.startswith("s000.")}
+    assert not {id for id in parts if id.startswith(("s000-ping.", "s000-port.")) and "mismatch" not in id}
+    assert not {id for id in parts if id.endswith((".unreachable", ".unregistered", ".unpowered"))}
+    assert {"s000-pc.softphone-down", "s000-pc.cpu-high", "s000-headset.headset-missing"} <= parts
+
+
+def test_a_seat_that_is_not_watched_leaves_it_to_its_parts() -> None:
+    site = hall().site()
+    ids = {rule.id for rule in rules_of(site)}
+    assert "pc-s000.unreachable" in ids
+    assert not {id for id in ids if id.startswith("s000.")}
+
+
+def test_a_port_or_an_echo_beside_the_seats_speaks_for_itself() -> None:
+    plan = hall().add("uplink", "port").add("gateway", "presence")
+    ids = {rule.id for rule in rules_of(plan.site())}
+    assert {"uplink.link-down", "uplink.unreachable", "gateway.no-answer"} <= ids
+
+
+def test_a_seat_has_the_alarms_of_what_it_has() -> None:
+    site = rows(1)
+    devices = {id: device for id, device in site.devices.items() if id.endswith("-port") or id.startswith("ups")}
+    ids = {rule.id for rule in rules_of(replace(site, devices=devices)) if rule.resource == "s000"}
+    assert ids == {"s000.workstation-down", "s000.witness-unread"}

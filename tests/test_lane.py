@@ -12,6 +12,8 @@ from edgeagent.config import Site
 from edgeagent.lane import Lane, Outcome
 from edgeagent.readings import Reading, Value
 from edgeagent.run import RunVerb
+from tests.hall import BASE as NOW
+from tests.seatrow import OFFICE, rows
 
 NOON: Final = 1_795_000_000.0
 
@@ -99,3 +101,21 @@ def test_another_configuration_goes_on_with_what_remains(site: Site) -> None:
     story.lane.replace(site, story.now)
     assert not story.lane.records()["mains.mains-lost"].is_cleared
     assert run_id in story.lane.procedures.runs()
+
+
+def test_what_a_seat_is_stands_in_the_view_by_which_procedures_go() -> None:
+    lane = Lane(rows(2))
+    for seat in ("s000", "s001"):
+        lane.view |= {f"{seat}-pc": {"agent": Reading("running", NOW)}, f"{seat}-ping": {"echo": Reading(True, NOW)}}
+    lane.step([(f"{seat}-pc", "agent") for seat in ("s000", "s001")], (), NOW)
+    assert lane.view["s000"]["workstation"].value == "working"
+    assert lane.view["agent"] == {}
+    lane.replace(rows(1), NOW + 1)
+    assert "s001" not in lane.view
+
+
+def test_the_hours_of_a_site_are_no_delays_that_a_restart_must_know() -> None:
+    lane = Lane(rows(2, staffed=(OFFICE,)))
+    lane.step([], (), NOW)
+    assert lane.delays() is None
+    assert (lane.next_due() or 0) > NOW

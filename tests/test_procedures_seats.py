@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeagent.catalog import Severity
+from edgeagent.readings import Reading
 from edgeagent.run import RunState
 from tests.duty import BASE, SUPPRESSED, Duty, catalog, work
 
@@ -92,6 +93,62 @@ def test_a_warning_at_a_seat_and_a_group_alarm_are_no_equipment_fault() -> None:
     duty.raised(0, "s1-pc.clock-unsynced", perceived_severity=Severity.WARNING)
     duty.raised(0, "s1.group.offline", perceived_severity=Severity.MAJOR)
     assert duty.told == []
+
+
+@pytest.mark.parametrize("type", ["workstation-down", "phone-down"])
+def test_a_watched_seat_that_fails_is_an_equipment_fault(type: str) -> None:
+    duty = Duty()
+    duty.raised(0, f"s1.{type}", perceived_severity=grade(type))
+    assert [(run.procedure, run.scope) for run in duty.procedures.runs().values()] == [("equipment-fault", "s1")]
+
+
+@pytest.mark.parametrize("type", ["agent-down", "cloned", "witness-unread", "seat-eats-headsets"])
+def test_what_is_no_fault_of_the_seat_starts_nothing(type: str) -> None:
+    duty = Duty()
+    duty.raised(0, f"s1.{type}", perceived_severity=grade(type))
+    duty.raised(0, "agent.monitoring-blind", perceived_severity=Severity.MAJOR)
+    assert duty.told == []
+
+
+def test_workstation_and_phone_of_one_seat_are_one_run() -> None:
+    duty = Duty()
+    duty.raised(0, "s1.workstation-down", "s1.phone-down", perceived_severity=Severity.MINOR)
+    assert len(duty.procedures.runs()) == 1
+    assert duty.run().standing == ("s1.workstation-down", "s1.phone-down")
+
+
+@pytest.mark.parametrize("type", ["workstation-down", "phone-down"])
+def test_seats_that_fail_together_are_a_system_fault_and_no_equipment_faults(type: str) -> None:
+    duty = Duty(seats=40)
+    seats = [f"s{number}" for number in range(1, 41)]
+    duty.raised(0, *(f"{seat}.{type}" for seat in seats), suppression=SUPPRESSED)
+    duty.raised(2, f"switch.group.{type}", impacted_resource=tuple(seats))
+    assert [run.procedure for run in duty.procedures.runs().values()] == ["system-fault"]
+
+
+def grade(type: str) -> Severity:
+    """Return how grave an alarm of a seat is at its worst."""
+    return catalog().kinds["seat"].alarms[type].levels[-1].severity
+
+
+@pytest.mark.parametrize(
+    ("x1", "y1", "spare"),
+    [
+        pytest.param(True, True, "x1", id="both are healthy"),
+        pytest.param(False, True, "y1", id="the nearer one is not"),
+        pytest.param(None, True, "y1", id="nobody knows of the nearer one"),
+        pytest.param(False, False, None, id="none is"),
+    ],
+)
+def test_a_spare_seat_that_is_watched_is_named_only_when_it_is_known_to_be_healthy(
+    x1: bool | None, y1: bool | None, spare: str | None
+) -> None:
+    duty = Duty()
+    for id, ready in (("x1", x1), ("y1", y1)):
+        reading = Reading.bad("blind", BASE) if ready is None else Reading(ready, BASE)
+        duty.view[id] = {"ready": reading}
+    duty.raised(0, "s1.workstation-down", perceived_severity=Severity.MINOR)
+    assert duty.run().spare == spare
 
 
 @pytest.mark.parametrize(
