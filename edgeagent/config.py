@@ -308,6 +308,8 @@ class _Reader:
             return None
         if endpoint is not None and endpoint.protocol != driver.protocol:
             self._say((*path, "url"), f"{driver.id} speaks {driver.protocol}, not {endpoint.scheme}")
+        if endpoint is not None and endpoint.scheme == "seat" and entry.seat not in (None, endpoint.host):
+            self._say((*path, "url"), f"heard from seat {endpoint.host}, yet part of seat {entry.seat}")
         timeout = entry.timeout or max(TIMEOUT, driver.quirks.timeout or 0.0)
         interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
         places = entry.places()

@@ -349,6 +349,18 @@ url = "snmp://h"
     ]
 
 
+def test_what_is_heard_from_one_seat_is_no_part_of_another(tmp_path: Path) -> None:
+    seats = '[seats.row]\nrange = "a001..a002"\narea = "hall"\n'
+    part = (
+        '[devices.pc]\nname = { en = "PC", zh = "PC" }\ndriver = "workstation/host"\nurl = "seat://a001"\nseat = "%s"\n'
+    )
+    assert site(tmp_path, SITE + seats + part % "a001").devices["pc"].endpoint.host == "a001"
+    found = mistakes(tmp_path, SITE + seats + part % "a002")
+    assert [text.partition(": devices")[2] for text in found] == [
+        ".pc.url: heard from seat a001, yet part of seat a002"
+    ]
+
+
 def test_a_device_stands_in_one_file(tmp_path: Path) -> None:
     device = SITE[SITE.index("[devices.ups-a]") : SITE.index("[devices.contacts]")]
     assert mistakes(tmp_path, SITE, devices=f"# again\n{device}") == [
