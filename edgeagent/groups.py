@@ -283,8 +283,10 @@ class Groups:
         """Make the rule of a fault of many out of the alarm type of its members."""
         type, total = self._types[key], self._size(key[1], relation)[node]
         point = parse(f"alike.{type.id} >= limit")
-        levels = [Level(Severity.MAJOR, point, float(max(1, ceil(self._settings.quorum / 2))))]
-        if key[1] == SEAT and total >= _GRAVE[0]:
+        grave = type.levels[-1].severity.rank > Severity.WARNING.rank
+        lowest = Severity.MAJOR if grave else Severity.MINOR
+        levels = [Level(lowest, point, float(max(1, ceil(self._settings.quorum / 2))))]
+        if grave and key[1] == SEAT and total >= _GRAVE[0]:
             levels.append(Level(Severity.CRITICAL, point, float(ceil(_GRAVE[1] * total))))
         made = AlarmType(
             GROUP, _of_many(type.text, seats=key[1] == SEAT), type.advice, tuple(levels), type.event_type,

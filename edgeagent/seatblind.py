@@ -5,8 +5,9 @@
     ends    the way is there and at least half are heard again; each of the others is judged after its own word, or
             after a while
 
-A seat that leaves, is not staffed any more or whose port is read as down does not count: that one is heard of. Times
-are epoch s.
+Of the seats at one switch it is the other way round: half of them that fall silent together, while others are heard,
+speak for each other. A seat that leaves, is not staffed any more or whose port is read as down does not count: that one
+is heard of. Times are epoch s.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 GRACE: Final = 60.0
 """s after the end in which a seat may still say its own word: three reports and a little."""
 _SHARE: Final = 0.9
+_NEIGHBOURS: Final = 0.5
 
 
 class Voice(StrEnum):
@@ -108,3 +110,43 @@ class Blindness:
         """Take up what `remembered` gave."""
         self.blind = memory is not None
         self._awaited = set(memory or ())
+
+
+class Neighbours:
+    """The seats at one switch: those that fell silent together are in it until they are heard again."""
+
+    def __init__(self, quorum: int, window: float) -> None:
+        self._quorum, self._window = quorum, window
+        self._heard: set[str] = set()
+        self._lost: dict[str, float] = {}
+        self._together: set[str] = set()
+
+    def __contains__(self, seat: object) -> bool:
+        """Tell whether a seat fell silent with its neighbours."""
+        return seat in self._together
+
+    def hear(self, seat: str, voice: Voice, now: float) -> None:
+        """Take in how a seat counts by now."""
+        if voice is Voice.LOST:
+            if seat in self._heard:
+                self._lost[seat] = now
+                self._heard.discard(seat)
+            return
+        self._lost.pop(seat, None)
+        self._together.discard(seat)
+        (self._heard.add if voice is Voice.HEARD else self._heard.discard)(seat)
+
+    def judge(self, now: float) -> frozenset[str]:
+        """Return the seats that are newly known to have fallen silent together."""
+        while self._lost and now - next(iter(self._lost.values())) > self._window:
+            del self._lost[next(iter(self._lost))]
+        lost = len(self._lost)
+        if lost < self._quorum or lost < _NEIGHBOURS * (lost + len(self._heard)):
+            return frozenset()
+        fresh = frozenset(self._lost) - self._together
+        self._together |= fresh
+        return fresh
+
+    def shift(self, delta: float) -> None:
+        """Move along with a clock that stepped."""
+        self._lost = {seat: at + delta for seat, at in self._lost.items()}

@@ -2,7 +2,8 @@
 
 A workstation is gone when two witnesses say so, or a strong one: the port of a seat with a phone on it that has lost
 its link and feeds nothing. Whoever answers freshly, the agent itself or an echo, outweighs them. Silence alone is not
-known to be anything. What answers while its agent does not is an agent that is down, and no fault of the seat.
+known to be anything, but that of many at one switch, while others are heard, speaks for each of them. What answers
+while its agent does not is an agent that is down, and no fault of the seat.
 
     agent                         others                                   workstation    agent
     running, cloned               whatever they say, they are dissent      working        working, cloned
@@ -82,6 +83,7 @@ WITNESSES: Final = {
     "no-echo": Text("no ping", "ping 不通"),
     "port-down": Text("port down", "交换机端口断开"),
     "no-poe": Text("no PoE", "PoE 无供电"),
+    "neighbours": Text("its neighbours silent too", "同交换机座席均无上报"),
     "no-mac": Text("not seen behind its port", "端口下无此电脑"),
     "agent": Text("agent", "代理"),
     "echo": Text("ping", "ping 通"),
@@ -95,7 +97,8 @@ WITNESSES: Final = {
 class Seen:
     """What the witnesses of a seat say; None is a witness that is not there, cannot be read or cannot be believed.
 
-    `fitted` says whether the site names a workstation, or another witness of one; `phone` whether it names a phone.
+    `neighbours` says that many at its switch fell silent with it. `fitted` says whether the site names a workstation,
+    or another witness of one; `phone` whether it names a phone.
     """
 
     agent: Word | None = None
@@ -106,6 +109,7 @@ class Seen:
     registered: bool | None = None
     reachable: bool | None = None
     powered: bool | None = None
+    neighbours: bool = False
     fitted: bool = True
     phone: bool = False
 
@@ -138,10 +142,16 @@ def judge(seen: Seen, *, staffed: bool = True, maintenance: bool = False, blind:
     return Verdict(workstation, _phone(seen, staffed=staffed), _agent(seen, workstation), gone, alive)
 
 
+def answers(seen: Seen) -> bool:
+    """Tell whether anything of a workstation answers."""
+    return bool(_alive(seen))
+
+
 def _gone(seen: Seen) -> frozenset[str]:
     said = {
         f"agent-{seen.agent}": seen.agent in LOST, "no-echo": seen.echo is False, "port-down": seen.link is False,
         "no-mac": seen.mac is False and seen.link is not False, "no-poe": seen.phone and seen.poe in UNPOWERED,
+        "neighbours": seen.neighbours and seen.agent in LOST,
     }  # fmt: skip
     return frozenset(word for word, so in said.items() if so)
 

@@ -14,18 +14,19 @@ while the agent went on reporting had been wrong about it then, and is no witnes
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
 from edgeagent.alarm import Change, Silence, Verb
+from edgeagent.catalog import Relation
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE
 from edgeagent.headsetlog import HeadsetLog
 from edgeagent.inventory import AGENT, Fitted, fitted
 from edgeagent.readings import Missing, Quality, Reading, Readings, Value
-from edgeagent.seatblind import Blindness, Voice
-from edgeagent.seatverdict import HEARD, LOST, UNPOWERED, Doubt, Part, Seen, State, Word, judge
+from edgeagent.seatblind import Blindness, Neighbours, Voice
+from edgeagent.seatverdict import HEARD, LOST, UNPOWERED, Doubt, Part, Seen, State, Word, answers, judge
 from edgeagent.staffing import Staffing
 
 _CONTRADICTED: Final = 90.0
@@ -40,6 +41,8 @@ _POINTS: Final = {
     "presence": ("echo",), "port": ("link", "poe", "mac"), "phone": ("registered", "reachable", "powered"),
 }  # fmt: skip
 _UNREAD: Final = frozenset(missing.value for missing in Missing)
+_SILENT: Final = frozenset(missing.value for missing in Missing if missing.silent)
+_WORDS: Final = frozenset(word.value for word in Word)
 _GONE: Final = ("disconnected", "refused", "taken-over")
 _HEEDED: Final = frozenset({"agent", "present", "model", "serial", *_DARK})
 """Points of parts that matter to their seat; a headset's link and that of a port have one name."""
@@ -56,6 +59,7 @@ class _Seat:
     calendar: tuple[Any, ...]
     maintenance: bool
     spare: bool
+    by: tuple[str, ...]
     word: Word | None = None
     turned: float | None = None
     alive: set[str] = field(default_factory=set)
@@ -67,11 +71,13 @@ class SeatWatch:
     """All watched seats of one site. `readings` are those of the seats, and what they come to for the agent."""
 
     def __init__(self, site: Site, zone: tzinfo | None = None) -> None:
-        nodes = site.tree.nodes
-        self._seats = {
-            id: _Seat(id, has, nodes[id].staffed, nodes[id].maintenance, nodes[id].spare)
-            for id, has in fitted(site).items()
-        }
+        nodes, causes = site.tree.nodes, site.causes
+        self._switches: dict[tuple[str, ...], Neighbours] = {}
+        self._seats: dict[str, _Seat] = {}
+        for id, has in fitted(site).items():
+            node, by = nodes[id], site.tree.parents(id, Relation.NETWORK)
+            self._seats[id] = _Seat(id, has, node.staffed, node.maintenance, node.spare, by)
+            self._switches.setdefault(by, Neighbours(causes.quorum, causes.window))
         self._of = {part: id for id, seat in self._seats.items() for part, _ in seat.has.parts}
         self._hosts = frozenset(
             id
@@ -79,7 +85,7 @@ class SeatWatch:
             if device.endpoint.scheme == "host" and device.driver.kind.id == "workstation" and id not in self._of
         )
         self._staffing = Staffing({seat.calendar for seat in self._seats.values()}, zone)
-        self._blindness = Blindness(site.causes.quorum, site.causes.window)
+        self._blindness = Blindness(causes.quorum, causes.window)
         self._headsets = HeadsetLog()
         self._stale: set[str] = set(self._seats)
         self._ready = 0
@@ -112,6 +118,8 @@ class SeatWatch:
         if due is not None and due <= now:
             todo |= self._headsets.prune(now)
         seen = {id: self._look(self._seats[id], view, now) for id in todo}
+        for by in {self._seats[id].by for id in todo}:
+            seen |= {each: self._look(self._seats[each], view, now) for each in self._switches[by].judge(now)}
         if self._blindness.judge(now):
             self._dirty = True
             seen |= {id: self._look(seat, view, now) for id, seat in self._seats.items() if id not in seen}
@@ -145,6 +153,8 @@ class SeatWatch:
         self._staffing.shift()
         self._blindness.shift(delta)
         self._headsets.shift(delta)
+        for neighbours in self._switches.values():
+            neighbours.shift(delta)
         for seat in self._seats.values():
             seat.turned = None if seat.turned is None else seat.turned + delta
             seat.dark = {name: at + delta for name, at in seat.dark.items()}
@@ -175,14 +185,18 @@ class SeatWatch:
             _poe(believed.get("poe")), _flag(believed, "mac"), _flag(believed, "registered"),
             _flag(believed, "reachable"), _flag(believed, "powered"), fitted=seat.has.workstation, phone=seat.has.phone,
         )  # fmt: skip
-        self._blindness.hear(seat.id, self._voice(seat, seen), now)
-        return seen
+        voice = self._voice(seat, seen)
+        self._blindness.hear(seat.id, Voice.OUT if voice is Voice.LOST and seen.link is False else voice, now)
+        # One that answers otherwise has an agent that is down, and what hangs on nothing has no neighbours.
+        out = not seat.by or (voice is Voice.LOST and answers(seen))
+        self._switches[seat.by].hear(seat.id, Voice.OUT if out else voice, now)
+        return replace(seen, neighbours=seat.id in self._switches[seat.by])
 
     def _hear_agent(self, seat: _Seat, view: Mapping[str, Readings], now: float) -> None:
         if not seat.has.agent:
             return
-        found = next((word for id, _ in seat.has.parts if (word := _value(view.get(id, _NOTHING), "agent"))), None)
-        word = Word(found) if isinstance(found, str) and found in tuple(Word) else Word.UNKNOWN
+        found = next((each for id, _ in seat.has.parts if (each := view.get(id, _NOTHING).get("agent"))), None)
+        word = _word(found)
         if word in HEARD:
             seat.turned = None
         elif seat.word in HEARD:
@@ -210,9 +224,7 @@ class SeatWatch:
     def _voice(self, seat: _Seat, seen: Seen) -> Voice:
         if seat.maintenance or not self._staffing.staffed(seat.calendar) or seat.word in (None, Word.LEFT):
             return Voice.OUT
-        if seat.word in HEARD:
-            return Voice.HEARD
-        return Voice.OUT if seen.link is False else Voice.LOST
+        return Voice.HEARD if seat.word in HEARD else Voice.LOST
 
     def _read(
         self, seat: _Seat, seen: Seen, view: Mapping[str, Readings], now: float,
@@ -297,6 +309,14 @@ class SeatWatch:
             was = other._seats.get(id)
             if was is not None:
                 seat.word, seat.turned, seat.alive, seat.dark = was.word, was.turned, was.alive, was.dark
+
+
+def _word(reading: Reading | None) -> Word:
+    """Return what is heard of an agent; one that a drill silences is not told of at all."""
+    if reading is not None and reading.reason in _SILENT:
+        return Word.SILENT
+    value = None if reading is None or reading.quality is Quality.BAD else reading.value
+    return Word(value) if isinstance(value, str) and value in _WORDS else Word.UNKNOWN
 
 
 def _value(readings: Readings, point: str) -> Value | None:

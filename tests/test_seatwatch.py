@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgeagent.readings import Value
@@ -166,6 +168,39 @@ def test_a_dead_switch_with_48_seats_is_one_fault_on_the_switch() -> None:
     assert text.zh == "“switch-2”的 48 个座席电脑无响应"
     assert row.hidden()["s002.workstation-down"] == "switch-2.group.workstation-down"
     assert not row.agent("seats.blind")
+
+
+def agents_alone(seats: int, switches: int) -> Row:
+    """Start a site whose seats have nothing but their own agents."""
+    site = rows(seats, switches)
+    own = {id: device for id, device in site.devices.items() if not id.endswith(("-ping", "-port"))}
+    return Row(replace(site, devices=own)).start()
+
+
+def test_seats_with_nothing_but_their_agents_speak_for_each_other_when_a_switch_dies() -> None:
+    row = agents_alone(60, 3)
+    silence(row, 10, ids(60)[1::3])
+    row.to(200)
+    assert row.raised() == ["switch-1.group.workstation-down"]
+    assert row.record("switch-1.group.workstation-down").alarm_text.en.startswith("20 seats at switch-1")
+    assert not row.agent("seats.blind")
+    row.part(210, "pc", ids(60)[1::3], agent="running").to(400)
+    assert row.record("switch-1.group.workstation-down").is_cleared
+
+
+def test_silent_seats_here_and_there_do_not_speak_for_each_other() -> None:
+    row = agents_alone(60, 3)
+    silence(row, 10, ids(12))
+    row.to(300)
+    assert row.raised() == []
+    assert row.is_() == "(silent)"
+
+
+def test_agents_that_stop_at_one_switch_while_the_workstations_answer_are_no_fault_of_the_seats() -> None:
+    row = Row(rows(60, 3)).start()
+    silence(row, 10, ids(60)[1::3])
+    row.to(300)
+    assert [id.partition(".")[2] for id in row.raised()] == ["group.agent-down"]
 
 
 def test_softphones_that_are_down_at_many_healthy_seats_stay_a_group_of_their_own() -> None:

@@ -20,7 +20,7 @@ FLAGS = st.sampled_from([None, True, False])
 SEEN = st.builds(
     Seen, agent=st.sampled_from([None, *Word]), echo=FLAGS, link=FLAGS, mac=FLAGS, registered=FLAGS, reachable=FLAGS,
     poe=st.sampled_from([None, "delivering", "searching", "off", "fault"]), powered=FLAGS, fitted=st.booleans(),
-    phone=st.booleans(),
+    phone=st.booleans(), neighbours=st.booleans(),
 )  # fmt: skip
 SITE = rows(6, phone=True, spares=2, staffed=(OFFICE,))
 SAID = st.one_of(
