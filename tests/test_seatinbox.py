@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent.messages import stamp
+from edgeagent.messages import Tree, stamp
+from edgeagent.readings import Answers
 from edgeagent.seatanswers import LARGEST
 from edgeagent.seatinbox import INTERVAL, OFFSET, STATE, SeatInbox
 from edgeagent.seatpayloads import Malformed, report, status
+from edgeagent.seatreport import Reason, Speaker, State
 from edgeagent.seatverdict import Word
 
 SEAT: Final = "a017"
@@ -416,6 +418,23 @@ def test_whatever_comes_in_whatever_order(events: list[tuple[float, str, str, st
     host.at += 3 * 60 + 1
     assert host.word not in ("running", "cloned")
     assert host.inbox.answers(SEAT, START + host.at) is None
+
+
+def test_what_a_shipped_seat_says_is_taken() -> None:
+    speaker = Speaker("floor", "hq", SEAT, "5" * 32, "ab" * 6, 20.0, "1.0", "salt" * 4)
+    host = Host()
+    answers: Answers = {"online": 1, "cpu.percent": 20.5, "headset.model": b"Jabra", "service.crm.latency": 3.25}
+    for name, payload in (
+        ("status", speaker.status(State.ONLINE, Reason.START, 1, WALL)), ("report", speaker.report(answers, 2, WALL)),
+    ):  # fmt: skip
+        assert speaker.topic(name) == Tree("floor", "hq", "edge-1").seat(SEAT, name)
+        host.inbox.take(SEAT, name, payload, START, WALL)
+    assert host.inbox.dropped(START) == 0
+    assert host.inbox.answers(SEAT, START + 59) == {
+        "online": 1, "cpu.percent": 20.5, "headset.model": "Jabra", "service.crm.latency": 3.2, OFFSET: 0,
+    }  # fmt: skip
+    host.inbox.take(SEAT, "status", speaker.will(), START + 10, WALL)
+    assert host.inbox.state(SEAT, START + 10) is Word.DIED
 
 
 JSON = st.recursive(
