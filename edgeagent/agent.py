@@ -259,6 +259,9 @@ class Agent:
             "alarms": len(self._ledger.standing()),
             **self._hearing.figures,
         }
+        spares = self._lane.floor.derived.get(AGENT, {}).get("spares.ready")
+        if spares is not None and isinstance(spares.value, int):
+            counts["spares.ready"] = spares.value
         self._voice.health(self._started, self._clock_state(), counts, self._own_readings, self._clock.now())
 
     def _silent(self) -> int:
