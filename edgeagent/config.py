@@ -28,7 +28,7 @@ from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.overrides import Override, overridden
 from edgeagent.procedure import Procedure
 from edgeagent.scenario import DrillPlans
-from edgeagent.seatparts import parts_of, staffing_of
+from edgeagent.seatparts import PORT, parts_of, staffing_of
 from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined, readable
 from edgeagent.trapconfig import Traps, TrapsEntry
@@ -112,7 +112,7 @@ class _Device(DeviceTies):
     alarms: dict[str, Override] = Field(default_factory=dict)
     contacts: dict[str, ContactEntry] = Field(default_factory=dict)
     index: int = Field(default=0, ge=0)
-    port: str | None = Field(default=None, pattern=r"^[1-9]\d{0,8}\.[1-9]\d{0,8}$")
+    port: str | None = Field(default=None, pattern=rf"^{PORT.pattern}$")
     vlan: int | None = Field(default=None, ge=1, le=2**31)
     mac: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$")
     bridge: int | None = Field(default=None, ge=1, le=2**31)
@@ -267,6 +267,7 @@ class _Reader:
             self._places[part.id] = part.path
             found[part.id] = _Device.model_construct(
                 name=part.name, driver=entry.driver, url=part.url, seat=part.seat, area=entry.area, index=part.index,
+                port=part.port,
                 fed_by=entry.fed_by, connected_by=entry.connected_by, needs=entry.needs, interval=entry.interval,
                 fast=entry.fast, timeout=entry.timeout, alarms=entry.alarms,
             )  # fmt: skip

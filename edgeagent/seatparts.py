@@ -1,10 +1,10 @@
 """Reads what [seats.*] says beside the range: the parts that each seat has, and when somebody works there.
 
     [seats.row-a.parts.pc]      driver = "workstation/host", url = "seat://{seat}"         a001-pc, a002-pc …
-    [seats.row-a.parts.port]    driver = "port/if-mib", url = "snmp://…", index = "{n}"    a001-port: the first one
+    [seats.row-a.parts.port]    driver = "port/if-mib", url = "snmp://…", index = "{n}", port = "1.{n}"    a001-port …
 
-In a url and an index `{seat}` is the seat's id and `{n}` its place in the range, from 1; `{n+100}` counts from 101.
-What is wrong with a part is told once, at the part, not for each seat. Opens no file.
+In a url, an index and a port `{seat}` is the seat's id and `{n}` its place in the range, from 1; `{n+100}` counts from
+101. What is wrong with a part is told once, at the part, not for each seat. Opens no file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from edgeagent.seatrange import seats_of
 from edgeagent.tomlfile import Path_
 from edgeagent.treefiles import MOST_SEATS, PartEntry, TreeTables
 
+PORT: Final = re.compile(r"[1-9]\d{0,8}\.[1-9]\d{0,8}")
+"""group.port of POWER-ETHERNET-MIB."""
 _PLACEHOLDER: Final = re.compile(r"\{(seat|n)([+-]\d{1,9})?\}")
 _ANY: Final = re.compile(r"\{[^{}]*\}")
 
@@ -36,6 +38,7 @@ class SeatPart:
     name: TextEntry
     url: str
     index: int
+    port: str | None
     entry: PartEntry
     path: Path_
 
@@ -55,10 +58,14 @@ def parts_of(tables: TreeTables, kinds: Mapping[str, Kind], say: Callable[[Path_
                 if not index.isdecimal():
                     say((*path, "index"), f'"{index}" of {seat} is no number from 0 on')
                     break
+                port = filled(entry.port, seat, number) if entry.port else None
+                if port is not None and not PORT.fullmatch(port):
+                    say((*path, "port"), f'"{port}" of {seat} is no group.port, such as 1.17')
+                    break
                 name = text_of(seats.name if entry.name is None else entry.name)
                 yield SeatPart(
                     f"{seat}-{word}", seat, _named(name, seat, entry, kinds), filled(entry.url, seat, number),
-                    int(index), entry, path,
+                    int(index), port, entry, path,
                 )  # fmt: skip
 
 
@@ -69,7 +76,7 @@ def filled(text: str, seat: str, number: int) -> str:
 
 def _sound(path: Path_, entry: PartEntry, say: Callable[[Path_, str], None]) -> bool:
     sound = True
-    for key, text in (("url", entry.url), ("index", str(entry.index))):
+    for key, text in (("url", entry.url), ("index", str(entry.index)), ("port", entry.port or "")):
         for found in _ANY.findall(text):
             if not _PLACEHOLDER.fullmatch(found) or found.startswith(("{seat+", "{seat-")):
                 say((*path, key), f'unknown placeholder "{found}"; there are {{seat}}, {{n}} and {{n+100}}')

@@ -85,6 +85,7 @@ class PartEntry(Tied):
     url: str
     name: TextEntry | None = None
     index: int | str = 0
+    port: str | None = None
     interval: float | None = Field(default=None, ge=0.1, le=3600)
     fast: float | None = Field(default=None, ge=0.1, le=3600)
     timeout: float | None = Field(default=None, gt=0, le=60)

@@ -113,8 +113,9 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
     config = folder / "snmpd.conf"
     config.write_text(
-        f"rocommunity floor-read 127.0.0.1\ncreateUser watcher SHA-256 {json.dumps(AUTH)} AES {json.dumps(PRIV)}\n"
-        "rouser watcher priv\nsysDescr an ordinary host\n"
+        f"view system included .1.3.6.1.2.1.1\nrocommunity floor-read 127.0.0.1 -V system\n"
+        f"createUser watcher SHA-256 {json.dumps(AUTH)} AES {json.dumps(PRIV)}\n"
+        "rouser watcher priv -V system\nsysDescr an ordinary host\n"
     )
     environ = {**os.environ, "SNMP_PERSISTENT_DIR": str(folder / "state"), "MIBS": ""}
     with (folder / "log").open("wb") as log:

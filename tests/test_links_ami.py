@@ -39,7 +39,7 @@ def contact(action: str, endpoint: str, status: str, uri: str = "") -> bytes:
     return message(
         "Event: ContactList", f"ActionID: {action}", "ObjectType: contact", f"ObjectName: {endpoint};@ab12cd34",
         "ViaAddr: 192.0.2.8", "ViaPort: 57688", "QualifyTimeout: 3.000", "CallID: ", "RegServer: pbx",
-        f"Endpoint: {endpoint}", f"Uri: {uri or f'sip:{endpoint}@192.0.2.8:57688'}", "UserAgent: Yealink SIP-T54W 96.86.0.100",
+        f"Endpoint: {endpoint}", f"Uri: {uri or f'sip:{endpoint}@192.0.2.8:57688'}", "UserAgent: Yealink SIP-T54W",
         "QualifyFrequency: 60", f"Status: {status}", "RoundtripUsec: 3706",
     )  # fmt: skip
 
