@@ -134,7 +134,7 @@ def _share(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
     known = image.get(whole)
     size = known if isinstance(known, int) and known > 0 else _WHOLE
     number = round((value - item.offset) / item.scale * size)
-    if not 0 <= number < 2**31:
+    if not 0 <= number <= size:
         raise EncodeError(f"{item.point} = {value} is no part of a whole")
     return {part: number, whole: size}
 
