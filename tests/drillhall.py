@@ -108,7 +108,7 @@ class Hall:
             )
             entries += [
                 device(f"{kind}-{n:03}", f"{kind}/seat-box", f"modbus://127.0.0.1:{box.port}?unit=10", interval=0.15,
-                       index=n - 1, **PLACES[kind](n))  # type: ignore[arg-type]
+                       index=n - 1, **PLACES[kind](n))
                 for n in range(1, COUNTS[kind] + 1)
             ]  # fmt: skip
         starting = {id: Simulated(driver, url.format(port=0)) for id, (driver, url, _) in DEVICES.items()}
