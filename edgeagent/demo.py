@@ -32,8 +32,8 @@ from edgeagent.messages import Mode, Tree
 from edgeagent.mqtt import MqttError
 from edgeagent.simulator import Serving, SimulatedDevice
 
-SPEED: Final = 60.0
-"""How many times faster than real a drill is shown; half an hour of it takes half a minute."""
+SPEED: Final = 30.0
+"""How many times faster than real a drill is shown; half an hour of it takes a minute."""
 CUT_SHORT: Final = 3
 TREE: Final = Tree("floor", SITE, "edge-demo")
 _LANES: Final = {mode: TREE.alarms(mode).removesuffix("alarms") for mode in Mode}

@@ -102,7 +102,7 @@ class Show:
         self._zh, self._en = Following(tree, "zh"), Following(tree, "en")
         self._runs: dict[str, Mapping[str, Any]] = {}
         self._early: list[tuple[str, Mapping[str, Any] | None]] = []
-        self._over = asyncio.Event()
+        self._status, self._there, self._over = tree.own("status"), asyncio.Event(), asyncio.Event()
         self._procedures = tree.procedure("x", Mode.DRILL).removesuffix("x")
 
     @property
@@ -117,6 +117,8 @@ class Show:
 
     def take(self, topic: str, payload: Mapping[str, Any] | None) -> None:
         """Take one message of either lane; None is a topic that was deleted."""
+        if topic == self._status and payload is not None and payload["state"] == "online":
+            self._there.set()
         if not self.drill_id:  # what is heard before the answer of its start may be its first words
             self._early.append((topic, payload))
             return
@@ -172,6 +174,8 @@ class Show:
         """Wait until nothing speaks against it: the agent begins, and reads its devices first."""
         asked, why = {"scenario": self._scenario.id, "by": SUPERVISOR}, "the agent does not answer"
         until = time.monotonic() + _PATIENCE
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._there.wait(), _PATIENCE)
         while time.monotonic() < until:
             try:
                 answer = await command(self._site, "drill-check", asked, Mode.DRILL)

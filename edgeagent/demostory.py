@@ -21,7 +21,7 @@ OM: Final = "陈工 (demo)"
 SUPERVISOR: Final = "林主管 (demo)"
 _FAST: Final = 10.0
 """Alarm delays are shorter than a real site's by this factor."""
-_OFTEN: Final = 0.2
+_OFTEN: Final = 0.1
 """s between two polls, at the least, while a drill runs faster than real."""
 
 

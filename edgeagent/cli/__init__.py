@@ -57,7 +57,7 @@ def demo(
     drill: Annotated[
         str | None, typer.Option("--drill", help="Show a drill instead, e.g. outage-good-start.", metavar="NAME")
     ] = None,
-    speed: Annotated[float, typer.Option("--speed", help="Times faster than real, of a drill.", min=1, max=100)] = 60,
+    speed: Annotated[float, typer.Option("--speed", help="Times faster than real, of a drill.", min=1, max=100)] = 30,
 ) -> None:
     """Show a simulated site at work: devices, broker, agent, and a mains failure in fast motion or a drill."""
     from edgeagent import demo as show
