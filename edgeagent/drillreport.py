@@ -16,7 +16,7 @@ from edgeagent.drill import End, Verdict
 from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
-from edgeagent.drilltexts import clocked
+from edgeagent.drilltexts import bare, clocked
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.wording import (
     LAPSED,
@@ -239,7 +239,7 @@ class _Drill:
 
     def expectation(self, line: ExpectedLine) -> Iterator[str]:
         want = line.expectation
-        yield f"{drillwords.expectation(want, self.record, self.language)}\n{drillwords.bare(want.line)}"
+        yield f"{drillwords.expectation(want, self.record, self.language)}\n{bare(want.line)}"
         yield self.word("never", "不得出现") if want.never else clocked(want.by)
         yield NOTHING if line.actual is None else clocked(max(0.0, line.actual))
         by = person(line.outcome.by, self.language) if line.outcome.by not in ("", SYSTEM) else ""

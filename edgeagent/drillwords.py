@@ -6,17 +6,15 @@ What has no such words stays as the scenario has it.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from edgeagent.catalog import Text
 from edgeagent.drillreview import DrillRecord, InjectLine
 from edgeagent.drillreview import names as is_about
-from edgeagent.drilltexts import clocked
+from edgeagent.drilltexts import bare, clocked
 from edgeagent.scenario import Do, Expectation, What
 from edgeagent.wording import Names, said, value
 
-_MOMENT: Final = re.compile(r"(at|by) [\d:]+ ")
 _SHOWS: Final = {
     Do.SET: Text("{point}: {value}", "{point}：{value}"),
     Do.RAMP: Text("{point}: to {value} over {over}", "{point}：历时 {over} 变为 {value}"),
@@ -37,11 +35,6 @@ _WAITS: Final = {
     What.RECOVERED: Text("fault over: {name}", "故障恢复：{name}"),
     What.CLOSED: Text("procedure closed: {name}", "预案结束：{name}"),
 }
-
-
-def bare(line: str) -> str:
-    """Return a line of a scenario without its moment."""
-    return _MOMENT.sub("", line, count=1)
 
 
 def inject(line: InjectLine, names: Names, language: str) -> str:
