@@ -239,7 +239,8 @@ class _Drill:
 
     def expectation(self, line: ExpectedLine) -> Iterator[str]:
         want = line.expectation
-        yield f"{drillwords.expectation(want, self.record, self.language)}\n{bare(want.line)}"
+        words, id = drillwords.expectation(want, self.record, self.language), want.step or want.name
+        yield words if id in words else f"{words}\n{bare(want.line)}"
         yield self.word("never", "不得出现") if want.never else clocked(want.by)
         yield NOTHING if line.actual is None else clocked(max(0.0, line.actual))
         by = person(line.outcome.by, self.language) if line.outcome.by not in ("", SYSTEM) else ""
