@@ -29,7 +29,7 @@ _SHOWN: Final = (
 _MARKS: Final = {"done": "✓", "skipped": "–", "ready": "…"}
 _EXERCISE: Final = "bold black on yellow"
 _COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
-_LINES: Final = 14
+_LINES: Final = 12
 
 
 @dataclass(slots=True)
@@ -131,7 +131,9 @@ class Screen:
             self._add(Text(self._banner, style=_EXERCISE))
 
     def _add(self, line: Text) -> None:
-        stamped = Text(f"{time.monotonic() - self._began:5.1f} s  ").append_text(line)
+        stamped = Text(f"{time.monotonic() - self._began:5.1f} s  ", no_wrap=True, overflow="ellipsis").append_text(
+            line
+        )
         self.lines.append(stamped)
         if not self._console.is_terminal:
             self._console.print(stamped, soft_wrap=True)
@@ -166,7 +168,7 @@ class Screen:
 
     def _alarms(self) -> Table:
         shown = self.lanes[self._main].open
-        title = f"open alarms: {len(shown)}"
+        title = f"open alarms, {self._main} lane: {len(shown)}"
         table = Table("severity", "alarm", "", box=None, title=title, title_justify="left")
         for alarm in shown[:8]:
             severity = alarm["perceived_severity"]

@@ -21,6 +21,7 @@ from edgeagent.catalog import Text
 from edgeagent.document import Document, Table
 from edgeagent.drill import End, Verdict
 from edgeagent.drillfigures import Judgement
+from edgeagent.scenario import Expectation, What
 from edgeagent.wording import Names
 from tests.drilljournals import DRILL, SCENARIO, Told, drilled
 from tests.journals import BASE, SEAT, Journal, outage
@@ -224,6 +225,15 @@ def test_things_are_called_as_the_site_calls_them() -> None:
     written = document.markdown([drillreport.drill(judged(), "zh", ZONE, names)])
     assert "《ups-a》、《ups-b》" in written
     assert "呼叫中心 · 市电断电，发电机正常启动" in written
+
+
+def test_a_step_that_the_scenario_says_never_comes_is_not_among_those_left_undone() -> None:
+    never = Expectation(What.STEP, "outage", "never step outage/appliances-off", "appliances-off", never=True)
+    found = judged()
+    declared = replace(found.record.declared, expects=(*found.record.declared.expects, never))
+    record = replace(found.record, held=replace(found.record.held, declared=declared))
+    assert {step.words.id for _, step in found.record.undone} == {"hall-cooling-off", "appliances-off"}
+    assert {step.words.id for _, step in record.undone} == {"hall-cooling-off"}
 
 
 # The picture.
