@@ -28,6 +28,8 @@ TROUBLE: Final[Mapping[str, Mapping[str, Value]]] = {
     "workstation": {"softphone": False}, "headset": {"present": False}, "service": {"reachable": False},
 }  # fmt: skip
 """What really goes wrong with a device of a kind."""
+SLIGHT: Final[Mapping[str, Mapping[str, Value]]] = {"ups": {"output.load": 85}}
+"""What is worth a minor alarm and no run."""
 MOODS: Final = ("well", "trouble", "silent", "refusing", "garbage", "scraps", "half")
 """How a device may answer: with sense, not at all, with an error, with nonsense of two sorts, with half of it."""
 _JUNK: Final[Mapping[str, tuple[Raw, ...]]] = {
@@ -60,7 +62,8 @@ def corner(seats: int = 2) -> Site:
 def _image(model: str, mood: str) -> Answers:
     driver = CATALOG.drivers[model]
     device = SimulatedDevice(driver)
-    for id, value in TROUBLE[driver.kind.id].items() if mood == "trouble" else ():
+    wrong = {"trouble": TROUBLE, "slight": SLIGHT}.get(mood, {}).get(driver.kind.id, {})
+    for id, value in wrong.items():
         if id in driver.points:
             device.set(id, value)
     answers = polled(driver, device.answers)
