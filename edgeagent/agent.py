@@ -214,8 +214,12 @@ class Agent:
             self._timer = asyncio.get_running_loop().call_later(delay, self._due)
 
     def _due(self) -> None:
-        self._judge((), self._clock.now())
+        """Do what the timers owe; those of a drill leave the live lane alone."""
+        now, due = self._clock.now(), self._lane.next_due()
+        if due is not None and due <= now:
+            self._judge((), now)
         self._drills.due()
+        self._follow(moved=False)
 
     def _ask(self, id: str, delay: float) -> None:
         asyncio.get_running_loop().call_later(delay, self._poller.now, id)

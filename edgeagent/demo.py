@@ -1,7 +1,7 @@
-"""A whole site on this machine: simulated devices, an embedded broker, the agent, a mains failure in fast motion.
+"""A whole site on this machine: simulated devices, an embedded broker, the agent, and something that happens there.
 
-The agent runs as a process of its own from a configuration folder that is written here, so the demo shows the
-way an installation goes. What the screen shows comes from the feed alone.
+That is a mains failure in fast motion, or a drill. The agent runs as a process of its own from a configuration folder
+that is written here, so the demo shows the way an installation goes. What the screen shows comes from the feed alone.
 """
 
 from __future__ import annotations
@@ -15,32 +15,28 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
-from edgeagent import driverfiles, resources
+from edgeagent import config, driverfiles, resources
 from edgeagent.broker import Broker
 from edgeagent.consumer import consume, request
-from edgeagent.demostory import DEVICES, LEADER, ROUND, SITE, STORY, write
-from edgeagent.desk import banner
+from edgeagent.demodrill import Show, chosen
+from edgeagent.demoscreen import Screen
+from edgeagent.demostory import DEVICES, LEADER, ROUND, SITE, STORY, DemoError, write
 from edgeagent.endpoint import parse
-from edgeagent.messages import Tree
+from edgeagent.messages import Mode, Tree
 from edgeagent.mqtt import MqttError
 from edgeagent.simulator import Serving, SimulatedDevice
 
+SPEED: Final = 30.0
+"""How many times faster than real a drill is shown; half an hour of it takes a minute."""
+CUT_SHORT: Final = 3
 TREE: Final = Tree("floor", SITE, "edge-demo")
-TOPICS: Final = TREE.alarms().removesuffix("/alarms")
-
-
-class DemoError(Exception):
-    """The demo cannot run; the message says what is missing."""
+_LANES: Final = {mode: TREE.alarms(mode).removesuffix("alarms") for mode in Mode}
 
 
 def seconds(text: str) -> float:
@@ -55,11 +51,11 @@ def seconds(text: str) -> float:
     return float(match.group(1)) * (60 if match.group(2) in ("m", "min") else 1)
 
 
-async def run(limit: float | None) -> int:
-    """Show the demo for `limit` seconds, for ever without; return the exit code.
+async def run(limit: float | None, drill: str | None = None, speed: float = SPEED) -> int:
+    """Show the demo for `limit` seconds, or outages for ever and a drill to its end; return the exit code.
 
     Raises:
-        DemoError: when the embedded broker is not installed.
+        DemoError: when the embedded broker is not installed, and for a drill that cannot be shown.
     """
     console = Console()
     logging.getLogger().setLevel(logging.WARNING)  # the screen belongs to the feed
@@ -67,35 +63,52 @@ async def run(limit: float | None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeagent-demo-")))
         port = _broker(stack, folder)
         devices = await _serve(stack)
-        site = folder / "site"
-        write(site, port, {id: (device, serving.port) for id, (device, serving) in devices.items()})
+        site, screen = folder / "site", Screen(console, drill=drill is not None)
+        served = {id: (device, serving.port) for id, (device, serving) in devices.items()}
+        write(site, port, served, None if drill is None else speed)
+        show = None if drill is None else _drill(site, drill, speed, screen)
         agent = await _agent(stack, site)
-        screen = _Screen(console)
         stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         tasks = [
-            asyncio.create_task(_follow(port, screen)),
-            asyncio.create_task(_story(devices, screen, port, limit)),
+            asyncio.create_task(_follow(port, screen, show)),
+            asyncio.create_task(_story(devices, screen, port, limit) if show is None else show.play()),
             asyncio.create_task(screen.draw()),
             asyncio.create_task(agent.wait()),
         ]
         ended = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait([*tasks, ended], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if show is not None and (not done or ended in done):
+            await show.stop()
         ended.cancel()
         for task in tasks:
             task.cancel()
         await asyncio.wait([*tasks, ended])
         for task in done - {ended}:
-            if task.exception() is not None:
-                console.print(f"demo ended: {task.exception()}", style="red", markup=False)
+            if (error := task.exception()) is not None:
+                if isinstance(error, DemoError):
+                    raise error
+                console.print(f"demo ended: {error}", style="red", markup=False)
                 return 1
         if agent.returncode is not None:
             console.print(f"the agent ended with {agent.returncode}", style="red")
             return 1
-        await _report(console, site, screen.run)
-    console.print(screen.summary(), markup=False)
-    return 0
+        if show is None:
+            if screen.run is not None:
+                await _report(console, site, "report", screen.run)
+            console.print(screen.summary(), markup=False)
+            return 0
+        if show.drill_id:
+            await _report(console, site, "drill", "report", show.drill_id, "--language", "zh")
+            console.print(show.last_words(), markup=False, highlight=False, soft_wrap=True)
+        console.print(screen.live_words(), markup=False, highlight=False, soft_wrap=True)
+        return 0 if show.went or not done or ended in done else CUT_SHORT
+
+
+def _drill(site: Path, name: str, speed: float, screen: Screen) -> Show:
+    found = config.load(site, resources.drivers())
+    return Show(found, chosen(found, name), speed, screen.say)
 
 
 def _broker(stack: contextlib.AsyncExitStack, folder: Path) -> int:
@@ -124,7 +137,7 @@ async def _serve(stack: contextlib.AsyncExitStack) -> dict[str, tuple[SimulatedD
     catalog = driverfiles.load([resources.drivers()])
     devices: dict[str, tuple[SimulatedDevice, Serving]] = {}
     for id, plan in DEVICES.items():
-        device = SimulatedDevice(catalog.drivers[plan.driver], plan.begin)
+        device = plan.device(catalog)
         serving = await device.serve(parse(plan.url))
         stack.push_async_callback(serving.stop)
         devices[id] = (device, serving)
@@ -151,7 +164,7 @@ async def _agent(stack: contextlib.AsyncExitStack, folder: Path) -> asyncio.subp
 
 
 async def _story(
-    devices: dict[str, tuple[SimulatedDevice, Serving]], screen: _Screen, port: int, limit: float | None
+    devices: dict[str, tuple[SimulatedDevice, Serving]], screen: Screen, port: int, limit: float | None
 ) -> None:
     """Let the mains fail and return, over and over; another round begins only if the time is enough for it."""
     loop = asyncio.get_running_loop()
@@ -172,7 +185,7 @@ async def _story(
         await asyncio.sleep(max(0.0, began + ROUND - loop.time()))
 
 
-async def _tick(port: int, screen: _Screen, step: str) -> None:
+async def _tick(port: int, screen: Screen, step: str) -> None:
     """Have the shift leader say that a step is done, as a console at the leader's desk would."""
     if screen.run is None:
         return
@@ -183,148 +196,26 @@ async def _tick(port: int, screen: _Screen, step: str) -> None:
         screen.tell(f"step {step}: {answer['texts']['en']}", f"步骤 {step}：{answer['texts']['zh']}")
 
 
-async def _report(console: Console, site: Path, run: str | None) -> None:
-    """Print the record of the outage, made by the command that everybody uses."""
-    if run is None:
-        return
-    command = (sys.executable, "-m", "edgeagent", "report", run, "--config", str(site))
+async def _report(console: Console, site: Path, *words: str) -> None:
+    """Print what a command makes of the journal: the one that everybody uses."""
+    command = (sys.executable, "-m", "edgeagent", *words, "--config", str(site))
     made = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     text, _ = await made.communicate()
     console.print(text.decode(), markup=False, highlight=False, soft_wrap=True)
 
 
-async def _follow(port: int, screen: _Screen) -> None:
+async def _follow(port: int, screen: Screen, show: Show | None) -> None:
     """Read the feed as any consumer would; wait for the broker if it must be."""
+    lanes = _LANES if show is not None else {Mode.LIVE: _LANES[Mode.LIVE]}
     while True:
         with contextlib.suppress(MqttError):
-            async with consume(Broker("127.0.0.1", port, f"demo-screen-{port}"), [f"{TOPICS}/#"]) as messages:
+            broker = Broker("127.0.0.1", port, f"demo-screen-{port}")
+            async with consume(broker, [f"{lane}#" for lane in lanes.values()]) as messages:
                 async for message in messages:
-                    if message.payload:
-                        screen.take(message.topic.removeprefix(TOPICS + "/"), orjson.loads(message.payload))
+                    payload = orjson.loads(message.payload) if message.payload else None
+                    for mode, lane in lanes.items():
+                        if message.topic.startswith(lane):
+                            screen.take(mode, message.topic.removeprefix(lane), payload)
+                    if show is not None:
+                        show.take(message.topic, payload)
         await asyncio.sleep(0.5)
-
-
-_SHOWN: Final = (
-    "source", "state", "position", "running", "battery.charge", "battery.runtime", "input.voltage", "mains.voltage",
-    "output.voltage", "output.load", "speed", "temperature", "humidity", "return.temperature", "cpu", "memory",
-)  # fmt: skip
-_MARKS: Final = {"done": "✓", "skipped": "–", "ready": "…"}
-_EXERCISE: Final = "bold black on yellow"
-_COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
-
-
-class _Screen:
-    """What the feed said so far, as a live table on a terminal and as plain lines elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._devices: dict[str, dict[str, Any]] = {}
-        self._online: dict[str, str] = {}
-        self._open: list[dict[str, Any]] = []
-        self._lines: list[Text] = []
-        self._raised: set[str] = set()
-        self._cleared: set[str] = set()
-        self._began = time.monotonic()
-        self._runs: dict[str, dict[str, Any]] = {}
-        self._forecast: dict[str, Any] = {}
-        self._banner = ""
-        self.run: str | None = None
-        """The newest run of the outage procedure."""
-
-    def tell(self, en: str, zh: str) -> None:
-        """Say what the simulated world does."""
-        self._add(Text(f"— {en} / {zh}", style="bold blue"))
-
-    def take(self, topic: str, payload: Any) -> None:  # noqa: ANN401 - JSON
-        """Take one message of the feed."""
-        parts = topic.split("/")
-        if parts[0] == "device" and parts[-1] == "state":
-            self._devices[parts[1]] = payload
-        elif parts[0] == "device" and parts[-1] == "availability":
-            self._online[parts[1]] = payload["state"]
-        elif topic == "alarms":
-            self._open = payload.get("open", [])
-        elif parts[:2] == ["event", "alarm"]:
-            self._event(payload)
-        elif parts[0] == "procedure":
-            self._runs[parts[1]] = payload
-            self.run = parts[1] if payload["procedure"] == "outage" else self.run
-        elif parts[:2] == ["event", "procedure"]:
-            data = payload["data"]
-            words = f"{data['texts']['zh']}  {data['texts']['en']}"
-            self._add(Text(f"{data['verb']:12} {data['procedure']:9} {words}", style="magenta"))
-        elif topic == "forecast":
-            self._foresee(payload)
-        elif topic == "exercise":
-            self._exercise(payload)
-
-    def _event(self, event: dict[str, Any]) -> None:
-        data = event["data"]
-        verb, id = data["verb"], data["alarm_id"]
-        if verb == "raised":
-            self._raised.add(id)
-        elif verb == "cleared":
-            self._cleared.add(id)
-        words = f"{data['texts']['zh']['short_text']}  {data['texts']['en']['short_text']}"
-        severity = data["perceived_severity"]
-        style = "green" if verb in ("cleared", "closed") else _COLOURS.get(severity, "")
-        self._add(Text(f"{verb:12} {severity:9} {id}  {words}", style=style))
-
-    def _foresee(self, payload: dict[str, Any]) -> None:
-        if payload["texts"] != self._forecast.get("texts"):
-            self._forecast = payload
-            self._add(Text(f"forecast     {payload['texts']['zh']}  {payload['texts']['en']}", style="cyan"))
-
-    def _exercise(self, notice: dict[str, Any]) -> None:
-        before, self._banner = self._banner, "  ".join(filter(None, (banner(notice, code) for code in ("zh", "en"))))
-        if self._banner and self._banner != before:
-            self._add(Text(self._banner, style=_EXERCISE))
-
-    def _add(self, line: Text) -> None:
-        stamped = Text(f"{time.monotonic() - self._began:5.1f} s  ").append_text(line)
-        self._lines.append(stamped)
-        if not self._console.is_terminal:
-            self._console.print(stamped, soft_wrap=True)
-
-    async def draw(self) -> None:
-        """Keep the terminal up to date; elsewhere the lines suffice."""
-        if not self._console.is_terminal:
-            await asyncio.Event().wait()
-        with Live(console=self._console, refresh_per_second=5, screen=False) as live:
-            while True:
-                first = [Text(self._banner, style=_EXERCISE)] if self._banner else []
-                live.update(Group(*first, self._table(), self._alarms(), self._steps(), *self._lines[-14:]))
-                await asyncio.sleep(0.2)
-
-    def _table(self) -> Table:
-        table = Table("device", "", "reading", box=None, title="floor/v1/demo/live", title_justify="left")
-        for id in sorted(self._devices):
-            state = self._devices[id]
-            values = [f"{point} {state[point]}" for point in _SHOWN if state.get(point) is not None]
-            table.add_row(id, self._online.get(id, "?"), "  ".join(values[:6]))
-        return table
-
-    def _alarms(self) -> Table:
-        table = Table("severity", "alarm", "", box=None, title=f"open alarms: {len(self._open)}", title_justify="left")
-        for alarm in self._open[:8]:
-            severity = alarm["perceived_severity"]
-            row = (severity, alarm["alarm_id"], f"{alarm['texts']['zh']}  {alarm['texts']['en']}")
-            table.add_row(*row, style=_COLOURS.get(severity, ""))
-        return table
-
-    def _steps(self) -> Table:
-        run = self._runs.get(self.run or "")
-        title = "no outage / 无断电" if run is None else f"{run['run_id']}  {run['texts']['zh']}  {run['texts']['en']}"
-        table = Table("", "step", "", "", box=None, title=title, title_justify="left")
-        for step in run["steps"] if run is not None else ():
-            mark = _MARKS.get(step["state"], "")
-            table.add_row(mark, step["step"], step["texts"]["zh"], step["by"], style="green" if mark == "✓" else "")
-        return table
-
-    def summary(self) -> str:
-        """Say what was seen raised and cleared on the feed."""
-        both = sorted(self._raised & self._cleared)
-        left = sorted(self._raised - self._cleared)
-        return f"raised and cleared: {', '.join(both) or 'none'}" + (
-            f"\nstill raised: {', '.join(left)}" if left else ""
-        )

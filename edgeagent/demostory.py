@@ -1,14 +1,15 @@
-"""The site that the demo shows, and what happens to it: devices, tree, an outage in fast motion. Data only."""
+"""The site that the demo shows, and what happens to it: devices, tree, people, an outage in fast motion. Data only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from edgeagent import resources
+from edgeagent.catalog import Catalog
 from edgeagent.readings import Value
 from edgeagent.simulator import SimulatedDevice
 
@@ -16,13 +17,24 @@ SITE: Final = "demo"
 ROUND: Final = 48.0
 """Seconds from one mains failure to the next."""
 LEADER: Final = "王班长 (demo)"
+OM: Final = "陈工 (demo)"
+SUPERVISOR: Final = "林主管 (demo)"
 _FAST: Final = 10.0
 """Alarm delays are shorter than a real site's by this factor."""
+_OFTEN: Final = 0.1
+"""s between two polls, at the least, while a drill runs faster than real."""
+
+
+class DemoError(Exception):
+    """The demo cannot run; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One simulated device: its driver, its URL before the port is known, its names, what differs from healthy."""
+    """One simulated device: its driver, its URL before the port is known, its names, what differs from healthy.
+
+    `contacts` are the points of its inputs, from 1, each of which is closed when it is so.
+    """
 
     driver: str
     url: str
@@ -31,6 +43,12 @@ class Plan:
     area: str
     ties: str = ""
     begin: dict[str, Value] = field(default_factory=dict)
+    contacts: tuple[str, ...] = ()
+
+    def device(self, catalog: Catalog) -> SimulatedDevice:
+        """Make it."""
+        wires = {("contact", number): (point, False) for number, point in enumerate(self.contacts, 1)}
+        return SimulatedDevice(catalog.drivers[self.driver].wired(wires), self.begin)
 
 
 _SNMP: Final = "snmp://127.0.0.1:0?version=2c&community=demo"
@@ -50,6 +68,10 @@ DEVICES: Final[Mapping[str, Plan]] = {
     "crac-2": Plan("hvac/liebert-icom", "modbus://127.0.0.1:0?unit=1", "Air conditioner 2", "2 号空调", "hall", _COOLS),
     "climate": Plan(
         "environment/xy-md02", "modbus://127.0.0.1:0?unit=1", "Hall climate", "大厅温湿度", "hall", 'fed_by = ["ups-a"]'
+    ),
+    "contacts": Plan(
+        "environment/moxa-iologik-e1212", "modbus://127.0.0.1:0?unit=1", "Dry contacts", "干接点模块", "power-room",
+        'fed_by = ["ups-a"]', contacts=("smoke", "water", "door.front", "intrusion.hall"),
     ),
 }  # fmt: skip
 _TREE: Final = """
@@ -76,43 +98,57 @@ range = "b001..b020"
 area = "hall"
 fed_by = ["ups-b"]
 
-[causes]
-hold = 2.5
-settle = 1
-
 [devices.this-host]
 name = { en = "This host", zh = "本机" }
 driver = "workstation/host"
 url = "host://"
 fed_by = ["ups-a"]
 """
+_QUICK: Final = "[causes]\nhold = 2.5\nsettle = 1\n"
 
 
-def write(folder: Path, broker: int, served: Mapping[str, tuple[SimulatedDevice, int]]) -> None:
-    """Write the configuration of the site, all of its delays shortened; `served` has each device and its port."""
+def write(
+    folder: Path, broker: int, served: Mapping[str, tuple[SimulatedDevice, int]], speed: float | None = None
+) -> None:  # fmt: skip
+    """Write the configuration of the site; `served` has each device and its port.
+
+    All its delays are shortened, as the story needs it; with `speed` they are true ones, and a drill may run so fast.
+    """
+    interval = 1.0 if speed is None else max(_OFTEN, 1.0 / speed)
     lines = [
         f'[site]\nid = "{SITE}"\nname = {{ en = "Demo call centre", zh = "演示呼叫中心" }}\n',
         f'[agent]\nid = "edge-demo"\nstate = "{folder / "state"}"\n',
         f'[feed]\nbroker = "mqtt://127.0.0.1:{broker}"\n',
         _TREE,
+        _QUICK if speed is None else f"[drills]\nspeed = {speed:g}\n",
     ]
     for id, (device, port) in served.items():
         plan = DEVICES[id]
+        url = plan.url.replace(":0?", f":{port}?")
         lines.append(
             f'[devices.{id}]\nname = {{ en = "{plan.en}", zh = "{plan.zh}" }}\ndriver = "{plan.driver}"\n'
-            f'url = "{plan.url.replace(":0?", f":{port}?")}"\narea = "{plan.area}"\ninterval = 1\n{plan.ties}\n'
+            f'url = "{url}"\narea = "{plan.area}"\ninterval = {interval:g}\n{plan.ties}\n'
         )
-        for alarm in device.driver.kind.alarms.values():
-            if alarm.each is None:
-                on = max(level.on_delay for level in alarm.levels) / _FAST
-                lines.append(_alarm(f"devices.{id}", alarm.id, on, alarm.off_delay / _FAST))
-    lines += [_alarm("power.mains", type, 0.5, 3) for type in ("mains-lost", "circuit-lost")]
+        if plan.contacts:
+            lines.append(f"[devices.{id}.contacts]")
+            lines += [f'{n} = {{ point = "{point}", active = "closed" }}' for n, point in enumerate(plan.contacts, 1)]
+        if speed is None:
+            lines += _quick(id, device)
+    lines += [_alarm("power.mains", type, 0.5, 3) for type in ("mains-lost", "circuit-lost") if speed is None]
     folder.mkdir()
     (folder / "site.toml").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "procedures").mkdir()
-    outage = (resources.examples() / "procedures" / "outage.toml").read_text(encoding="utf-8")
-    quick = re.sub(r'(settle|hold) = "\d+s"', r'\1 = "1s"', outage)
-    (folder / "procedures" / "outage.toml").write_text(quick, encoding="utf-8")
+    if speed is None:
+        (folder / "procedures").mkdir()
+        outage = (resources.examples() / "procedures" / "outage.toml").read_text(encoding="utf-8")
+        quick = re.sub(r'(settle|hold) = "\d+s"', r'\1 = "1s"', outage)
+        (folder / "procedures" / "outage.toml").write_text(quick, encoding="utf-8")
+
+
+def _quick(id: str, device: SimulatedDevice) -> Iterator[str]:
+    for alarm in device.driver.kind.alarms.values():
+        if alarm.each is None:
+            on = max(level.on_delay for level in alarm.levels) / _FAST
+            yield _alarm(f"devices.{id}", alarm.id, on, alarm.off_delay / _FAST)
 
 
 def _alarm(resource: str, alarm: str, on: float, off: float) -> str:

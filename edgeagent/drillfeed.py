@@ -32,7 +32,7 @@ WENT: Final = frozenset({End.COMPLETED, End.TIME})
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.OPEN: Text("open", "待判定"),
     Verdict.MET: Text("met", "达到"),
-    Verdict.LATE: Text("late", "迟到"),
+    Verdict.LATE: Text("late", "超时"),
     Verdict.MISSED: Text("missed", "未达到"),
     Verdict.HELD: Text("did not come, as it should", "未出现（符合预期）"),
     Verdict.BROKEN: Text("came and should not", "不应出现却出现"),

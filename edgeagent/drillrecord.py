@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from edgeagent.alarmhistory import Line
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
-from edgeagent.scenario import Do, Expectation
+from edgeagent.readings import Value
+from edgeagent.scenario import Do, Expectation, Inject
 
 DRILL: Final = "drill"
 ALARM: Final = "drill-alarm"
@@ -54,12 +55,15 @@ _UNTOLD: Final = frozenset({Verdict.OPEN, Verdict.UNJUDGED})
 
 @dataclass(frozen=True, slots=True)
 class InjectWords:
-    """One line of the timeline as it was declared. `at` and `over` are s of the scenario."""
+    """One line of the timeline as it was declared. `at` and `over` are s of the scenario; see `scenario.Inject`."""
 
     at: float
     line: str
     do: Do
     over: float = 0.0
+    point: str = ""
+    value: Value | None = None
+    start: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +223,12 @@ def _declaration(drill: Drill) -> Declaration:
     return Declaration(
         scenario.id, scenario.version, scenario.text, scenario.purpose, scenario.procedure, drill.owner, drill.started,
         drill.ends, drill.confirmed_by, drill.speed, tuple(sorted(drill.scope)), tuple(sorted(drill.devices)),
-        tuple(InjectWords(each.at, each.line, each.do, each.over) for each in scenario.timeline), scenario.expects,
-        tuple(each.line for each in scenario.aborts),
+        tuple(map(_words, scenario.timeline)), scenario.expects, tuple(each.line for each in scenario.aborts),
     )  # fmt: skip
+
+
+def _words(inject: Inject) -> InjectWords:
+    return InjectWords(inject.at, inject.line, inject.do, inject.over, inject.point, inject.value, inject.start)
 
 
 def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
-from edgeagent import drillfigures, drillrecord, reports, timeline
+from edgeagent import drillfigures, drillrecord, drillwords, reports, timeline
 from edgeagent.catalog import Text
 from edgeagent.document import Document, Facts, Figures, Lines, Picture, Section, Table, Tone
 from edgeagent.drill import End, Verdict
 from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
-from edgeagent.drilltexts import clocked
+from edgeagent.drilltexts import bare, clocked
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.wording import (
+    LAPSED,
     NAMELESS,
     NOTHING,
     SYSTEM,
@@ -66,7 +67,7 @@ class _Drill:
 
     def document(self) -> Document:
         record, declared = self.record, self.declared
-        picture = Picture(timeline.of_drill(record, self.language, self.zone))
+        picture = Picture(timeline.of_drill(record, self.language, self.zone, self.names))
         runs = tuple(self.runs())
         sections = (
             Section(self.word("Result", "演练结论"), (Facts(tuple(self.result())),)),
@@ -206,11 +207,13 @@ class _Drill:
     def inject(self, inject: InjectLine) -> Iterator[str]:
         yield clocked(inject.words.at)
         yield self.at(inject.shown)
-        yield inject.words.line
+        yield drillwords.inject(inject, self.names, self.language)
         yield self.devices(inject.devices, inject.count)
         failed = len(inject.failures)
         done = [self.word("shown", "已注入")] if inject.shown is not None and inject.count > failed else []
-        if not done and not failed:
+        if self.record.passed(inject):
+            done = [self.word("not at this site", "本站点不适用")]
+        elif not done and not failed:
             done = [self.word("not reached", "未进行到")]
         yield "\n".join([*done, *self.failures(inject)])
 
@@ -236,12 +239,14 @@ class _Drill:
 
     def expectation(self, line: ExpectedLine) -> Iterator[str]:
         want = line.expectation
-        yield want.line
+        words, id = drillwords.expectation(want, self.record, self.language), want.step or want.name
+        yield words if id in words else f"{words}\n{bare(want.line)}"
         yield self.word("never", "不得出现") if want.never else clocked(want.by)
         yield NOTHING if line.actual is None else clocked(max(0.0, line.actual))
         by = person(line.outcome.by, self.language) if line.outcome.by not in ("", SYSTEM) else ""
         yield "\n".join(filter(None, (line.outcome.of, by))) or NOTHING
-        yield timeline.expectation(line, self.language)
+        met = self.word("✓ met", "✓ 达到")
+        yield met if line.outcome.verdict is Verdict.MET else timeline.expectation(line, self.language)
 
     def alarms(self) -> tuple[Table, ...]:
         head = (
@@ -294,7 +299,7 @@ class _Drill:
                 Tone.SKIPPED if step.run.settled else Tone.LATE,
                 (
                     self.say(step.words.text), role(step.words.role, self.language),
-                    self.left(step), step.run.note or NOTHING, record.run.run_id,
+                    self.left(step), self.say(LAPSED) if step.lapsed else step.run.note or NOTHING, record.run.run_id,
                 ),
             )
             for record, step in self.record.undone
@@ -319,9 +324,6 @@ class _Drill:
         ]
         rows += [(Tone.LATE, (self.opened(each), self.since(each.run.started), "")) for each in self.record.stray_runs]
         return (Table(head, tuple(rows), (56, 14, 30)),) if rows else self.none("Alarms and runs", "告警和预案")
-
-    def stray(self, alarm: DrilledAlarm) -> tuple[str, ...]:
-        return f"{self.say(alarm.line.text)}\n{alarm.line.alarm_id}", self.since(alarm.raised), self.home(alarm)
 
     def opened(self, record: FaultRecord) -> str:
         return f"{self.say(record.words.text)}\n{record.run.run_id}"

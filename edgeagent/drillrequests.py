@@ -53,7 +53,7 @@ class _Stop(_Ours):
 class _Note(_Ours):
     text: str = Field(min_length=1, max_length=2000)
     owner: str = Field(default="", max_length=80)
-    due: str = Field(default="", pattern=r"(\d{4}-\d{2}-\d{2})?")
+    due: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
 
 
 def _start(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:

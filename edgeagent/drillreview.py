@@ -23,6 +23,8 @@ from edgeagent.scenario import Do, Expectation, What
 _REAL: Final[Mapping[str, str]] = {ALARM: "alarm", RUN: "run"}
 """The kind that a line of a drill would have if it were real."""
 _ALARMS: Final = frozenset({What.ALARM, What.CLEARED})
+_SOON: Final = 60.0
+"""s of the scenario within which each device is polled, and shows what is due."""
 _HARMLESS: Final = frozenset({Do.RELEASE, Do.ANSWERS, Do.REMOVE})
 """Injects that take something back: they cause no alarm."""
 _COMES: Final = frozenset({
@@ -144,11 +146,19 @@ class DrillRecord:
         heard = [alarm for alarm in self.alarms if alarm.heard and alarm.raised is not None]
         return next((alarm for alarm in heard if alarm.named), heard[0] if heard else None)
 
+    def passed(self, inject: InjectLine) -> bool:
+        """Tell whether its moment came and no device was asked to show it: nothing at this site can."""
+        unseen = inject.shown is None and not inject.failures
+        return unseen and self.declared.started + inject.words.at + _SOON < self.until
+
     @property
     def undone(self) -> Iterator[tuple[FaultRecord, StepLine]]:
-        """The steps that were missed or skipped."""
+        """The steps that were missed or skipped, but those of which the scenario says that they never come."""
+        never = {(each.name, each.step) for each in self.declared.expects if each.never and each.what is What.STEP}
         for record in self.runs:
             for step in record.steps:
+                if (record.run.procedure, step.words.id) in never:
+                    continue
                 if step.run.state is StepState.SKIPPED or (step.met is False and not step.run.settled):
                     yield record, step
 

@@ -268,7 +268,7 @@ class Drills:
             self._shown.add(number)
             drill = self.current = replace(drill, done=len(self._shown))
             said, moment = drill.scenario.timeline[number].line, texts.clocked(drill.moment(now))
-            line = texts.line(drill, texts.INJECTED, moment=moment, line=said)
+            line = texts.line(drill, texts.INJECTED, moment=moment, line=texts.bare(said))
             facts = {"number": number, "line": said, "devices": devices[number]}
             self._tell(DrillVerb.INJECTED, now, line, facts=facts)
         return self._answer(now)

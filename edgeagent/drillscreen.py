@@ -56,7 +56,9 @@ _LOST: Final = Text("EXERCISE – over; the agent does not say how", "演练 –
 _BETWEEN: Final = Text("; ", "；")
 _MORE: Final = Text(" and {more} more", " 等，另有 {more} 台")
 _NAMED: Final = 8
-_STYLES: Final[Mapping[str, str]] = {
+COLUMN: Final = 9
+"""Characters of the moment that each line of a drill begins with."""
+STYLES: Final[Mapping[str, str]] = {
     Verdict.MET: "green", Verdict.HELD: "green", Verdict.LATE: "yellow", Verdict.MISSED: "bold red",
     Verdict.BROKEN: "bold red", DrillVerb.RENEW_DUE: "bold yellow", DrillVerb.ENDED: "bold", "cleared": "green",
     "raised": "red",
@@ -182,7 +184,7 @@ class Following:
             self.ended = data["ended"]
         spoken = data.get("texts", {}).get(self.language, "")
         text = spoken if isinstance(spoken, str) else spoken["short_text"]
-        return [(f"{self._moment(payload):>7}  {clean(text)}", str(data.get("verb", "")))]
+        return [(f"{self._moment(payload):>{COLUMN - 2}}  {clean(text)}", str(data.get("verb", "")))]
 
     def _agent(self, status: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Say that the agent has gone or come back; what that means for the drill it says itself when it is back."""
@@ -190,7 +192,7 @@ class Following:
         if was is self._away:
             return []
         text = _AWAY.format(reason=status["reason"]) if self._away else _BACK
-        return [(f"{'':7}  {said(text, self.language)}", DrillVerb.RENEW_DUE if self._away else "")]
+        return [(f"{'':{COLUMN}}{said(text, self.language)}", DrillVerb.RENEW_DUE if self._away else "")]
 
     def _noticed(self, topic: str, notice: Mapping[str, Any]) -> list[tuple[str, str]]:
         if notice["state"] == "running":
@@ -284,7 +286,7 @@ def _leading(site: Site, following: Following, console: Console) -> Iterator[Cal
     """Give what says a line. On a terminal the time left stands below the lines, and Enter renews the drill."""
 
     def say(line: str, colour: str = "") -> None:
-        console.print(Line(line, style=_STYLES.get(colour, "")), soft_wrap=True)
+        console.print(Line(line, style=STYLES.get(colour, "")), soft_wrap=True)
 
     with contextlib.ExitStack() as stack:
         if console.is_terminal:

@@ -6,6 +6,7 @@ local, to the minute; moments of the scenario are m:ss from its start.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from edgeagent.catalog import Text
@@ -54,6 +55,7 @@ WHY: Final = {
     End.RELOAD: Text("another configuration was taken over{reason}", "已启用新配置{reason}"),
 }
 REASON: Final = Text(" ({reason})", "（{reason}）")
+_MOMENT: Final = re.compile(r"(at|by) [\d:]+ ")
 SOMEBODY: Final = Text("somebody", "有人")
 
 REFUSALS: Final = {
@@ -118,6 +120,11 @@ def clocked(moment: float) -> str:
     minutes, seconds = divmod(int(max(0.0, moment)), 60)
     hours, rest = divmod(minutes, 60)
     return f"{hours}:{rest:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def bare(line: str) -> str:
+    """Return a line of a scenario without its moment, for where that is said already."""
+    return _MOMENT.sub("", line, count=1)
 
 
 def listed(texts: list[Text]) -> Text:

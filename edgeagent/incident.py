@@ -31,7 +31,7 @@ from edgeagent.procedure import GROUP, Phase, Ticked
 from edgeagent.readings import Value
 from edgeagent.run import RunState, RunVerb, StepState
 from edgeagent.scenario import LONGEST
-from edgeagent.sitetree import MAINS
+from edgeagent.sitetree import MAINS, SEAT
 from edgeagent.witnesses import GENERATOR, SWITCH, UPS
 from edgeagent.wording import SYSTEM
 
@@ -72,6 +72,17 @@ _PHASES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "reset": ((GENERATOR, "alarms - fail-to-start"), (GENERATOR, "alarms - common-shutdown")),
 }  # fmt: skip
 """What generators and transfer switches say in each phase of the standby, as far as each can."""
+
+_AT_A_SEAT: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "workstation-down": {
+        "workstation": ("silent", "answers"), "headset": ("silent", "answers"),
+        "presence": ("echo = false", "echo = true"), "port": ("link = down", "link = up"),
+    },
+    "phone-down": {"phone": ("registered = false", "registered = true")},
+    "agent-down": {"workstation": ("silent", "answers"), "headset": ("silent", "answers")},
+    "cloned": {"workstation": ("agent = cloned", "agent = running")},
+}  # fmt: skip
+"""What the parts of a watched seat show when it has an alarm, and when that is over."""
 
 
 class IncidentError(ValueError):
@@ -139,10 +150,10 @@ class _Story:
         return float(max(BEGIN, round(at - self.record.run.onset + BEGIN)))
 
     def _hit(self) -> frozenset[str]:
-        """Return the devices that the fault hit, those at the seats that it did among them."""
-        hit = self.record.run.affected
+        """Return the devices and seats that the fault hit, the devices at these seats among them."""
+        hit, nodes = self.record.run.affected, self.site.tree.nodes
         parts = (part for id in hit for part in self.site.tree.parts(id))
-        return frozenset(id for id in (*hit, *parts) if id in self.site.devices)
+        return frozenset(id for id in (*hit, *parts) if id in nodes and (nodes[id].device or nodes[id].kind == SEAT))
 
     def _explained(self) -> Iterator[AlarmLine]:
         own, hit = {line.alarm_id for line in self.record.alarms}, self._hit()
@@ -155,9 +166,9 @@ class _Story:
     def _made(self, line: AlarmLine) -> bool:
         """Put what makes an alarm come and go on the timeline; tell whether there is anything."""
         resource, type, *_ = line.alarm_id.split(".")
-        if resource in self.site.devices:
-            return self._device(line, line.alarm_id)
         node = self.site.tree.nodes.get(resource)
+        if resource in self.site.devices or (node is not None and node.kind == SEAT):
+            return self._device(line, line.alarm_id)
         if type == GROUP:
             qualifier = line.alarm_id.split(".", 2)[-1]
             return self._members(line, (qualifier,), self._hit())
@@ -170,6 +181,8 @@ class _Story:
 
     def _device(self, line: AlarmLine, id: str) -> bool:
         rule = self.rules.get(id)
+        if rule is not None and rule.resource not in self.site.devices:
+            return self._seat(line, rule)
         found = None if rule is None else showing.shown(self.site, rule.resource, rule.type, line.severity)
         if rule is None or found is None:
             return False
@@ -188,6 +201,26 @@ class _Story:
                 end = self._ended(line, span.end, off_delay)
                 self._show(self.moment(max(end, start)), rule.resource, found.end)
         return True
+
+    def _seat(self, line: AlarmLine, rule: Rule) -> bool:
+        """Show an alarm of a seat by what its parts say: each as it was seen, at one moment."""
+        says = _AT_A_SEAT.get(rule.type.id, {})
+        delay, made = rule.type.levels[-1].on_delay, len(self.shown)
+        for part in self.site.tree.parts(rule.resource):
+            device = self.site.devices.get(part)
+            if device is None or device.driver.kind.id not in says:
+                continue
+            begin, end = says[device.driver.kind.id]
+            if begin == "silent" and device.endpoint.scheme != SEAT:
+                continue
+            for span in line.spans:
+                start = self.record.run.onset if span.start is None else span.start - delay - device.interval
+                early = start - self.record.run.onset <= self.site.causes.hold + _SLACK
+                self._show(BEGIN if early else self.moment(start), part, (begin,))
+                if span.end is not None:
+                    over = self._ended(line, span.end, rule.type.off_delay)
+                    self._show(self.moment(max(over, start)), part, (end,))
+        return len(self.shown) > made
 
     def _ended(self, line: AlarmLine, at: float, off_delay: float) -> float:
         """Return when what an alarm told was over. What is explained settles first, and ended with its cause."""

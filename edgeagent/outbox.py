@@ -149,6 +149,11 @@ def following(db: sqlite3.Connection, limit: int, exclude: Collection[int], now:
     return [_row(columns) for columns in found]
 
 
+def of_drill(db: sqlite3.Connection) -> tuple[int, ...]:
+    """Return the rows of a drill."""
+    return tuple(id for (id,) in db.execute("SELECT id FROM outbox WHERE place = 4"))
+
+
 def forget_drill(db: sqlite3.Connection) -> None:
     """Drop what a drill still had to say: with the agent that led it, it is over."""
     db.execute("DELETE FROM outbox WHERE place = 4")

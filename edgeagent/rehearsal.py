@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf, nextafter
 from typing import Any
 
 from edgeagent.catalog import Driver
@@ -134,13 +135,15 @@ class Rehearsal:
 
     def next_due(self, now: float) -> float | None:
         """Return when a timer of the lane runs out or an inject is due; None for never."""
-        drill, found = self.drill, []
+        drill, found = self.drill, list[float]()
         due, change = self.lane.next_due(), self._overlay.next_change(drill.moment(now))
         if due is not None:
             found.append(drill.when(due - drill.started))
         if change is not None:
             found.append(drill.when(change))
-        return min(found, default=None)
+        soonest = min(found, default=None)
+        # By a clock that runs faster it may be a hair too early then, for the rounding of times.
+        return soonest if soonest is None or drill.speed == 1.0 else nextafter(soonest, inf)
 
     def abort(self, by: str, reason: str, now: float) -> list[RunChange]:
         """Close the drill's runs: with it they are over."""

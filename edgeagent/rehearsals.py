@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec, TypeVar
 
 from edgeagent import drillfeed, drillrecord, messages
 from edgeagent.alarm import Alarm, Refused
@@ -35,9 +35,12 @@ from edgeagent.voice import Voice
 
 log = logging.getLogger(__name__)
 
+_NOBODY: Final = frozenset[str]()
 _STATE: Final = "drill"
 """Key of the drill that runs: an agent that finds it at its start says that the drill is over."""
 _P = ParamSpec("_P")
+_R = TypeVar("_R")
+_O = TypeVar("_O")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +60,24 @@ class Surroundings:
     moved: Callable[[], None]
 
 
-def _guarded(do: Callable[_P, None]) -> Callable[_P, None]:
-    """Let an error of ours end the drill and not the watching."""
+def _guarded(otherwise: _O) -> Callable[[Callable[_P, _R]], Callable[_P, _R | _O]]:
+    """Let an error of ours end the drill and not the watching; `otherwise` is what is returned then."""
 
-    @functools.wraps(do)
-    def done(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            do(*args, **kwargs)
-        except Exception:
-            log.exception("the drill failed; it ends, the watching goes on")
-            own = args[0]
-            assert isinstance(own, Rehearsals)  # noqa: S101 - it decorates its methods alone
-            own.fail()
+    def guard(do: Callable[_P, _R]) -> Callable[_P, _R | _O]:
+        @functools.wraps(do)
+        def done(*args: _P.args, **kwargs: _P.kwargs) -> _R | _O:
+            try:
+                return do(*args, **kwargs)
+            except Exception:
+                log.exception("the drill failed; it ends, the watching goes on")
+                own = args[0]
+                assert isinstance(own, Rehearsals)  # noqa: S101 - it decorates its methods alone
+                own.fail()
+                return otherwise
 
-    return done
+        return done
+
+    return guard
 
 
 class Rehearsals:
@@ -124,7 +131,6 @@ class Rehearsals:
     def begin(self, changes: Sequence[DrillChange], planned: tuple[Planned, ...], now: float) -> None:
         """Begin the drill that `drills` has just started."""
         drill = changes[-1].drill
-        self._next_seq = itertools.count(1).__next__
         log.warning("drill %s begins, led by %s, confirmed by %s", drill.drill_id, drill.owner, drill.confirmed_by)
         self.tell(changes, now, [self.around.feed.begin_drill(drill.drill_id, now)])
         self._preparing = asyncio.get_running_loop().create_task(self._prepare(drill, planned), name="drill")
@@ -133,25 +139,32 @@ class Rehearsals:
 
     async def _prepare(self, drill: Drill, planned: tuple[Planned, ...]) -> None:
         """Build the drill's lane beside the live one; it takes a thread its time, the loop none."""
-        around = self.around
-        standing = Standing.of(around.live)
         try:
+            standing = Standing.of(self.around.live)
             lane = await asyncio.to_thread(prepared, self.site, standing, drill.started)
+            if self._runs(drill):
+                self._rehearse(drill, lane, planned)
         except Exception:
             log.exception("the drill's lane cannot be built")
-            self.fail()
-            return
-        if self.drills.current is None or self.drills.current.drill_id != drill.drill_id:
-            return
+            if self._runs(drill):
+                self.fail()
+
+    def _runs(self, drill: Drill) -> bool:
+        return self.drills.current is not None and self.drills.current.drill_id == drill.drill_id
+
+    def _rehearse(self, drill: Drill, lane: Lane, planned: tuple[Planned, ...]) -> None:
+        around, current = self.around, self.drills.current or drill
         drivers = {id: around.states()[id].driver for id in drill.devices}
-        self._rehearsal = Rehearsal(drill, lane, planned, drivers, around.live.view)
+        rehearsal = Rehearsal(drill, lane, planned, drivers, around.live.view)
+        rehearsal.shift(current.started - drill.started)  # the clock may have been stepped meanwhile
+        self._rehearsal = rehearsal
         self._ledger = Ledger(
             lane, around.feed, around.store, around.tree, self.site.language, drill.drill_id, self._next_seq
         )
         self._voice = Voice(around.feed, around.tree, around.store, drill.drill_id)
         self.due()
 
-    @_guarded
+    @_guarded(None)
     def take(
         self, polled: Iterable[tuple[DeviceState, Answers]], changed: Iterable[tuple[str, str]], now: float
     ) -> None:
@@ -159,13 +172,13 @@ class Rehearsals:
         if self._rehearsal is not None:
             self._enter(self._rehearsal.step(polled, changed, now), now)
 
-    @_guarded
+    @_guarded(None)
     def heard(self, outcome: Outcome, now: float) -> None:
         """Take what the live lane told: a real fault ends the drill."""
         if self.drills.current is not None:
             self.tell(self.drills.live(outcome.changes, outcome.runs, now), now)
 
-    @_guarded
+    @_guarded(None)
     def tick(self, now: float, *, connected: bool) -> None:
         """Look once a second at what nobody tells: the broker, and what the devices really say."""
         if self.drills.current is not None:
@@ -173,7 +186,7 @@ class Rehearsals:
             self.tell(self.drills.conditions(self.around.live.view, self._kinds, now), now)
             self.around.moved()
 
-    @_guarded
+    @_guarded(None)
     def due(self) -> None:
         """Do what the timers owe."""
         now = self.around.clock()
@@ -183,12 +196,14 @@ class Rehearsals:
             self.tell(self.drills.step(now), now)
             self.around.moved()
 
+    @_guarded(None)
     def next_due(self) -> float | None:
         """Return when `due` is to be called next, epoch s."""
         now = self.around.clock()
         dues = (self.drills.next_due(), None if self._rehearsal is None else self._rehearsal.next_due(now))
         return min((due for due in dues if due is not None), default=None)
 
+    @_guarded(_NOBODY)
     def curious(self) -> frozenset[str]:
         """Take the devices that the drill lane wants asked at once."""
         return frozenset() if self._rehearsal is None else frozenset(self._rehearsal.lane.floor.curious())
@@ -197,12 +212,13 @@ class Rehearsals:
         """Return the alarms of the drill that stand."""
         return [] if self._ledger is None else self._ledger.standing()
 
+    @_guarded(None)
     def announced(self, alarm_id: str, at: float) -> None:
         """Note that the broker has an alarm's event."""
         if self._rehearsal is not None:
             self._rehearsal.lane.floor.alarms.announced(alarm_id, self._rehearsal.time(at))
 
-    @_guarded
+    @_guarded(None)
     def shift(self, delta: float) -> None:
         """Move all that runs along with a wall clock that stepped by `delta` s."""
         self.drills.shift(delta)
@@ -211,7 +227,7 @@ class Rehearsals:
 
     # How it ends.
 
-    @_guarded
+    @_guarded(None)
     def end(self, why: End) -> None:
         """End the drill that runs, if one does."""
         if self.drills.current is not None:
@@ -266,6 +282,8 @@ class Rehearsals:
         for planned, why in rehearsed.failed:
             log.warning("drill: %s cannot show it: %s", planned.device, why)
             self.tell(drills.failed(planned, why, now), now)
+        if self._rehearsal is not rehearsal:  # that ended it: its lane is empty by now and stays so
+            return
         ledger.enter(rehearsed.outcome, at)
         told = ledger.touched(rehearsed.outcome)
         self.tell([*drills.drilled(told.changes, told.runs, now), *drills.step(now)], now)
@@ -278,26 +296,26 @@ class Rehearsals:
         if not changes:
             return
         ended = next((change for change in changes if change.verb is DrillVerb.ENDED), None)
-        drill = changes[-1].drill
+        drill, current = changes[-1].drill, self.drills.current
         if ended is not None:
             self._close(ended, now)
         around, language = self.around, self.site.language
-        events = [
-            drillfeed.event(change, around.tree, language, around.store.boot, self._next_seq(), now)
-            for change in changes
-        ]
-        said = [*first, *events]
-        if ended is None and self.drills.current is not None:
-            progress = drillfeed.progress(self.drills.current, self.drills.last, language, now)
-            said.append(messages.state(around.tree.exercise(Mode.DRILL), progress, now))
+        said = [messages.drilled(each, drill.drill_id) for each in first]
+        for change in changes:  # what is noted of the last drill may be noted while the next one is on
+            told = drillfeed.event(change, around.tree, language, around.store.boot, self._next_seq(), now)
+            said.append(messages.drilled(told, change.drill.drill_id))
+        if current is not None:
+            progress = drillfeed.progress(current, self.drills.last, language, now)
+            message = messages.state(around.tree.exercise(Mode.DRILL), progress, now)
+            said.append(messages.drilled(message, current.drill_id))
         entries = [Entry("drill", change.at, drillrecord.journal_of(change)) for change in changes]
         state: dict[str, Body | None] = {}
         if any(change.verb is DrillVerb.STARTED for change in changes):
             state[_STATE] = {"drill": drill.drill_id, "started": drill.started}
         if ended is not None:
             state[_STATE] = None
-            said += around.feed.end_drill(now)
-        around.feed.commit(Batch(state, entries, [messages.drilled(each, drill.drill_id) for each in said]))
+            said += [messages.drilled(stone, ended.drill.drill_id) for stone in around.feed.end_drill(now)]
+        around.feed.commit(Batch(state, entries, said))
         if any(change.verb in _NOTICED for change in changes):
             self._notice(now)
 
@@ -311,9 +329,13 @@ class Rehearsals:
         rehearsal, ledger = self._rehearsal, self._ledger
         self._rehearsal = self._ledger = self._voice = None
         log.warning("drill %s ended: %s %s", ended.drill.drill_id, ended.drill.end, ended.reason)
-        if rehearsal is not None and ledger is not None:
+        if rehearsal is None or ledger is None:
+            return
+        try:
             runs = rehearsal.abort(ended.by, f"演练结束 / end of exercise: {ended.drill.end}", now)
             ledger.enter(Outcome(runs=runs), rehearsal.time(now))
+        except Exception:  # its end is written down and told all the same
+            log.exception("the runs of drill %s cannot be closed", ended.drill.drill_id)
 
 
 _NOTICED: Final = frozenset({DrillVerb.STARTED, DrillVerb.RENEWED, DrillVerb.ENDED})

@@ -180,8 +180,8 @@ class Store:
         self._put(_Work(lambda db: outbox.tried(db, tried)))
 
     def forget_drill(self) -> None:
-        """Drop what a drill of an earlier life still had to say; call it before anything new is said of one."""
-        self._put(_Work(outbox.forget_drill))
+        """Drop at once what a drill of an earlier life still had to say; call it before anything new is said of one."""
+        self._remove(outbox.of_drill(self._reader), outbox.forget_drill)
 
     def note_retained(self, topics: Iterable[str]) -> None:
         """Remember topics whose retained message did not go through the outbox."""

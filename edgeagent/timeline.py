@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
+from edgeagent import drillwords
 from edgeagent.alarmhistory import AlarmLine
 from edgeagent.catalog import Severity, Text
 from edgeagent.chart import Bar, Chart, Flag, Look, Mark, Row, Shape, draw
 from edgeagent.drill import Verdict
 from edgeagent.drillreview import DrillRecord, ExpectedLine, InjectLine
+from edgeagent.drilltexts import clocked
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.procedure import Phase
 from edgeagent.run import RunChange, RunVerb, StepState
 from edgeagent.shiftlog import ShiftLog
-from edgeagent.wording import duration, said
+from edgeagent.wording import NAMELESS, Names, duration, said
 
 _MOST: Final = 14
 """Alarms of a fault that get a row of their own."""
@@ -52,7 +54,7 @@ _DRILL: Final = Text("EXERCISE – ", "演练 – ")
 _MORE: Final = Text("and {} more", "另有 {} 条告警")
 _INJECTS: Final = Text("Injects", "注入")
 _EXPECTED: Final = Text("Expected and actual", "预期与实际")
-_LANE: Final = 16
+_LANE: Final = 20
 """Injects, and expectations, of a drill that get a row of their own."""
 _OTHERS: Final = Text("and {} more", "另有 {} 项")
 
@@ -82,12 +84,12 @@ def of_shift(log: ShiftLog, language: str, zone: tzinfo | None) -> str:
     return draw(Chart(title, log.since, log.until, rows, (), _legend(rows, language), plain=True), language, zone)
 
 
-def of_drill(record: DrillRecord, language: str, zone: tzinfo | None) -> str:
+def of_drill(record: DrillRecord, language: str, zone: tzinfo | None, names: Names = NAMELESS) -> str:
     """Draw a drill: what was shown, what was expected and what came, the alarms, the steps of the run it was for."""
     start, end = record.declared.started, max(record.until, record.declared.started + 1.0)
     main = record.main
     rows = [
-        *_lane(_INJECTS, [_inject_row(each, record, language) for each in record.injects], language),
+        *_lane(_INJECTS, list(_inject_rows(record, language, names)), language),
         *_lane(_EXPECTED, [_expected_row(each, record, language) for each in record.expected], language),
     ]
     alarms = [alarm.line for alarm in record.alarms if alarm.heard]
@@ -109,27 +111,44 @@ def _lane(title: Text, rows: list[Row], language: str) -> Iterator[Row]:
         yield Row(said(_OTHERS, language).format(len(rows) - _LANE))
 
 
-def _inject_row(inject: InjectLine, record: DrillRecord, language: str) -> Row:
-    words, start = inject.words, record.declared.started
-    shown = inject.shown if inject.count > len(inject.failures) else None
-    if shown is None:
-        reached = (Mark(start + words.at, Shape.FAILED),) if inject.failures else ()
-        return Row(words.line, (), reached, said(Text("not shown", "未注入"), language))
-    bars = (Bar(shown, min(shown + words.over, record.until), Look.SHOWN),) if words.over else ()
-    partly = said(Text("partly", "部分"), language) if inject.failures else "✓"
-    return Row(words.line, bars, (Mark(shown, Shape.INJECT),), partly)
+def _inject_rows(record: DrillRecord, language: str, names: Names) -> Iterator[Row]:
+    """Give a row to each moment at which something was shown; what nothing here can show has none."""
+    moments: dict[float, list[InjectLine]] = {}
+    for each in record.injects:
+        if not record.passed(each):
+            moments.setdefault(each.words.at, []).append(each)
+    for at, injects in sorted(moments.items()):
+        label = f"{clocked(at)} {drillwords.inject(injects[0], names, language)}"
+        shown = [each for each in injects if each.shown is not None and each.count > len(each.failures)]
+        if not shown:
+            failed = any(each.failures for each in injects)
+            cross = (Mark(record.declared.started + at, Shape.FAILED),) if failed else ()
+            yield Row(label, (), cross, said(Text("not shown", "未注入"), language))
+            continue
+        whole = len(shown) == len(injects) and not any(each.failures for each in injects)
+        result = said(Text("partly", "部分"), language)
+        if whole:
+            result = f"✓ {len(shown)}" if len(shown) > 1 else "✓"
+        marks = tuple(Mark(begun, Shape.INJECT) for begun in sorted({each.shown for each in shown if each.shown}))
+        yield Row(label, tuple(_ramps(shown, record)), marks, result)
+
+
+def _ramps(injects: list[InjectLine], record: DrillRecord) -> Iterator[Bar]:
+    for each in injects:
+        if each.shown is not None and each.words.over:
+            yield Bar(each.shown, min(each.shown + each.words.over, record.until), Look.SHOWN)
 
 
 def _expected_row(line: ExpectedLine, record: DrillRecord, language: str) -> Row:
     start, want = record.declared.started, line.expectation
     limit = record.until if want.never else min(start + want.by, record.until)
     bars = (Bar(start, limit, Look.WINDOW if want.never else Look.TARGET),)
-    verdict = line.outcome.verdict
+    verdict, label = line.outcome.verdict, drillwords.expectation(want, record, language)
     if line.actual is not None:
         shape = {Verdict.LATE: Shape.LATE, Verdict.BROKEN: Shape.FAILED}.get(verdict, Shape.DONE)
-        return Row(want.line, bars, (Mark(start + line.actual, shape),), expectation(line, language))
+        return Row(label, bars, (Mark(start + line.actual, shape),), expectation(line, language))
     marks = (Mark(limit, Shape.FAILED),) if verdict is Verdict.MISSED else ()
-    return Row(want.line, bars, marks, expectation(line, language))
+    return Row(label, bars, marks, expectation(line, language))
 
 
 def _drill_flags(record: DrillRecord, language: str) -> tuple[Flag, ...]:
@@ -152,7 +171,7 @@ def expectation(line: ExpectedLine, language: str) -> str:
     if verdict is Verdict.LATE:
         return said(Text("late {}", "超时 {}"), language).format(duration(line.late, language))
     if verdict is Verdict.MET and line.actual is not None:
-        return f"✓ {duration(line.actual, language)}"
+        return f"✓ {clocked(line.actual)}"
     return said(_VERDICTS[verdict], language)
 
 

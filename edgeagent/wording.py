@@ -14,6 +14,7 @@ from typing import Final
 from edgeagent.alarm import WORDS, spoken
 from edgeagent.catalog import Severity, Text
 from edgeagent.procedure import Role
+from edgeagent.readings import Value
 from edgeagent.run import Evidence, RunState
 
 ROLES: Final = {
@@ -54,17 +55,18 @@ _SPANS: Final = (
 _UNITS: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 _ZH: Final = {
     "a": "A 路", "auto": "自动", "available": "可用", "b": "B 路", "battery": "电池", "booster": "升压",
-    "bypass": "旁路", "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电",
-    "connected": "已连接", "cool": "制冷", "cooling": "冷却中", "cranking": "启动中", "depleted": "耗尽",
-    "disconnected": "已断开", "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回",
-    "failed-to-start": "启动失败", "failed-to-transfer": "切换失败", "failing": "异常", "fan": "送风",
-    "fault": "故障", "generator": "发电机", "heat": "制热", "idle": "空闲", "inhibited": "禁止",
-    "listening": "接收中", "lost": "断电", "low": "低", "mains": "市电", "manual": "手动", "match": "一致",
-    "mismatch": "不一致", "moving": "切换中", "none": "无", "normal": "正常", "off": "关", "ok": "正常",
-    "on": "开", "ordered": "已请求启动", "other": "其他", "present": "有电", "reducer": "降压",
-    "refused": "被拒绝", "remote": "远程", "returning": "切回中", "running": "运行", "standby": "待机",
+    "bypass": "旁路", "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电", "connected": "已连接",
+    "cool": "制冷", "cooling": "冷却中", "cranking": "启动中", "depleted": "耗尽", "disconnected": "已断开",
+    "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回", "failed-to-start": "启动失败",
+    "failed-to-transfer": "切换失败", "failing": "异常", "fan": "送风", "fault": "故障", "generator": "发电机",
+    "heat": "制热", "idle": "空闲", "inhibited": "禁止", "insecure": "证书无效", "listening": "接收中",
+    "lost": "断电", "low": "低", "mains": "市电", "manual": "手动", "match": "一致", "mismatch": "不一致",
+    "moving": "切换中", "none": "无", "normal": "正常", "off": "关", "offline": "离线", "ok": "正常", "on": "开",
+    "ordered": "已请求启动", "other": "其他", "present": "有电", "reducer": "降压", "refused": "被拒绝",
+    "remote": "远程", "returning": "切回中", "running": "运行", "silent": "无应答", "standby": "待机",
     "starting": "启动中", "stopped": "停机", "stopping": "停机中", "taken-over": "被接管", "test": "测试",
-    "unclear": "不明", "unknown": "未知", "warming-up": "预热",
+    "unclear": "不明", "unknown": "未知", "unresolved": "域名无法解析", "warming-up": "预热", "wired": "有线",
+    "wrong": "应答不正确",
 }  # fmt: skip
 """The words of enumerated points in Chinese."""
 LAPSED: Final = Text("no longer needed: the fault was over first", "故障已恢复，无需再做")
@@ -81,12 +83,13 @@ _UNSEEN: Final = re.compile(
 class Names:
     """How things are called: a resource and where it stands by its id, a point by its resource and its own id.
 
-    `site` is the call centre itself.
+    `unit` is that of the point (UCUM), `site` the call centre itself.
     """
 
     resource: Callable[[str], Text] = lambda id: Text(id, id)
     place: Callable[[str], Text] = lambda id: Text(id, id)
     point: Callable[[str, str], Text] = lambda _, id: Text(id, id)
+    unit: Callable[[str, str], str] = lambda _resource, _point: ""
     site: Text = _NAMELESS
 
 
@@ -157,13 +160,18 @@ def severity(id: str, language: str) -> str:
 
 def evidence(found: Evidence, names: Names, language: str) -> str:
     """Write one reading that proved a step: UPS A, source: battery."""
-    value = spoken(found.value, WORDS[language], (lambda word: _ZH.get(word, word)) if language == "zh" else str)
-    unit = _UNITS.get(found.unit or "", found.unit or "")
+    read = value(found.value, found.unit or "", language)
     name, point = (
         said(names.resource(found.resource), language),
         said(names.point(found.resource, found.point), language),
     )
-    return clean(f"{name}，{point}：{value} {unit}" if language == "zh" else f"{name}, {point}: {value} {unit}")
+    return clean(f"{name}，{point}：{read}" if language == "zh" else f"{name}, {point}: {read}")
+
+
+def value(found: Value | None, unit: str, language: str) -> str:
+    """Write a value with its unit (UCUM): 231 V, battery."""
+    word = spoken(found, WORDS[language], (lambda id: _ZH.get(id, id)) if language == "zh" else str)
+    return f"{word} {_UNITS.get(unit, unit)}".rstrip()
 
 
 def folded(ids: Iterable[str], names: Names, language: str) -> list[str]:

@@ -18,9 +18,12 @@ SCENARIO: Final = Scenario(
     "outage-good-start", 2, both("Mains outage, generator starts well", "市电断电，发电机正常启动"),
     both("Everybody knows the way", "熟悉断电处置流程"), "outage", 1500.0,
     timeline=(
-        Inject(10, Who("ups"), Do.SET, "at 0:10 every ups source = battery"),
-        Inject(10, Who("ups"), Do.RAMP, "at 0:10 every ups battery.charge = 100 -> 60 over 8:00", over=480.0),
-        Inject(60, Who(names=("ups-a",)), Do.MISSING, "at 1:00 ups-a battery.runtime = missing"),
+        Inject(10, Who("ups"), Do.SET, "at 0:10 every ups source = battery", "source", "battery"),
+        Inject(
+            10, Who("ups"), Do.RAMP, "at 0:10 every ups battery.charge = 100 -> 60 over 8:00", "battery.charge", 60.0,
+            100.0, 480.0,
+        ),
+        Inject(60, Who(names=("ups-a",)), Do.MISSING, "at 1:00 ups-a battery.runtime = missing", "battery.runtime"),
         Inject(540, Who("ups"), Do.RELEASE, "at 9:00 every ups released"),
         Inject(1400, Who(names=("genset",)), Do.SILENT, "at 23:20 genset silent"),
     ),

@@ -345,6 +345,6 @@ def test_at_a_terminal_the_time_left_is_shown_and_enter_renews_the_drill(led: tu
 def test_ctrl_c_leaves_the_drill_running_and_says_how_to_stop_it(led: tuple[Terminal, Agent]) -> None:
     terminal, agent = led
     terminal.process.send_signal(signal.SIGINT)
-    assert terminal.process.wait(10) == 130
+    assert terminal.process.wait(30) == 130
     until(lambda: "edgeagent drill stop" in terminal.seen)
     assert agent.verbs() == ["drill-start"]

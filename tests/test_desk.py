@@ -18,7 +18,7 @@ from rich.console import Console
 
 from edgeagent.alarmfeed import snapshot
 from edgeagent.catalog import Text
-from edgeagent.demo import _Screen
+from edgeagent.demoscreen import Screen
 from edgeagent.desk import banner, line
 from edgeagent.drill import Drill, DrillChange, DrillVerb
 from edgeagent.drillfeed import event, notice
@@ -186,7 +186,7 @@ def test_watch_says_first_that_a_drill_is_on_and_then_that_it_is_over(site: Path
 
 
 def test_the_demos_screen_has_the_banner_once_and_above_the_rest() -> None:
-    screen = _Screen(Console(file=StringIO()))
+    screen = Screen(Console(file=StringIO()))
     for drill in (DRILL, DRILL, None):
-        screen.take("exercise", notice(drill, None, "zh", NOW))
-    assert [line.plain[9:17] for line in screen._lines] == ["【演练进行中】市"]
+        screen.take(Mode.LIVE, "exercise", notice(drill, None, "zh", NOW))
+    assert [line.plain[9:17] for line in screen.lines] == ["【演练进行中】市"]

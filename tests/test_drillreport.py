@@ -21,6 +21,7 @@ from edgeagent.catalog import Text
 from edgeagent.document import Document, Table
 from edgeagent.drill import End, Verdict
 from edgeagent.drillfigures import Judgement
+from edgeagent.scenario import Expectation, What
 from edgeagent.wording import Names
 from tests.drilljournals import DRILL, SCENARIO, Told, drilled
 from tests.journals import BASE, SEAT, Journal, outage
@@ -112,12 +113,12 @@ def test_a_report_tells_all_to_the_second() -> None:
         "| **演练负责人** | 林玥 |",
         "| **确认人** | 陈经理 |",
         "| **结束时间** | 2026-11-25 08:50:10（20 分 10 秒） |",
-        "| 0:10 | 08:30:10 | at 0:10 every ups source = battery | ups-a、ups-b | 已注入 |",
-        "| 23:20 | – | at 23:20 genset silent | – | 未进行到 |",
+        "| 0:10 | 08:30:10 | source：电池 | ups-a、ups-b | 已注入 |",
+        "| 23:20 | – | genset silent | – | 未进行到 |",
         "已注入<br>未成功：ups-b：battery.charge cannot be written back |",
-        "| by 0:45 alarm mains.mains-lost | 0:45 | 0:14 | mains.mains-lost | ✓ 14 秒 |",
+        "| 告警：市电断电<br>alarm mains.mains-lost | 0:45 | 0:14 | mains.mains-lost | ✓ 达到 |",
         "超时 10 秒 |",
-        "| never alarm failed-to-start | 不得出现 | – | – | ✓ 未出现 |",
+        "| 告警：failed-to-start | 不得出现 | – | – | ✓ 未出现 |",
         "| 市电断电<br>mains.mains-lost | 紧急 | \\+0:14 | 3.8 秒<br>自 0:10 | 0.5 秒 | 58 秒<br>林玥 | \\+9:30 |",
         "1 条由其他告警解释，未通知",
         "| 关闭大厅空调，节约 UPS 电量 | 值班班组长 | 跳过 | 演练中不关闭空调 |",
@@ -226,6 +227,15 @@ def test_things_are_called_as_the_site_calls_them() -> None:
     assert "呼叫中心 · 市电断电，发电机正常启动" in written
 
 
+def test_a_step_that_the_scenario_says_never_comes_is_not_among_those_left_undone() -> None:
+    never = Expectation(What.STEP, "outage", "never step outage/appliances-off", "appliances-off", never=True)
+    found = judged()
+    declared = replace(found.record.declared, expects=(*found.record.declared.expects, never))
+    record = replace(found.record, held=replace(found.record.held, declared=declared))
+    assert {step.words.id for _, step in found.record.undone} == {"hall-cooling-off", "appliances-off"}
+    assert {step.words.id for _, step in record.undone} == {"hall-cooling-off"}
+
+
 # The picture.
 
 
@@ -257,7 +267,7 @@ def test_a_picture_of_many_injects_says_how_many_are_left_out() -> None:
     def tell(journal: Journal) -> None:
         Told(journal, scenario=replace(SCENARIO, timeline=many)).ended(60)
 
-    assert any("and 24 more" in word for word in pictured(judged(tell)))
+    assert any("and 20 more" in word for word in pictured(judged(tell)))
 
 
 # Programs.

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: the line that follows a change, the capture of a device, the demo."""
+"""What a person at a terminal sees: the line that follows a change, the capture of a device, the demo and its drill."""
 
 from __future__ import annotations
 
@@ -83,3 +83,38 @@ def test_the_demo_shows_one_cause_its_procedure_and_the_record() -> None:
     assert "forecast     断电" in done.stdout
     assert "# 故障记录" in done.stdout
     assert "still raised" not in done.stdout
+
+
+def test_the_demo_shows_a_drill_its_people_and_its_report_while_the_live_lane_stays_quiet() -> None:
+    done = edgeagent("demo", "--drill", "smoke", "--speed", "60", within=120.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "【演练进行中】烟感报警",
+        "EXERCISE – Smoke contact: shown at 0:10",
+        "王班长 (demo) 已受理",
+        "# 演练 – 应急演练评估报告",
+        "告警：检测到烟雾：干接点模块<br>alarm smoke",
+        "演练 – 已结束：烟感报警（火警），按计划完成；10 项预期中 10 项达到",
+        "live lane: quiet",
+    ):
+        assert line in done.stdout, line
+    assert "raised       " not in done.stdout, "nothing of it is told on the live lane"
+
+
+def test_the_demo_stops_its_drill_when_its_time_is_up() -> None:
+    done = edgeagent("demo", "--drill", "outage-good-start", "--for", "12s", within=90.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "人工中止" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("crm-unreachable", "the demo's site cannot show crm-unreachable: there is no service here"),
+        ("smok", 'unknown drill "smok", did you mean "smoke"?'),
+    ],
+)
+def test_the_demo_says_which_drills_its_site_cannot_show(name: str, why: str) -> None:
+    done = edgeagent("demo", "--drill", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr

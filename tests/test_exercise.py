@@ -223,7 +223,7 @@ def test_an_inject_is_told_once_with_its_devices_and_whoever_cannot_show_it() ->
     scene = started()
     (shown,) = scene.ask(10, "injected", PLANNED[:2])
     assert shown.facts == {"number": 0, "line": "at 0:10 every ups source = battery", "devices": ["ups-a", "ups-b"]}
-    assert shown.text.zh.endswith("】0:10 开始模拟：at 0:10 every ups source = battery")
+    assert shown.text.zh.endswith("】0:10 开始模拟：every ups source = battery")
     assert scene.ask(11, "injected", PLANNED[:2]) == []
     (failed,) = scene.ask(12, "failed", PLANNED[1], "no raw value for it")
     assert (failed.verb, failed.reason) == (DrillVerb.INJECT_FAILED, "no raw value for it")

@@ -125,7 +125,9 @@ def test_the_shipped_drivers_read_one_report_as_three_devices(floor: Floor) -> N
             assert identity(driver, answers, 0.0)["model"] == "Jabra Link 390"
     assert {id: {point: reading.value for point, reading in found.items()} for id, found in read.items()} == {
         "workstation/host": {"online": True, "cpu": 21.5, "softphone": True, "clock.offset": 0, "agent": "running"},
-        "headset/host": {"present": True, "link": "offline", "battery": 35, "agent": "running", "model": "Jabra Link 390"},
+        "headset/host": {
+            "present": True, "link": "offline", "battery": 35, "agent": "running", "model": "Jabra Link 390",
+        },  # fmt: skip
         "phone/host": {"registered": False, "agent": "running"},
     }
     assert all(reading.quality is Quality.GOOD for found in read.values() for reading in found.values())

@@ -55,12 +55,17 @@ def check(config: ConfigDir) -> None:
 @app.command()
 def demo(
     for_: Annotated[str | None, typer.Option("--for", help="End after this time, e.g. 60s.", metavar="TIME")] = None,
+    drill: Annotated[
+        str | None, typer.Option("--drill", help="Show a drill instead, e.g. outage-good-start.", metavar="NAME")
+    ] = None,
+    speed: Annotated[float, typer.Option("--speed", help="Times faster than real, of a drill.", min=1, max=100)] = 30,
 ) -> None:
-    """Show a simulated site at work: devices, broker, agent and a mains failure in fast motion."""
+    """Show a simulated site at work: devices, broker, agent, and a mains failure in fast motion or a drill."""
     from edgeagent import demo as show
+    from edgeagent.demostory import DemoError
 
     try:
         seconds = None if for_ is None else show.seconds(for_)
-        raise typer.Exit(finish(show.run(seconds)))
-    except show.DemoError as error:
+        raise typer.Exit(finish(show.run(seconds, drill, speed)))
+    except DemoError as error:
         fail(str(error), USAGE)

@@ -19,7 +19,7 @@ import typer
 from edgeagent.cli.common import USAGE, ConfigDir, err, fail, site_of
 
 if TYPE_CHECKING:  # these are loaded only when a report is asked for
-    from edgeagent.catalog import Text
+    from edgeagent.catalog import Point, Text
     from edgeagent.config import Site
     from edgeagent.journal import Journal
     from edgeagent.store import Entry
@@ -206,14 +206,21 @@ def names_of(site: Site) -> Names:
         area = site.tree.area(id) or (None if device is None else device.area)
         return resource((None if node is None else node.seat) or area or id)
 
-    def point(id: str, point: str) -> Text:
+    def known(id: str, point: str) -> Point | None:
         device, node = site.devices.get(id), site.tree.nodes.get(id)
         kind = site.catalog.kinds.get(node.kind) if node is not None else None
         kind = kind if device is None else device.driver.kind
-        found = None if kind is None else kind.point(point)
+        return None if kind is None else kind.point(point)
+
+    def called_point(id: str, point: str) -> Text:
+        found = known(id, point)
         return Text(point, point) if found is None else found.text
 
-    return Names(resource, place, point, site.name)
+    def unit(id: str, point: str) -> str:
+        found = known(id, point)
+        return "" if found is None else found.unit or ""
+
+    return Names(resource, place, called_point, unit, site.name)
 
 
 def write(text: str, to: Path | None) -> None:
