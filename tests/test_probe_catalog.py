@@ -17,7 +17,7 @@ from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
 
 CATALOG = load([drivers()])
-SERVED = sorted(id for id, driver in CATALOG.drivers.items() if driver.protocol not in ("host", "service"))
+SERVED = sorted(id for id, driver in CATALOG.drivers.items() if driver.protocol not in ("host", "service", "ami"))
 AT_ONCE = 12
 """Devices that are probed at a time: most of a Modbus probe is waiting between questions."""
 

@@ -33,7 +33,7 @@ from edgeagent.simulators.lies import lies
 from edgeagent.simulators.states import half_dead, known_by
 
 CATALOG = load([drivers()])
-SERVED = sorted(id for id, driver in CATALOG.drivers.items() if driver.protocol not in ("host", "service"))
+SERVED = sorted(id for id, driver in CATALOG.drivers.items() if driver.protocol not in ("host", "service", "ami"))
 MUTE = frozenset({
     "ats/asco-group-g", "environment/advantech-adam", "environment/moxa-iologik-e1212", "environment/moxa-iologik-e1214",
     "environment/waveshare-io8", "environment/wp80xx", "generator/cat-emcp42", "hvac/uniflair-le", "ups/emerson-cn",

@@ -45,6 +45,10 @@ _FAULTS: Final[Mapping[str, tuple[tuple[str, Value], ...]]] = {
     ),
     "hvac": (("alarms", frozenset({"unit-alarm"})), ("return.temperature", 36)),
     "service": (("answer", "refused"),),
+    "presence": (("echo", False),),
+    "port": (("link", "down"), ("poe", "fault")),
+    "phone": (("registered", False),),
+    "workstation": (("softphone", False), ("memory", 97), ("disk", 99)),
     "environment": (("smoke", True), ("water", True), ("temperature", 45)),
 }
 
