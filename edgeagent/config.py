@@ -134,6 +134,8 @@ class _File(TreeTables):
     shifts: Shifts = Field(default_factory=dict)
 
 
+_SERVICE: Final = "service"
+"""The place that a seat's URL names itself."""
 _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
     "site": {"id": "site", "name": {"en": "-", "zh": "-"}},
     "feed": {"broker": "mqtt://localhost"},
@@ -313,9 +315,12 @@ class _Reader:
             self._say((*path, "url"), f"heard from seat {endpoint.host}, yet part of seat {entry.seat}")
         timeout = entry.timeout or max(TIMEOUT, driver.quirks.timeout or 0.0)
         interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
-        places = entry.places()
+        places = entry.places() | _asked(endpoint)
         for name in sorted(places.keys() - driver.places - {"index"}):
-            self._say((*path, name), f"{driver.id} reads nothing by {name}{nearest(name, sorted(driver.places))}")
+            key = "url" if name == _SERVICE else name
+            self._say((*path, key), f"{driver.id} reads nothing by {name}{nearest(name, sorted(driver.places))}")
+        if endpoint is not None and _SERVICE in driver.places - places.keys():
+            self._say((*path, "url"), f"the service is missing: {endpoint}?service=crm, as the seat's file names it")
         if entry.index > driver.last_unit and "index" not in driver.places:
             several = f"0 to {driver.last_unit}" if driver.last_unit else "no index: it reads one unit"
             self._say((*path, "index"), f"{driver.id} takes {several}")
@@ -342,3 +347,8 @@ class _Reader:
             self._alarms[path],
             contacts,
         )  # fmt: skip
+
+
+def _asked(endpoint: Endpoint | None) -> dict[str, str]:
+    """Return what the URL of a seat names: the service that is seen from there, or nothing."""
+    return {} if endpoint is None or endpoint.scheme != "seat" else dict(endpoint.options)

@@ -152,12 +152,16 @@ class DriverReader:
 
     def _oid(self, path: Path_, oid: str) -> str:
         full = oid if oid.startswith("1.3.6.1.") or not self._file.base else f"{self._file.base}.{oid}"
-        for name in re.findall(r"\{(\w*)\}", full):
-            if name not in PLACES:
-                self._say(path, f'unknown place "{name}"{nearest(name, list(PLACES))}')
+        self._named(path, full)
         if not _OID.fullmatch(re.sub(r"\{\w*\}", "1", full)):
             self._say(path, f'"{full}" is not an OID')
         return full
+
+    def _named(self, path: Path_, address: str) -> None:
+        """See that a site can name the places that stand in an address."""
+        for name in re.findall(r"\{(\w*)\}", address):
+            if name not in PLACES:
+                self._say(path, f'unknown place "{name}"{nearest(name, list(PLACES))}')
 
     def _items(self, path: Path_, point: Point, entry: Entry) -> list[Item]:
         if entry.when is not None:
@@ -293,6 +297,7 @@ class DriverReader:
         if entry.oid:
             return [(self._oid(path, oid),) for oid in entry.oid]
         if name:
+            self._named(path, place)
             return [(place,)]
         letter, first = tables[0]
         if item.code == "gencomm-alarms":

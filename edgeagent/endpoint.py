@@ -6,6 +6,7 @@ modbus+rtu:///dev/serial/by-id/…?baud=9600&parity=N&stopbits=1&unit=1
 serial:///dev/serial/by-id/…?baud=2400&protocol=megatec|mustek|megatec-old     (found out without protocol)
 host://                        (this machine)
 seat://a017                    (what the agent of seat a017 reports of its workstation, headset and phone)
+seat://a017?service=crm        (and of a service as it is reached from there, by its name in the seat's file)
 service+tcp://host:port        service+dns://resolver:53?name=crm.example
 service+http://host:80/path?status=200&text=…&query=…     service+https://host:443/path?…&ca=/etc/ssl/site.pem
 service+sip://user@host:5060   (asked over UDP; the user may be left out)
@@ -108,7 +109,7 @@ _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
     "modbus+rtu": (0, frozenset({"unit"}) | _SERIAL),
     "serial": (0, (_SERIAL - {"echo"}) | {"protocol"}),
     "host": (0, frozenset()),
-    "seat": (0, frozenset()),
+    "seat": (0, frozenset({"service"})),
     "service+tcp": (_SAID, frozenset()),
     "service+http": (80, _HTTP),
     "service+https": (443, _HTTP | {"ca"}),
@@ -268,7 +269,9 @@ def _seat(scheme: str, host: str, port: int, path: str, user: str, options: dict
         raise EndpointError("write the seat alone: seat://a017")
     if not re.fullmatch(r"[a-z0-9-]{1,40}", host):
         raise EndpointError(f'"{host}" is no id of a seat: 1 to 40 of a-z, 0-9 and -')
-    return Endpoint(scheme, host)
+    if not re.fullmatch(r"[a-z0-9-]{1,20}", options.get("service", "-")):
+        raise EndpointError(f'"{options["service"]}" is no name of a service: 1 to 20 of a-z, 0-9 and -')
+    return Endpoint(scheme, host, options=options)
 
 
 def _icmp(scheme: str, host: str, port: int, path: str, user: str, options: dict[str, str]) -> Endpoint:

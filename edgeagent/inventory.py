@@ -25,6 +25,8 @@ _WEIGHED: Final = {
     "phone": frozenset({"unregistered", "unpowered", "unreachable"}),
 }  # fmt: skip
 """Alarm types of the witnesses of a seat that the seat's own take the place of."""
+_SOUND: Final = frozenset({"audio-missing"})
+"""What a workstation leaves to the headset beside it."""
 _UNHEARD: Final = frozenset({"unreachable"})
 """The same of what its agent reports: a silent agent is no fault of the workstation or headset."""
 
@@ -85,9 +87,7 @@ def rules_of(site: Site) -> list[Rule]:
         if key not in found:
             found[key] = list(_decidable(device.driver, device.alarms, device.contacts))
         kind = device.driver.kind
-        silent = frozenset[str]()
-        if device.id in weighed:
-            silent = _WEIGHED.get(kind.id) or (_UNHEARD if device.endpoint.scheme == SEAT else silent)
+        silent = _silent(device, seats[weighed[device.id]]) if device.id in weighed else frozenset()
         rules += [
             _rule(device.id, device.name, kind, type, qualifier)
             for type, qualifier in found[key]
@@ -100,6 +100,13 @@ def rules_of(site: Site) -> list[Rule]:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
         rules += [_rule(AGENT, name, own, type) for type in own.alarms.values()]
     return rules
+
+
+def _silent(device: Device, has: Fitted) -> frozenset[str]:
+    """Return the alarm types of a part of a seat that the seat tells, or another part."""
+    kind = device.driver.kind.id
+    heard = _WEIGHED.get(kind) or (_UNHEARD if device.endpoint.scheme == SEAT else frozenset())
+    return heard | _SOUND if kind == "workstation" and "headsets" in has.points else heard
 
 
 def _mains_rules(site: Site) -> Iterator[Rule]:

@@ -15,9 +15,9 @@ REGISTERS: Final = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4}
 
 
 PLACES: Final[Mapping[str, str]] = {
-    "index": "1", "port": "1.1", "vlan": "1", "mac": "2.0.0.0.0.1", "bridge": "1",
+    "index": "1", "port": "1.1", "vlan": "1", "mac": "2.0.0.0.0.1", "bridge": "1", "service": "crm",
 }  # fmt: skip
-"""What a site says of where a thing is in a device that holds many of it, as arcs of an OID; here those of a sample."""
+"""What a site says of where a thing is in a device that holds many of it, as it stands in an address; here a sample."""
 ABSENT: Final = "absent"
 """Stands in an enum for an object that the device does not have: an address that a switch does not see."""
 REST: Final = "other"

@@ -64,7 +64,7 @@ def parts_of(tables: TreeTables, kinds: Mapping[str, Kind], say: Callable[[Path_
                     break
                 name = text_of(seats.name if entry.name is None else entry.name)
                 yield SeatPart(
-                    f"{seat}-{word}", seat, _named(name, seat, entry, kinds), filled(entry.url, seat, number),
+                    f"{seat}-{word}", seat, _named(name, seat, word, entry, kinds), filled(entry.url, seat, number),
                     int(index), port, entry, path,
                 )  # fmt: skip
 
@@ -84,8 +84,8 @@ def _sound(path: Path_, entry: PartEntry, say: Callable[[Path_, str], None]) -> 
     return sound
 
 
-def _named(name: Text, seat: str, entry: PartEntry, kinds: Mapping[str, Kind]) -> TextEntry:
-    """Name a part after its seat: "Seat a001 headset", "a001 号座席耳机"."""
+def _named(name: Text, seat: str, word: str, entry: PartEntry, kinds: Mapping[str, Kind]) -> TextEntry:
+    """Name a part after its seat: "Seat a001 headset", "a001 号座席耳机"; a service by its word: "Seat a001 crm"."""
     try:
         name = name.format(seat=seat)
     except (AttributeError, IndexError, KeyError, ValueError):  # the tree says so
@@ -93,6 +93,8 @@ def _named(name: Text, seat: str, entry: PartEntry, kinds: Mapping[str, Kind]) -
     kind = kinds.get(entry.driver.partition("/")[0])
     if entry.name is not None or kind is None:
         return TextEntry(en=name.en, zh=name.zh)
+    if kind.id == "service":
+        return TextEntry(en=f"{name.en} {word}", zh=f"{name.zh} {word}")
     en = kind.text.en[:1].lower() + kind.text.en[1:]
     return TextEntry(en=f"{name.en} {en}", zh=name.zh + kind.text.zh.removeprefix("座席"))
 

@@ -44,10 +44,10 @@ _UNREAD: Final = frozenset(missing.value for missing in Missing)
 _SILENT: Final = frozenset(missing.value for missing in Missing if missing.silent)
 _WORDS: Final = frozenset(word.value for word in Word)
 _GONE: Final = ("disconnected", "refused", "taken-over")
-_HEEDED: Final = frozenset({"agent", "present", "model", "serial", *_DARK})
+_HEEDED: Final = frozenset({"agent", "present", "capture", "render", "model", "serial", *_DARK})
 """Points of parts that matter to their seat; a headset's link and that of a port have one name."""
 _NOTHING: Final[Readings] = {}
-_HEADSET: Final = ("headset-missing", "headset-offline")
+_HEADSET: Final = ("headset-missing", "headset-offline", "audio-missing")
 
 
 @dataclass(slots=True)
@@ -346,7 +346,8 @@ def _unread(seat: _Seat, view: Mapping[str, Readings]) -> bool:
 
 def _lacks_headset(seat: _Seat, view: Mapping[str, Readings]) -> bool:
     headsets = [view.get(id, _NOTHING) for id, kind in seat.has.parts if kind == "headset"]
-    return any(_value(own, "present") is False or _value(own, "link") == "offline" for own in headsets)
+    lacks = any(_value(own, point) is False for own in headsets for point in ("present", "capture", "render"))
+    return lacks or any(_value(own, "link") == "offline" for own in headsets)
 
 
 def _origin(seat: _Seat, view: Mapping[str, Readings]) -> str | None:

@@ -27,7 +27,7 @@ BASE = 1_795_543_800.0
 """2026-11-25 02:10:00 in China."""
 CHINA = timezone(timedelta(hours=8))
 MAINS = "grid"
-PARTS = {"pc": "workstation", "headset": "headset", "phone": "phone"}
+PARTS = {"pc": "workstation", "headset": "headset", "phone": "phone", "crm": "service"}
 """What a seat is made of: the end of each device's id, its kind."""
 
 

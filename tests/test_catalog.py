@@ -28,7 +28,7 @@ PLACES = {
     "snmp": re.compile(r"1\.3\.6\.1(\.\d+)+"),
     "modbus": re.compile(r"[hicd]\d{1,5}"),
     "serial": re.compile(r"[A-Za-z0-9]+:[A-Za-z0-9.-]+"),
-    "host": re.compile(r"[a-z]+(\.[a-z]+)?"),
+    "host": re.compile(r"[a-z]+(\.[a-z]+){0,2}"),
     "service": re.compile(r"[a-z]+"),
     "ami": re.compile(r"[a-z]+"),
 }

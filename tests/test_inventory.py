@@ -143,6 +143,15 @@ def test_a_watched_seat_speaks_for_its_witnesses_and_for_an_agent_that_is_silent
     assert {"s000-pc.softphone-down", "s000-pc.cpu-high", "s000-headset.headset-missing"} <= parts
 
 
+@pytest.mark.parametrize(
+    ("headset", "tells"), [(True, {"s000-headset"}), (False, {"s000-pc"})], ids=["a headset", "none"]
+)
+def test_sound_that_is_missing_at_a_seat_is_told_by_one_of_its_parts(headset: bool, tells: set[str]) -> None:
+    rules = rules_of(rows(2, headset=headset))
+    found = {rule.resource for rule in rules if rule.type.id == "audio-missing"}
+    assert {resource for resource in found if resource.startswith("s000")} == tells
+
+
 def test_a_seat_that_is_not_watched_leaves_it_to_its_parts() -> None:
     site = hall().site()
     ids = {rule.id for rule in rules_of(site)}

@@ -23,10 +23,12 @@ from edgeagent.seatinbox import SeatInbox
 from edgeagent.seatverdict import Word
 
 CATALOG = load([drivers()])
-HOST = ("workstation/host", "headset/host", "phone/host")
+HOST = ("workstation/host", "headset/host", "phone/host", "service/seat")
 REPORT: Answers = {
     "online": 1, "cpu.percent": 21.5, "softphone": 1, "headset.present": 1, "headset.link": "offline",
     "headset.battery": 35, "headset.model": "Jabra Link 390", "phone.registered": 0,
+    "memory.commit": 41.5, "net.errors": 0.2, "battery.percent": 88, "battery.charging": 0, "audio.capture": 1,
+    "audio.render": 0, "service.crm.answer": "silent", "service.kb.answer": "ok", "service.kb.latency": 40,
 }  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def test_a_seat_that_left_answers_nothing_more_at_once_and_all_again_with_its_ne
     assert floor.ask("a017", "online")["online"] == 1
 
 
-def test_the_shipped_drivers_read_one_report_as_three_devices(floor: Floor) -> None:
+def test_the_shipped_drivers_read_one_report_as_what_it_tells_of(floor: Floor) -> None:
     floor.report("a017", REPORT)
     read = {}
     for id in HOST:
@@ -124,11 +126,30 @@ def test_the_shipped_drivers_read_one_report_as_three_devices(floor: Floor) -> N
         if id == "headset/host":
             assert identity(driver, answers, 0.0)["model"] == "Jabra Link 390"
     assert {id: {point: reading.value for point, reading in found.items()} for id, found in read.items()} == {
-        "workstation/host": {"online": True, "cpu": 21.5, "softphone": True, "clock.offset": 0, "agent": "running"},
+        "workstation/host": {
+            "online": True,
+            "cpu": 21.5,
+            "softphone": True,
+            "clock.offset": 0,
+            "agent": "running",
+            "memory.commit": 41.5,
+            "net.errors": 0.2,
+            "battery": 88,
+            "charging": False,
+            "capture": True,
+            "render": False,
+        },  # fmt: skip
         "headset/host": {
-            "present": True, "link": "offline", "battery": 35, "agent": "running", "model": "Jabra Link 390",
+            "present": True,
+            "link": "offline",
+            "battery": 35,
+            "agent": "running",
+            "model": "Jabra Link 390",
+            "capture": True,
+            "render": False,
         },  # fmt: skip
         "phone/host": {"registered": False, "agent": "running"},
+        "service/seat": {"seat.answer": "silent", "agent": "running"},
     }
     assert all(reading.quality is Quality.GOOD for found in read.values() for reading in found.values())
 

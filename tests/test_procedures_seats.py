@@ -201,7 +201,30 @@ def test_a_service_that_fails_starts_what_the_rules_say(
     assert found == ([(procedure, level)] if procedure else [])
 
 
-@pytest.mark.parametrize("type", ["unregistered", "headset-missing", "headset-offline"])
+@pytest.mark.parametrize("type", ["unreachable-from-seat", "failing-at-seat", "unreachable", "failing"])
+def test_a_service_that_one_seat_cannot_reach_is_a_fault_of_that_seat_alone(type: str) -> None:
+    severity = catalog().kinds["service"].alarms[type].levels[-1].severity
+    duty = Duty()
+    duty.raised(0, f"s1-crm.{type}", perceived_severity=severity)
+    assert [(run.procedure, run.scope) for run in duty.procedures.runs().values()] == [("equipment-fault", "s1")]
+
+
+def test_a_service_that_is_slow_at_one_seat_starts_nothing() -> None:
+    duty = Duty()
+    severity = catalog().kinds["service"].alarms["slow-at-seat"].levels[-1].severity
+    duty.raised(0, "s1-crm.slow-at-seat", perceived_severity=severity)
+    assert duty.told == []
+
+
+@pytest.mark.parametrize(("type", "level"), [("unreachable-from-seat", 2), ("failing-at-seat", 2), ("slow-at-seat", 1)])
+@pytest.mark.parametrize("node", ["switch", "crm"])
+def test_a_service_that_many_seats_cannot_reach_is_a_system_fault(node: str, type: str, level: int) -> None:
+    duty = Duty()
+    duty.raised(0, f"{node}.group.{type}", impacted_resource=("s1", "s2"))
+    assert [(run.procedure, run.level) for run in duty.procedures.runs().values()] == [("system-fault", level)]
+
+
+@pytest.mark.parametrize("type", ["unregistered", "headset-missing", "headset-offline", "audio-missing"])
 def test_what_fails_at_many_seats_at_once_is_a_system_fault(type: str) -> None:
     duty = Duty()
     duty.raised(0, f"switch.group.{type}", impacted_resource=("s1", "s2"))

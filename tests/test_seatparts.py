@@ -47,6 +47,11 @@ url = "service+sip://phone-{seat}.example:50{n+59}"
 interval = 20
 alarms = { unregistered = { enabled = false } }
 """
+CRM = """\
+[seats.row.parts.crm]
+driver = "service/seat"
+url = "seat://{seat}?service=crm"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +86,15 @@ def test_parts_are_named_after_their_seat_in_both_languages(tmp_path: Path) -> N
     found = site(tmp_path, ROW, PC, PHONE + 'name = { en = "Phone of {seat}", zh = "{seat} 话机" }\n')
     assert found.devices["a01-pc"].name == Text("Seat a01 workstation", "a01 号座席电脑")
     assert found.devices["a01-phone"].name == Text("Phone of a01", "a01 话机")
+
+
+def test_a_service_that_seats_ask_is_read_under_its_own_name_and_named_by_its_word(tmp_path: Path) -> None:
+    found = site(tmp_path, ROW, PC, CRM, CRM.replace("crm", "kb")).devices
+    assert found["a02-crm"].driver.gets == ("service.crm.answer", "service.crm.latency", "agent.state")
+    assert found["a02-kb"].driver.gets[0] == "service.kb.answer"
+    assert found["a02-crm"].driver is found["a03-crm"].driver
+    assert found["a02-crm"].name == Text("Seat a02 crm", "a02 号座席 crm")
+    assert found["a02-pc"].driver.id == "workstation/host"
 
 
 def test_what_a_part_says_of_an_alarm_is_shared_by_all_seats(tmp_path: Path) -> None:
@@ -141,6 +155,8 @@ def test_seats_in_maintenance_are_named_by_range(tmp_path: Path) -> None:
         pytest.param((ROW, PC.replace("parts.pc", "parts.PC")), None, id="id of a part"),
         pytest.param((ROW, PC, '[devices.a02-pc]\nname = { en = "X", zh = "某" }\ndriver = "workstation/host"\nurl = "host://"\n'), ['4: seats.row.parts.pc: "a02-pc" stands here twice: as a device too, or in two ranges'], id="twice"),
         pytest.param((ROW, PC, '[areas.a02-pc]\nname = { en = "X", zh = "某" }\n'), ['4: seats.row.parts.pc: "a02-pc" is areas.a02-pc (site.toml:17) already'], id="an id that stands"),
+        pytest.param((ROW, CRM.replace("?service=crm", "")), ["6: seats.row.parts.crm.url: the service is missing: seat://a01?service=crm, as the seat's file names it"], id="no service"),
+        pytest.param((ROW, PC.replace("{seat}", "{seat}?service=crm")), ["6: seats.row.parts.pc.url: workstation/host reads nothing by service (known: none)"], id="a service of a workstation"),
         pytest.param((ROW + 'staffed = "dya"\n', PC), ['4: seats.row.staffed: unknown shift "dya", did you mean "day"?'], id="shift"),
         pytest.param((ROW + 'staffed = "mon 8-20"\n', PC), ['4: seats.row.staffed: "mon 8-20" is no time of day; write "08:00-20:00" or "mon-fri 09:00-11:30"'], id="hours"),
         pytest.param((ROW + 'maintenance = ["b1"]\n', PC), ['4: seats.row.maintenance: "b1" is not within a01..a03'], id="maintenance"),

@@ -336,6 +336,22 @@ def fails(row: Row, second: float, seat: str, serial: str) -> None:
     row.part(second + 1100, "headset", [seat], link="connected", serial="other" + seat)
 
 
+@pytest.mark.parametrize("lack", [{"present": False}, {"link": "offline"}, {"capture": False}, {"render": False}])
+def test_a_spare_whose_headset_cannot_be_used_is_not_ready(lack: dict[str, Value]) -> None:
+    row = Row(rows(spares=1, headset=True)).start()
+    row.part(5, "headset", ["s005"], capture=True, render=True)
+    assert row.agent("spares.ready") == 1
+    row.part(10, "headset", ["s005"], **lack)
+    assert (row.agent("spares.ready"), row.floor.derived["s005"]["ready"].value) == (0, False)
+
+
+def test_a_headset_without_sound_has_failed_like_one_that_is_off() -> None:
+    row = Row(rows(headset=True)).start()
+    row.part(10, "headset", capture=False, render=True).to(100)
+    assert row.raised() == ["s000-headset.audio-missing"]
+    assert row.floor.derived["s000"]["headsets"].value == 1
+
+
 def test_a_headset_that_failed_at_three_seats_is_named_by_model_and_short_hash() -> None:
     row = Row(rows(headset=True)).start()
     for number, seat in enumerate(ids(3)):

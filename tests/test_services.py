@@ -67,6 +67,7 @@ def test_a_blink_of_a_service_is_told_to_nobody() -> None:
             ["ear-s000.headset-offline"],
             id="off, its sound too",
         ),
+        pytest.param({"present": False, "capture": False}, ["ear-s000.headset-missing"], id="unplugged, its sound too"),
         pytest.param({"returns": 3}, [], id="came back from a dock"),
         pytest.param({"returns": 4}, ["ear-s000.headset-unsteady"], id="comes and goes"),
     ],
@@ -76,6 +77,63 @@ def test_a_headset_tells_what_is_wrong_with_it(said: dict[str, Value | None], to
     story.say(100, {"ear-s000": {"present": True, **said}})
     story.until(400)
     assert story.raised() == told
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param({"memory.commit": 96}, {"memory-promised": Severity.MINOR}, id="little memory is left to promise"),
+        pytest.param({"memory.commit": 99}, {"memory-promised": Severity.MAJOR}, id="next to none"),
+        pytest.param({"memory.commit": 94, "memory": 60}, {}, id="enough"),
+        pytest.param({"net.errors": 1.6}, {"net-errors": Severity.MINOR}, id="a bad patch lead"),
+        pytest.param({"net.errors": 0.9}, {}, id="a packet now and then"),
+        pytest.param({"battery": 19, "charging": False}, {"battery-low": Severity.MINOR}, id="a laptop without its charger"),
+        pytest.param({"battery": 19, "charging": True}, {}, id="charging"),
+        pytest.param({"battery": 19, "charging": None}, {}, id="whether it charges could not be read"),
+        pytest.param({"battery": 60, "charging": False}, {}, id="unplugged for a moment"),
+        pytest.param({"capture": False, "render": True}, {"audio-missing": Severity.MINOR}, id="no microphone"),
+        pytest.param({"capture": True, "render": False}, {"audio-missing": Severity.MINOR}, id="no sound"),
+        pytest.param({"capture": None, "render": True}, {}, id="whether there is a microphone could not be read"),
+        pytest.param({"capture": False, "softphone": False}, {"softphone-down": Severity.MAJOR}, id="no softphone to hear"),
+    ],
+)  # fmt: skip
+def test_a_workstation_tells_what_is_wrong_with_it(said: dict[str, Value | None], told: dict[str, Severity]) -> None:
+    story = floor(1)
+    story.say(100, {"pc-s000": said})
+    story.until(400)
+    assert {id: story.record(id).perceived_severity for id in story.raised()} == {
+        f"pc-s000.{type}": severity for type, severity in told.items()
+    }
+
+
+def test_a_workstation_without_a_softphone_needs_no_sound() -> None:
+    story = Hall(Plan().add("pc", "workstation"))
+    story.say(0, {"pc": {"online": True, "capture": False, "render": False}})
+    story.until(400)
+    assert story.raised() == []
+
+
+@pytest.mark.parametrize(
+    ("type", "second", "held"),
+    [("memory-promised", 159, 161), ("net-errors", 159, 161), ("battery-low", 159, 161), ("audio-missing", 119, 121)],
+)
+def test_what_passes_by_itself_within_its_time_is_told_to_nobody(type: str, second: int, held: int) -> None:
+    story = floor(1)
+    story.say(
+        100, {"pc-s000": {"memory.commit": 99, "net.errors": 5, "battery": 5, "charging": False, "capture": False}}
+    )
+    story.until(second)
+    assert f"pc-s000.{type}" not in story.raised()
+    story.until(held)
+    assert f"pc-s000.{type}" in story.raised()
+
+
+def test_a_laptop_that_its_ups_feeds_no_more_is_explained() -> None:
+    story = floor(1)
+    story.say(100, {"ups-a": {"source": "off", "alarms": frozenset({"output-off"})}})
+    story.say(110, {"pc-s000": {"battery": 12, "charging": False}})
+    story.until(400)
+    assert story.hidden()["pc-s000.battery-low"].startswith("ups-a.")
 
 
 def test_a_flat_headset_is_a_warning_whatever_comes_of_it() -> None:
