@@ -127,30 +127,16 @@ def test_the_shipped_drivers_read_one_report_as_what_it_tells_of(floor: Floor) -
             assert identity(driver, answers, 0.0)["model"] == "Jabra Link 390"
     assert {id: {point: reading.value for point, reading in found.items()} for id, found in read.items()} == {
         "workstation/host": {
-            "online": True,
-            "cpu": 21.5,
-            "softphone": True,
-            "clock.offset": 0,
-            "agent": "running",
-            "memory.commit": 41.5,
-            "net.errors": 0.2,
-            "battery": 88,
-            "charging": False,
-            "capture": True,
-            "render": False,
-        },  # fmt: skip
+            "online": True, "cpu": 21.5, "memory.commit": 41.5, "net.errors": 0.2, "clock.offset": 0, "battery": 88,
+            "charging": False, "softphone": True, "capture": True, "render": False, "agent": "running",
+        },
         "headset/host": {
-            "present": True,
-            "link": "offline",
-            "battery": 35,
-            "agent": "running",
+            "present": True, "link": "offline", "battery": 35, "capture": True, "render": False, "agent": "running",
             "model": "Jabra Link 390",
-            "capture": True,
-            "render": False,
-        },  # fmt: skip
+        },
         "phone/host": {"registered": False, "agent": "running"},
         "service/seat": {"seat.answer": "silent", "agent": "running"},
-    }
+    }  # fmt: skip
     assert all(reading.quality is Quality.GOOD for found in read.values() for reading in found.values())
 
 

@@ -87,14 +87,14 @@ def test_a_headset_tells_what_is_wrong_with_it(said: dict[str, Value | None], to
         pytest.param({"memory.commit": 94, "memory": 60}, {}, id="enough"),
         pytest.param({"net.errors": 1.6}, {"net-errors": Severity.MINOR}, id="a bad patch lead"),
         pytest.param({"net.errors": 0.9}, {}, id="a packet now and then"),
-        pytest.param({"battery": 19, "charging": False}, {"battery-low": Severity.MINOR}, id="a laptop without its charger"),
+        pytest.param({"battery": 19, "charging": False}, {"battery-low": Severity.MINOR}, id="a laptop unplugged"),
         pytest.param({"battery": 19, "charging": True}, {}, id="charging"),
         pytest.param({"battery": 19, "charging": None}, {}, id="whether it charges could not be read"),
-        pytest.param({"battery": 60, "charging": False}, {}, id="unplugged for a moment"),
+        pytest.param({"battery": 60, "charging": False}, {}, id="carried to a meeting"),
         pytest.param({"capture": False, "render": True}, {"audio-missing": Severity.MINOR}, id="no microphone"),
         pytest.param({"capture": True, "render": False}, {"audio-missing": Severity.MINOR}, id="no sound"),
         pytest.param({"capture": None, "render": True}, {}, id="whether there is a microphone could not be read"),
-        pytest.param({"capture": False, "softphone": False}, {"softphone-down": Severity.MAJOR}, id="no softphone to hear"),
+        pytest.param({"capture": False, "softphone": False}, {"softphone-down": Severity.MAJOR}, id="no softphone"),
     ],
 )  # fmt: skip
 def test_a_workstation_tells_what_is_wrong_with_it(said: dict[str, Value | None], told: dict[str, Severity]) -> None:
