@@ -284,7 +284,7 @@ class Serving:
             "snmp": self._snmp, "modbus": self._modbus, "serial": self._serial, "service": self._service
         }  # fmt: skip
         way = ways.get(self._endpoint.protocol)
-        if way is None or self._endpoint.scheme == "service+https":  # TLS would need a certificate
+        if way is None or self._endpoint.scheme in ("service+https", "icmp"):  # no certificate; the kernel answers
             raise SimulationError(f"a {self._endpoint.scheme} device cannot be served")
         self._server, mirror = way()
         self.port = await self._server.start()

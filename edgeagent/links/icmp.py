@@ -45,8 +45,8 @@ _LATER: Final = frozenset({errno.ENOBUFS, errno.ENOMEM})
 """The table of neighbours is full (net.ipv4.neigh.default.gc_thresh3): the second sending may find a place."""
 _NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EHOSTUNREACH})
 _DENIED: Final = (
-    "this host does not let the agent send echoes: set net.ipv4.ping_group_range so that it holds the agent's group, as "
-    "60-edgeagent.conf for /etc/sysctl.d does, or give its unit AmbientCapabilities=CAP_NET_RAW (see edgeagent.service): %s"
+    "this host does not let the agent send echoes: have net.ipv4.ping_group_range hold the agent's group, as "
+    "60-edgeagent.conf in /etc/sysctl.d does, or set AmbientCapabilities=CAP_NET_RAW as edgeagent.service says: %s"
 )
 
 _Address: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
