@@ -48,8 +48,8 @@ def _publish(topic: str, payload: bytes, *, retain: bool, expiry: int | None = N
 class Seat:
     """One seat: what it would answer, and its connection."""
 
-    def __init__(self, id: str, port: int, user: str = "") -> None:
-        self.id, self._port, self._user = id, port, user
+    def __init__(self, id: str, port: int, user: str = "", interval: float = 15.0) -> None:
+        self.id, self._port, self._user, self._interval = id, port, user, interval
         self.answers: dict[str, float | int | str] = dict(WELL)
         self.session = uuid.uuid4().hex
         self.machine = uuid.uuid4().hex[:12]
@@ -65,13 +65,14 @@ class Seat:
     def _status(self, state: str, reason: str) -> bytes:
         self.seq += 1
         said = {
-            "state": state, "session": self.session, "seq": self.seq, "time": _now(), "reason": reason, "interval": 15,
-            "version": "0",
+            "state": state, "session": self.session, "seq": self.seq, "time": _now(), "reason": reason,
+            "interval": self._interval, "version": "0",
         }  # fmt: skip
         return json.dumps(said).encode()
 
     async def connect(self, keepalive: int = 30) -> None:
-        """Connect with a will, and say that it is online."""
+        """Connect with a will, and say that it is online; what was there before is left."""
+        self.drop()
         self.session = uuid.uuid4().hex
         will = {"state": "offline", "session": self.session, "reason": "lost"}
         flags = 0x04 | 0x08 | 0x20 | 0x02 | (0x80 if self._user else 0)
@@ -127,7 +128,7 @@ class Crowd:
     """Seats in a thread of their own, each reporting every `interval` s."""
 
     def __init__(self, port: int, ids: Iterable[str], interval: float = 15.0) -> None:
-        self.seats = {id: Seat(id, port) for id in ids}
+        self.seats = {id: Seat(id, port, interval=interval) for id in ids}
         self._interval = interval
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
