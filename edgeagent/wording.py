@@ -55,18 +55,20 @@ _SPANS: Final = (
 _UNITS: Final = {"Cel": "°C", "1": "", "[ppm]": "ppm", "By": "B", "kW.h": "kWh"}
 _ZH: Final = {
     "a": "A 路", "auto": "自动", "available": "可用", "b": "B 路", "battery": "电池", "booster": "升压",
-    "bypass": "旁路", "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电", "connected": "已连接",
-    "cool": "制冷", "cooling": "冷却中", "cranking": "启动中", "depleted": "耗尽", "disconnected": "已断开",
-    "dry": "除湿", "eco": "经济模式", "failed-to-return": "未能切回", "failed-to-start": "启动失败",
-    "failed-to-transfer": "切换失败", "failing": "异常", "fan": "送风", "fault": "故障", "generator": "发电机",
-    "heat": "制热", "idle": "空闲", "inhibited": "禁止", "insecure": "证书无效", "listening": "接收中",
-    "lost": "断电", "low": "低", "mains": "市电", "manual": "手动", "match": "一致", "mismatch": "不一致",
-    "moving": "切换中", "none": "无", "normal": "正常", "off": "关", "offline": "离线", "ok": "正常", "on": "开",
+    "bypass": "旁路", "carrying": "带载", "charging": "充电中", "circuit-lost": "线路断电", "cloned": "身份重复",
+    "connected": "已连接", "cool": "制冷", "cooling": "冷却中", "cranking": "启动中", "delivering": "供电中",
+    "depleted": "耗尽", "died": "已断线", "disconnected": "已断开", "down": "中断", "dry": "除湿",
+    "eco": "经济模式", "empty": "无人值守", "failed": "故障", "failed-to-return": "未能切回",
+    "failed-to-start": "启动失败", "failed-to-transfer": "切换失败", "failing": "异常", "fan": "送风",
+    "fault": "故障", "frozen": "无响应", "generator": "发电机", "heat": "制热", "idle": "空闲", "inhibited": "禁止",
+    "insecure": "证书无效", "left": "已退出", "listening": "接收中", "lost": "断电", "low": "低", "mains": "市电",
+    "maintenance": "维护中", "manual": "手动", "match": "一致", "mismatch": "不一致", "moving": "切换中",
+    "none": "无", "normal": "正常", "off": "关", "offline": "离线", "ok": "正常", "on": "开",
     "ordered": "已请求启动", "other": "其他", "present": "有电", "reducer": "降压", "refused": "被拒绝",
-    "remote": "远程", "returning": "切回中", "running": "运行", "silent": "无应答", "standby": "待机",
-    "starting": "启动中", "stopped": "停机", "stopping": "停机中", "taken-over": "被接管", "test": "测试",
-    "unclear": "不明", "unknown": "未知", "unresolved": "域名无法解析", "warming-up": "预热", "wired": "有线",
-    "wrong": "应答不正确",
+    "remote": "远程", "returning": "切回中", "running": "运行", "searching": "未供电", "silent": "无应答",
+    "standby": "待机", "starting": "启动中", "stopped": "停机", "stopping": "停机中", "taken-over": "被接管",
+    "test": "测试", "unclear": "不明", "unknown": "未知", "unresolved": "域名无法解析", "up": "连通",
+    "warming-up": "预热", "wired": "有线", "working": "正常", "wrong": "应答不正确",
 }  # fmt: skip
 """The words of enumerated points in Chinese."""
 LAPSED: Final = Text("no longer needed: the fault was over first", "故障已恢复，无需再做")
