@@ -139,9 +139,9 @@ class Hall:
                     self._done.add((drill, id, step["step"]))
                     ask(self.port, "step", run_id=id, step=step["step"], action="done", note="演练")
 
-    def play(self, scenario: str, within: float) -> dict[str, Any]:
+    def play(self, scenario: str, speed: float, within: float) -> dict[str, Any]:
         """Hold a drill to its end and return its report."""
-        drill = start(self.port, scenario, speed=SLOWLY if scenario in SHORT else SPEED)
+        drill = start(self.port, scenario, speed=speed)
         deadline = time.monotonic() + within
         while notice(self.ear).get("drill_id") in (drill, None) and time.monotonic() < deadline:
             if (last := notice(self.ear).get("last")) and last["drill_id"] == drill:
@@ -157,12 +157,15 @@ class Hall:
 
 def comes_out(hall: Hall, scenario: str) -> None:
     """Hold a drill and see that it came out as its file says, and left nothing behind."""
-    report = hall.play(scenario, 90.0)
-    wrong = {
-        each["line"]: (each["verdict"], each["actual"])
-        for each in report["expectations"]
-        if each["verdict"] not in ("met", "held")
-    }
+    for speed in (SLOWLY,) if scenario in SHORT else (SPEED, SLOWLY):
+        report = hall.play(scenario, speed, 150.0)
+        wrong = {
+            each["line"]: (each["verdict"], each["actual"])
+            for each in report["expectations"]
+            if each["verdict"] not in ("met", "held")
+        }
+        if not wrong:  # else the machine was too busy for so fast a clock, or it is wrong at a slow one too
+            break
     assert not wrong, wrong
     assert report["end"] in ("completed", "time")
     assert lie_retained(hall.port) == []

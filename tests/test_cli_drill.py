@@ -290,7 +290,8 @@ class Terminal:
 
     def __init__(self, *words: str | Path) -> None:
         self._ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "edgeagent", *map(str, words)]
+        # Who runs the tests in the background has had the shell turn interrupts off for all below it.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "edgeagent", *map(str, words)]
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm", COLUMNS="200"),
             start_new_session=True,

@@ -26,10 +26,13 @@ from edgeagent.messages import (
     Place,
     Tree,
     as_replayed,
+    drilled,
     dump,
+    event,
     stamp,
     state,
     told_gap,
+    tombstone,
 )  # fmt: skip
 from edgeagent.payloads import answer, availability, device_state, inventory, refusal, status
 from edgeagent.readings import Reading
@@ -397,6 +400,35 @@ def test_a_device_is_one_flat_object_with_what_its_values_are_worth() -> None:
 def test_a_reading_of_a_drill_marks_its_device() -> None:
     found = device_state({"source": Reading("battery", NOW, origin="drill-3")}, {}, NOW, None)
     assert (found["exercise_id"], found["observed"]) == ("drill-3", None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(state(TREE.alarms(Mode.DRILL), {"open": []}, NOW, place=Place.SNAPSHOT), id="snapshot"),
+        pytest.param(tombstone(TREE.alarm("ups-a.on-battery", Mode.DRILL), NOW), id="tombstone"),
+        pytest.param(
+            event(TREE, TREE.event("alarm", "critical", Mode.DRILL), "alarm.raised", "a", NOW, {}, boot=BOOT, seq=7,
+                  born=NOW, mode=Mode.DRILL, exercise="ex-1", keep=Keep.RAISE, clears=True),
+            id="event",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_drill_says_waits_behind_all_that_is_real_and_takes_no_number_of_the_outbox(message: Message) -> None:
+    marked = drilled(message, "ex-1")
+    assert (marked.place, marked.keep, marked.seq) == (Place.DRILL, Keep.TELEMETRY, None)
+    assert marked.properties == {**message.properties, "mode": "drill", "exerciseid": "ex-1"}
+    assert (marked.topic, marked.body, marked.retain, marked.qos) == (
+        message.topic, message.body, message.retain, message.qos,
+    )  # fmt: skip
+    assert max(Place) is Place.DRILL
+
+
+def test_two_drills_of_one_life_share_no_event_id() -> None:
+    def told(exercise: str | None) -> Any:  # noqa: ANN401 - JSON
+        return body(event(TREE, "t", "x", "s", NOW, {}, boot=BOOT, seq=1, born=NOW, exercise=exercise))
+
+    assert len({told(exercise)["id"] for exercise in (None, "ex-1", "ex-2")}) == 3
 
 
 def test_status_and_availability_say_since_when_and_why() -> None:

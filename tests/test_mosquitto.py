@@ -109,9 +109,27 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         ("edge-hq-1", "floor/v1/hq/live/req/ack", False),
         ("shift-desk", "floor/v1/hq/live/req/ack", True),
         ("shift-desk", "floor/v1/hq/live/alarms", False),
-        ("drill-desk", "floor/v1/hq/drill/req/drill", True),
+        ("shift-desk", "floor/v1/hq/drill/alarms", False),
+        ("shift-desk", "floor/v1/hq/drill/req/step", True),
+        ("shift-desk", "floor/v1/hq/drill/req/ack", True),
+        ("shift-desk", "floor/v1/hq/drill/req/drill-stop", True),
+        ("shift-desk", "floor/v1/hq/drill/req/drill-note", True),
+        ("shift-desk", "floor/v1/hq/live/req/drill-stop", True),
+        ("shift-desk", "floor/v1/hq/drill/req/drill-start", False),
+        ("shift-desk", "floor/v1/hq/drill/req/drill-renew", False),
+        ("shift-desk", "floor/v1/hq/live/exercise", False),
+        ("drill-desk", "floor/v1/hq/drill/req/drill-start", True),
+        ("drill-desk", "floor/v1/hq/drill/req/drill-renew", True),
+        ("drill-desk", "floor/v1/hq/drill/req/drill-stop", True),
+        ("drill-desk", "floor/v1/hq/drill/req/step", True),
+        ("drill-desk", "floor/v1/hq/live/req/drill-stop", True),
         ("drill-desk", "floor/v1/hq/live/req/ack", False),
+        ("drill-desk", "floor/v1/hq/drill/exercise", False),
         ("dashboard", "floor/v1/hq/live/req/ack", False),
+        ("dashboard", "floor/v1/hq/live/req/drill-stop", False),
+        ("dashboard", "floor/v1/hq/drill/req/drill-start", False),
+        ("dashboard", "floor/v1/hq/drill/req/drill-stop", False),
+        ("sms-gw", "floor/v1/hq/drill/req/drill-start", False),
         ("sms-gw", "floor/v1/hq/live/alarms", False),
         ("stranger", "floor/v1/hq/live/alarms", False),
         ("a017", "floor/v1/hq/seat/a017/status", True),
@@ -136,6 +154,10 @@ def test_who_may_write_what(broker: Broker, user: str, topic: str, *, granted: b
         ("dashboard", "floor/v1/hq/live/device/ups-1/state", True),
         ("sms-gw", "floor/v1/hq/live/event/alarm/critical", True),
         ("sms-gw", "floor/v1/hq/drill/event/alarm/critical", False),
+        ("sms-gw", "floor/v1/hq/drill/event/exercise/outage-good-start", False),
+        ("sms-gw", "floor/v1/hq/drill/alarms", False),
+        ("sms-gw", "floor/v1/hq/drill/exercise", False),
+        ("shift-desk", "floor/v1/hq/drill/exercise", True),
         ("sms-gw", "floor/v1/hq/live/device/ups-1/state", False),
         ("stranger", "floor/v1/hq/live/device/ups-1/state", False),
         ("a017", "floor/v1/hq/live/device/ups-1/state", False),
@@ -152,6 +174,19 @@ def test_who_may_read_what(broker: Broker, user: str, topic: str, *, granted: bo
     patience = "10" if granted else "1"
     heard = broker.client("mosquitto_sub", user, "-t", topic, "-F", "%t %p", "-C", "1", "-W", patience)
     assert (heard.stdout == f"{topic} kept\n") is granted
+
+
+@pytest.mark.parametrize("wanted", ["floor/v1/hq/+/event/alarm/#", "floor/#", "#"])
+def test_a_pager_that_asks_for_everything_gets_nothing_of_a_drill(broker: Broker, wanted: str) -> None:
+    for topic in (
+        "floor/v1/hq/live/event/alarm/major",
+        "floor/v1/hq/drill/event/alarm/major",
+        "floor/v1/hq/drill/alarms",
+    ):
+        broker.client("mosquitto_pub", "edge-hq-1", "-q", "1", "-r", "-t", topic, "-m", "kept")
+    heard = broker.client("mosquitto_sub", "sms-gw", "-t", wanted, "-F", "%t", "-W", "1")
+    assert set(heard.stdout.split()) >= {"floor/v1/hq/live/event/alarm/major"}
+    assert "/drill/" not in heard.stdout
 
 
 def test_a_client_without_a_certificate_is_turned_away(broker: Broker) -> None:

@@ -5,8 +5,11 @@ Every story is told on `stage.py`: the true lanes, ledger, store and feed, and a
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -144,6 +147,70 @@ def test_a_note_after_the_end_leaves_nothing_retained_and_bears_its_own_drills_m
         assert wrong(it, first, second) == []
         on = it.wire.retained[f"{DRILL}/exercise"]
         assert on["properties"]["exerciseid"] == json.loads(on["payload"])["drill_id"] == second
+        it.now += 241  # that the second is to be renewed is found due by who notes something of the first
+        it.ask("drill-note", text="once more", drill_id=first)
+        await it.written()
+        assert [(event["data"]["verb"], event["exerciseid"]) for event in it.events()][-2:] == [
+            ("renew-due", second),
+            ("noted", first),
+        ]
+        assert wrong(it, first, second) == []
+        told = [each for each in it.wire.messages if "/event/" in each["topic"] and DRILL in each["topic"]]
+        marks = [(each["properties"]["exerciseid"], json.loads(each["payload"])["exerciseid"]) for each in told]
+        assert all(outside == inside for outside, inside in marks)
+
+    play(tmp_path, story)
+
+
+def test_a_disk_that_refuses_from_begin_to_end_leaves_nothing_of_a_drill(tmp_path: Path) -> None:
+    """What is committed and not written yet is covered by the end too."""
+
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true():  # noqa: ASYNC110 - the disk refuses and comes back without a word
+                await asyncio.sleep(0.02)
+
+    async def story(it: Stage) -> None:
+        other = sqlite3.connect(tmp_path / "edge.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        drill = await it.start()
+        await it.wait(40)
+        it.ask("drill-stop")
+        stones = {message.topic for message in it.of_drill() if not message.body}
+        said = {message.topic for message in it.of_drill() if message.retain and message.topic != f"{LIVE}/exercise"}
+        assert f"{DRILL}/alarm/mains.mains-lost" in said
+        assert f"{DRILL}/device/ups-a/state" in stones, "what is said from memory is covered too"
+        assert said == stones
+        await until(lambda: it.store.trouble is not None)
+        other.execute("ROLLBACK")
+        other.close()
+        await until(lambda: it.store.trouble is None)
+        await it.written()
+        assert it.lies() == []
+        assert it.notice()["last"]["drill_id"] == drill
+        assert wrong(it, drill) == []
+
+    play(tmp_path, story)
+
+
+def test_what_is_real_is_sent_before_what_a_drill_had_to_say_earlier(tmp_path: Path) -> None:
+    async def story(it: Stage) -> None:
+        await it.start()
+        await it.written()
+        it.leave()
+        heard = len(it.wire.messages)
+        it.moods["ups-b"] = "slight"
+        await it.wait(50)
+        await it.written()
+        assert it.alarms() == ["ups-b.load-high"]
+        assert "mains.mains-lost" in {alarm.alarm_id for alarm in it.drills.standing()}
+        it.come_back()
+        await it.written()
+        events = [each["topic"] for each in it.wire.messages[heard:] if "/event/" in each["topic"]]
+        live = [place for place, topic in enumerate(events) if topic.startswith(LIVE)]
+        assert live
+        assert live == list(range(len(live)))
+        assert len(events) > len(live)
 
     play(tmp_path, story)
 

@@ -111,5 +111,28 @@ def test_a_step_of_a_run_that_has_ended_is_refused(lane: Lane) -> None:
     assert refused.value.reason == "run-ended"
 
 
+def test_on_the_lane_of_a_drill_only_what_is_the_drills_can_be_touched(lane: Lane) -> None:
+    real = opened(lane)
+
+    def asked(verb: str, mode: str = "drill", **fields: object) -> str:
+        try:
+            answer, _ = carry_out(lane, verb, {"mode": mode, **fields}, "li.wei", NOW, "ex-1")
+        except Rejected as refused:
+            return refused.reason
+        return str(answer["run_id"])
+
+    for verb in ("run-ack", "run-lead", "run-close", "run-abort"):
+        assert asked(verb, run_id=real, reason="x") == "not-drilled"
+    assert asked("step", run_id=real, step="report", action="done") == "not-drilled"
+    own = asked("run-open", procedure="system-fault", reason="rehearsed")
+    assert lane.procedures.runs()[own].origin == "ex-1"
+    assert asked("step", run_id=own, step="report", action="done") == own
+    with pytest.raises(Rejected) as refused:
+        ask(lane, "run-ack", run_id=own)
+    assert refused.value.reason == "not-drilled"
+    assert asked("run-ack", "live", run_id=own) == "no-drill", "nor does the live lane reach a drill's"
+    assert lane.procedures.runs()[real].acked_by == ""
+
+
 def test_every_verb_is_a_level_of_a_topic() -> None:
     assert all(verb.replace("-", "").isalpha() and verb == verb.lower() for verb in VERBS)

@@ -179,6 +179,57 @@ def test_a_delivered_tombstone_ends_the_record_of_its_topic(tmp_path: Path) -> N
         assert store.retained() == {"b", "direct"}
 
 
+def drilled(topic: str, body: bytes = b"{}") -> Message:
+    return Message(topic, body, Place.DRILL, retain=True, born=NOW, keep=Keep.TELEMETRY)
+
+
+def test_all_that_is_real_goes_before_what_a_drill_has_to_say_however_late_it_comes(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+
+        async def run() -> None:
+            await store.commit(Batch(outbox=[drilled("d/a", b"1"), drilled("d/b"), drilled("d/a", b"2")]))
+            await store.commit(Batch(outbox=[event(store), state("alarm/a"), event(store)]))
+
+        asyncio.run(run())
+        assert topics(store) == ["alarm/a", "event/1", "event/2", "d/a", "d/b", "d/a"]
+        assert [row.message.body for row in store.next_rows(10)][3:] == [b"1", b"{}", b"2"], "its order is its story"
+        assert topics(store, 3) == ["alarm/a", "event/1", "event/2"]
+
+
+def test_what_waits_of_a_drill_is_bounded_and_costs_nothing_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeagent.outbox.DRILL", 5)
+    with opened(tmp_path, Limits(events=3)) as store:
+        real = [event(store), state("alarm/a"), event(store)]
+        asyncio.run(_commit(store, Batch(outbox=[*real, *(drilled(f"d/{n}") for n in range(50))])))
+        assert topics(store)[:3] == ["alarm/a", "event/1", "event/2"]
+        assert topics(store)[3:] == [f"d/{n}" for n in range(44, 50)], "the newest"
+        assert gaps(store) == []
+        assert store.depth().events == 2
+
+
+def test_what_a_drill_of_an_earlier_life_had_to_say_is_gone_at_once_and_its_topics_are_known(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        asyncio.run(_commit(store, Batch(outbox=[drilled("d/a"), event(store), drilled("d/b", b"")])))
+    with opened(tmp_path) as store:
+
+        async def run() -> None:
+            with locked(tmp_path / "edge.db"):
+                store.forget_drill()
+                assert topics(store) == ["event/1"], "even while the disk refuses"
+                new = store.commit(Batch(outbox=[drilled("d/new")]))
+                with pytest.raises(StoreError):
+                    await new
+            await _until(lambda: store.trouble is None)
+            await store.commit(Batch())
+
+        asyncio.run(run())
+        assert topics(store) == ["event/1", "d/new"], "what was said since is not forgotten with it"
+        assert store.retained() == {"d/a", "d/new"}
+        assert gaps(store) == []
+
+
 CROWD: list[tuple[str, Keep]] = [
     ("telemetry", Keep.TELEMETRY),
     ("cleared", Keep.INFO),
