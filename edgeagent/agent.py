@@ -395,9 +395,8 @@ class Agent:
         for medium in self._links.keys() - used:
             self._links.pop(medium)[1].cancel()
         self._voice.site(site, self._started, self._clock_state(), now)
-        log.info(
-            "configuration taken over: %d devices new or changed, %d gone", len(fresh), len(set(gone) - set(fresh))
-        )
+        lost = len(set(gone) - set(fresh))
+        log.info("configuration taken over: %d devices new or changed, %d gone", len(fresh), lost)
 
 
 _FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
