@@ -85,9 +85,7 @@ class Agent:
         self._waiting = set(site.devices)
         self._power: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
-        self._ticks = 0
-        self._passed = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._ticks, self._passed, self._stop = 0, asyncio.Event(), asyncio.Event()
         self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
