@@ -25,6 +25,7 @@ from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.drillsettings import DrillsEntry, Shifts, shifts_of
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.outputconfig import HomeAssistant, HomeAssistantEntry, Metrics, MetricsEntry
 from edgeagent.overrides import Override, overridden
 from edgeagent.procedure import Procedure
 from edgeagent.scenario import DrillPlans
@@ -84,6 +85,8 @@ class Site:
     """The alarm types of the mains as this site has them."""
     procedures: Mapping[str, Procedure] = field(default_factory=dict)
     drills: DrillPlans = field(default_factory=DrillPlans)
+    homeassistant: HomeAssistant | None = None
+    metrics: Metrics | None = None
 
 
 class _Site(Strict):
@@ -132,6 +135,8 @@ class _File(TreeTables):
     devices: dict[str, _Device] = Field(default_factory=dict)
     drills: DrillsEntry = DrillsEntry()
     shifts: Shifts = Field(default_factory=dict)
+    homeassistant: HomeAssistantEntry | None = None
+    metrics: MetricsEntry | None = None
 
 
 _SERVICE: Final = "service"
@@ -223,6 +228,8 @@ class _Reader:
             {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
             None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
             self._mains_alarms(),
+            homeassistant=None if file.homeassistant is None else file.homeassistant.settings(),
+            metrics=None if file.metrics is None else file.metrics.settings(),
         )  # fmt: skip
 
     def drills(self, site: Site) -> DrillPlans:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from edgeagent import __version__, messages, payloads
+from edgeagent import __version__, homeassistant, messages, payloads
 from edgeagent.catalog import Point
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE, DeviceState
@@ -37,6 +37,7 @@ class Voice:
         self._feed, self._tree, self._store, self._exercise = feed, tree, store, exercise
         self._mode = Mode.LIVE if exercise is None else Mode.DRILL
         self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
+        self._discovered: set[str] = set()
 
     def site(self, site: Site, started: float, clock: payloads.Clock, now: float) -> None:
         """Say what there is at the site, and which agent with which configuration watches it."""
@@ -52,6 +53,13 @@ class Voice:
             "clock": clock,
         }
         self._feed.hold(messages.state(self._tree.own("info"), info, now))
+        found = homeassistant.discovery(site, self._tree, now)
+        for message in found:
+            self._feed.hold(message)
+        gone = self._discovered - {message.topic for message in found}
+        self._discovered = {message.topic for message in found}
+        if gone:
+            self._feed.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in sorted(gone)]))
 
     def availability(self, state: DeviceState, now: float) -> None:
         """Say whether a device answers; nothing is known before its first answers."""
