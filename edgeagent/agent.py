@@ -14,6 +14,8 @@ import contextlib
 import gc
 import logging
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -33,6 +35,7 @@ from edgeagent.ledger import SEEN, Ledger
 from edgeagent.links import Link, open_link
 from edgeagent.links.traps import TrapListener
 from edgeagent.messages import Mode, Tree
+from edgeagent.metrics import Exporter, Figures, standing_still
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers, Reading, Value
@@ -79,6 +82,10 @@ class Agent:
         )  # fmt: skip
         self._hearing = Hearing(site, tree, self._poller.now, self._clock.now)
         self._traps = TrapListener(self._poller.now, f"{site.id}/{site.agent}", self._store.boot)
+        self._still = "starting"
+        self._exporter = Exporter(
+            site.metrics, site.id, site.agent, self._figures, lambda: self._still, self._clock.now
+        )  # fmt: skip
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self._own_readings: dict[str, Reading] = {}
         self._lane.view[AGENT] = self._own_readings
@@ -136,7 +143,7 @@ class Agent:
         self._watch(self._site)
         lasting = (
             self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
-            self._tell_systemd(), self._hearing.run(),
+            self._tell_systemd(), self._hearing.run(), self._exporter.run(),
         )  # fmt: skip
         self._running = [self._tasks.create_task(each) for each in lasting]
 
@@ -254,20 +261,17 @@ class Agent:
         synced = self._own_readings.get("clock.synced")
         return {"synced": synced is None or synced.value is not False, "offset_ms": None}
 
-    def _beat(self) -> None:
+    def _figures(self) -> Figures:
+        up = Counter(alarm.perceived_severity for alarm in self._ledger.standing())
+        silent = sum(state.misses > 0 for state in self._poller.states.values())
         counts = {
-            "devices": len(self._site.devices),
-            "silent": self._silent(),
-            "alarms": len(self._ledger.standing()),
+            "devices": len(self._site.devices), "silent": silent, "alarms": up.total(), "seats": self._hearing.seats,
             **self._hearing.figures,
-        }
-        spares = self._lane.floor.derived.get(AGENT, {}).get("spares.ready")
-        if spares is not None and isinstance(spares.value, int):
-            counts["spares.ready"] = spares.value
-        self._voice.health(self._started, self._clock_state(), counts, self._own_readings, self._clock.now())
-
-    def _silent(self) -> int:
-        return sum(state.misses > 0 for state in self._poller.states.values())
+        }  # fmt: skip
+        derived = self._lane.floor.derived.get(AGENT, {}).items()
+        counts |= {point: reading.value for point, reading in derived if type(reading.value) is int}
+        trouble = self._store.trouble or self._folder.makeshift
+        return Figures(counts, up, self._store.depth(), self._feed.session, trouble, self._poller.turns)
 
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
@@ -311,6 +315,9 @@ class Agent:
             self._own("traps", self._traps.state)
             for point, count in self._hearing.tick().items():
                 self._own(point, count)
+            self._own("foreign", self._feed.foreign.heard(time.monotonic()))
+            for point, settings in self._site.security.readings(self._clock.now()).items():
+                self._own(point, settings)
             if self._lane.delays() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
                 self._store.commit(Batch({SEEN: {"at": self._clock.now()}}))
@@ -320,7 +327,8 @@ class Agent:
             now = asyncio.get_running_loop().time()
             if now - beat >= REFRESH:
                 beat = now
-                self._beat()
+                clock_state, counts = self._clock_state(), self._figures().counts
+                self._voice.health(self._started, clock_state, counts, self._own_readings, self._clock.now())
             await asyncio.sleep(1.0)
 
     async def _tell_systemd(self) -> None:
@@ -333,24 +341,16 @@ class Agent:
         # What there is by now stays: a collection that looks through all of it again would hold the loop up.
         gc.collect()
         gc.freeze()
-        sdnotify.ready(self._status())
-        seen = (0, 0)
+        sdnotify.ready(self._figures().line)
+        self._still, seen = "", (0, 0)
         pause = min(sdnotify.watchdog_interval() or 10.0, 10.0)
         while True:
             await asyncio.sleep(pause)
             turns = (self._poller.turns, self._ticks)
-            if turns[0] > seen[0] and turns[1] > seen[1] and self._feed.alive():
+            self._still, seen = standing_still(seen, turns, self._feed.alive()), turns
+            if not self._still:
                 sdnotify.watchdog()
-            seen = turns
-            sdnotify.status(self._status())
-
-    def _status(self) -> str:
-        up = self._ledger.standing()
-        critical = sum(alarm.perceived_severity is Severity.CRITICAL for alarm in up)
-        return (
-            f"{len(self._site.devices)} devices, {self._silent()} silent; {len(up)} alarms, {critical} critical; "
-            f"broker {self._feed.session}; {self._store.depth().events} events waiting"
-        )
+            sdnotify.status(self._figures().line)
 
     async def _reload(self) -> None:
         """Read the configuration again; a wrong one changes nothing, a right one swaps only what is another."""
@@ -360,7 +360,7 @@ class Agent:
             self._own("config.error", value=found is None)
             if found is not None:
                 self._swap(found)
-            sdnotify.ready(self._status())
+            sdnotify.ready(self._figures().line)
 
     def _read(self) -> Site | None:
         try:
@@ -397,4 +397,4 @@ class Agent:
         log.info("configuration taken over: %d devices new or changed, %d gone", len(fresh), lost)
 
 
-_FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language")
+_FIXED: Final = ("id", "agent", "state", "broker", "root", "rate", "language", "metrics")

@@ -66,6 +66,11 @@ class Hearing:
         if self._parts:
             self._wanted.set()
 
+    @property
+    def seats(self) -> int:
+        """Count the seats that are listened to."""
+        return len(self._parts)
+
     async def run(self) -> None:
         """Listen until cancelled, once there is a seat to listen to."""
         await self._wanted.wait()
