@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from edgeagent import messages
@@ -21,11 +21,13 @@ from edgeagent.alarm import Alarm, Change
 from edgeagent.alarmfeed import OpenAlarms, gone, messages_of
 from edgeagent.commands import Commands
 from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
+from edgeagent.foreign import Foreign
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
 from edgeagent.mqtt import Connection, Events, MqttError, Received, Will
 from edgeagent.outbox import Row
 from edgeagent.payloads import status
 from edgeagent.store import Batch, Store, StoreError
+from edgeagent.underway import Line, Sent
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +48,6 @@ class Settings:
     largest: int = LARGEST
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A message on its way: its row in the outbox, or 0 when it is said from memory."""
-
-    row: int
-    message: Message
-    done: asyncio.Future[None] | None = None
-
-
-@dataclass(slots=True)
-class _Line:
-    """What belongs to one connection and is forgotten with it. `since` is epoch s."""
-
-    since: float
-    largest: int
-    sent: dict[int, _Sent] = field(default_factory=dict)
-    heard: bool = False
-
-
 class Feed:
     """Everything between the agent and its broker.
 
@@ -83,6 +66,7 @@ class Feed:
         self._tree = settings.tree
         will = dump(status(online=False, reason="lost", boot=store.boot, since=None))
         self.connection = connect(self, Will(self._tree.own("status"), will))
+        self.foreign = Foreign(self._tree, will, self._repair)
         self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
         self._held: dict[str, Message] = {}
         self._newest: dict[str, Message] = {}
@@ -91,7 +75,7 @@ class Feed:
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._acked: list[int] = []
         self._lost, self._births, self._more = "", 0, True
         self._patience, self._largest = Patience(), settings.largest
@@ -197,6 +181,7 @@ class Feed:
         try:
             while not self._stop.is_set() and not running.done():
                 self._ticked = time.monotonic()
+                self.foreign.step(self._ticked)
                 self._wake()  # the store adds gaps by itself, and what was put off comes due
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), 1.0)
@@ -225,11 +210,13 @@ class Feed:
 
     def on_connected(self, session_present: bool, maximum_packet_size: int | None) -> None:
         """Give birth, then say everything again that may have been forgotten."""
-        self._line = _Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
+        self._line = Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
         self._births += 1
         birth = self._status(online=True, reason="start" if self._births == 1 else "reconnect")
         self._direct.appendleft((birth, None, None))
         self.connection.subscribe([self._tree.requests], retained=False)
+        self.foreign.begin(birth.body, time.monotonic())
+        self.connection.subscribe(self.foreign.filters, qos=0, retained=False, own=False)
         self.say_again()
 
     def on_disconnected(self, reason: str, code: int | None) -> None:
@@ -263,10 +250,24 @@ class Feed:
         self._pump()
 
     def on_message(self, message: Received) -> None:
-        """Take a command."""
+        """Take a command, or see what another client says in our place."""
+        topic = message.topic
+        said = [held[topic].body for held in (self._held, self._newest) if topic in held]
+        if self._tree.requested(topic) is None:
+            self.foreign.take(topic, message.payload, said, time.monotonic())
         self._commands.take(message)
 
-    def _delivered(self, sent: _Sent) -> None:
+    def _repair(self, topic: str) -> None:
+        """Say again what another client has overwritten; take away what is none of ours."""
+        if topic in self._held:
+            self._dirty[topic] = None
+            self._pump()
+        elif topic == self._tree.own("status"):
+            self._answer(self._status(online=True, reason="reconnect"), None)
+        elif topic not in self._newest or not self._newest[topic].body:
+            self._answer(messages.tombstone(topic, self._clock()), None)
+
+    def _delivered(self, sent: Sent) -> None:
         self._patience.over(sent.row)
         if not self._acked:
             asyncio.get_running_loop().call_later(_FLUSH, self._flush)
@@ -274,7 +275,7 @@ class Feed:
         if sent.message.subject:
             self._on_announced(sent.message.subject, self._clock(), self._tree.mode(sent.message.topic))
 
-    def _failed(self, sent: _Sent, code: int) -> None:
+    def _failed(self, sent: Sent, code: int) -> None:
         why = NEVER.get(code)
         if not sent.row:
             log.warning("%s was refused: %s", sent.message.topic, why or f"reason code {code:#04x}")
@@ -306,7 +307,7 @@ class Feed:
         budget, telemetry = self._budget.fill(now), self._telemetry.fill(now)
         while self._direct and self.connection.room > 0:
             message, correlation, done = self._direct.popleft()
-            self._publish(line, _Sent(0, message, done), correlation)
+            self._publish(line, Sent(0, message, done), correlation)
         if self._stopping:
             return
         while self._more and self.connection.room > 0 and budget >= 1:
@@ -321,7 +322,7 @@ class Feed:
             del self._dirty[message.topic]
             telemetry = self._telemetry.take(1)
             if message.expires is None or message.expires > self._clock():
-                self._publish(line, _Sent(0, message))
+                self._publish(line, Sent(0, message))
         if (self._more and budget < 1) or (self._dirty and telemetry < 1):
             self._again(1 / min(self._budget.rate, self._telemetry.rate))
 
@@ -329,7 +330,7 @@ class Feed:
         if self._timer is None or self._timer.cancelled() or self._timer.when() < asyncio.get_running_loop().time():
             self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
 
-    def _next_rows(self, line: _Line, limit: int, now: float) -> list[Row]:
+    def _next_rows(self, line: Line, limit: int, now: float) -> list[Row]:
         patience, out = self._patience, {sent.row for sent in line.sent.values()}.union(self._acked)
         if patience.alone is not None:
             self._more = False
@@ -341,7 +342,7 @@ class Feed:
         self._more = len(rows) == limit
         return rows
 
-    def _send_row(self, line: _Line, row: Row) -> None:
+    def _send_row(self, line: Line, row: Row) -> None:
         message = row.message
         if message.topic == GAP:
             message = messages.told_gap(self._tree, message, row.id, self._store.boot)
@@ -354,9 +355,9 @@ class Feed:
             self._set_aside(row.id, message, f"{len(message.body)} bytes are too large")
         else:
             self._dirty.pop(message.topic, None)
-            self._publish(line, _Sent(row.id, message))
+            self._publish(line, Sent(row.id, message))
 
-    def _publish(self, line: _Line, sent: _Sent, correlation: bytes | None = None) -> None:
+    def _publish(self, line: Line, sent: Sent, correlation: bytes | None = None) -> None:
         message = sent.message
         if message.size > line.largest:
             log.error("%s was not sent: %d bytes are too large", message.topic, len(message.body))
