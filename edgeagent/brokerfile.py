@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from edgeagent.broker import Broker
+from pydantic import BeforeValidator, Field
+
+from edgeagent.broker import Broker, Place, Protocol
 from edgeagent.endpoint import EndpointError, nearest, secret
 from edgeagent.tomlfile import Strict
 
@@ -25,31 +27,51 @@ class BrokerEntry(Strict):
     key: Path | None = None
 
 
-def broker_of(url: str, entry: BrokerEntry, folder: Path, key: str, say: Callable[[str, str], None]) -> Broker:
-    """Read where the broker is. `folder` holds the files and secrets; `say` is told key and text of each mistake."""
+class FeedEntry(BrokerEntry):
+    """Where the site's broker is: one URL, or several in the order in which they are tried."""
+
+    broker: Annotated[
+        tuple[str, ...], BeforeValidator(lambda said: (said,) if isinstance(said, str) else said), Field(min_length=1)
+    ]
+    protocol: Protocol = Protocol.V5
+
+
+def broker_of(
+    urls: Sequence[str], entry: BrokerEntry, folder: Path, key: str, say: Callable[[str, str], None]
+) -> Broker:
+    """Read where the brokers are, the first to be used before the others.
+
+    `folder` holds the files and secrets; `say` is told key and text of each mistake.
+    """
+    first, *others = (_place(url, key, say) for url in urls)
+    if len(set(urls)) < len(urls):
+        say(key, "one broker stands there twice")
+    password = _secret(entry.password_secret, folder, say)
+    files = {name: _file(name, getattr(entry, name), folder, say) for name in ("ca", "cert", "key")}
+    if (entry.cert is None) is not (entry.key is None):
+        say("cert", "cert and key stand together or not at all")
+    if any(url.startswith("mqtt:") for url in urls) and any(files.values()):
+        say(key, "certificates need mqtts://")
+    return Broker(
+        first.host, first.port, username=entry.username, password=password, tls=first.tls,
+        ca=files["ca"], cert=files["cert"], key=files["key"], fallbacks=tuple(others),
+    )  # fmt: skip
+
+
+def _place(url: str, key: str, say: Callable[[str, str], None]) -> Place:
     parts, port = urlsplit(""), None
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         say(key, f"{error}")
-    host = parts.hostname or ""
     if parts.scheme not in _PORTS:
         say(key, f'unknown scheme "{parts.scheme}"{nearest(parts.scheme, list(_PORTS))}')
-    if not host:
+    if not parts.hostname:
         say(key, "a host is missing: mqtts://broker.example:8883")
     if parts.username or parts.password:
         say(key, "user and password do not stand in the URL; use username and password_secret")
-    password = _secret(entry.password_secret, folder, say)
-    files = {name: _file(name, getattr(entry, name), folder, say) for name in ("ca", "cert", "key")}
-    if (entry.cert is None) is not (entry.key is None):
-        say("cert", "cert and key stand together or not at all")
-    if parts.scheme == "mqtt" and any(files.values()):
-        say(key, "certificates need mqtts://")
-    return Broker(
-        host, port or _PORTS.get(parts.scheme, 1883), username=entry.username, password=password,
-        tls=parts.scheme == "mqtts", ca=files["ca"], cert=files["cert"], key=files["key"],
-    )  # fmt: skip
+    return Place(parts.hostname or "", port or _PORTS.get(parts.scheme, 1883), parts.scheme == "mqtts")
 
 
 def _file(name: str, path: Path | None, folder: Path, say: Callable[[str, str], None]) -> Path | None:

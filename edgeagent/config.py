@@ -18,7 +18,7 @@ from pydantic import Field
 
 from edgeagent import driverfiles, procedurefiles, resources, scenariofiles
 from edgeagent.broker import Broker
-from edgeagent.brokerfile import BrokerEntry, broker_of
+from edgeagent.brokerfile import FeedEntry, broker_of
 from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
@@ -101,8 +101,7 @@ class _Agent(Strict):
     drivers: tuple[Path, ...] = ()
 
 
-class _Feed(BrokerEntry):
-    broker: str
+class _Feed(FeedEntry):
     root: str = Field(default="floor", pattern=ID)
     rate: float = Field(default=200.0, gt=0, le=2000)
 
@@ -263,7 +262,8 @@ class _Reader:
         return overridden(kind, found[1].alarms, lambda key, text: self._say(("power", found[0], "alarms", *key), text))
 
     def _broker(self, feed: _Feed) -> Broker:
-        return broker_of(feed.broker, feed, self._folder, "broker", lambda key, text: self._say(("feed", key), text))
+        found = broker_of(feed.broker, feed, self._folder, "broker", lambda key, text: self._say(("feed", key), text))
+        return replace(found, protocol=feed.protocol)
 
     def _parts(self) -> dict[str, _Device]:
         """Return the parts of seats as if each stood alone."""

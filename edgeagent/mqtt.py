@@ -1,4 +1,4 @@
-"""The conversation with an MQTT broker, v5 only. The one place that knows paho.
+"""The conversation with an MQTT broker. The one place that knows paho, with `dialect.py`.
 
 paho runs without its thread: its socket is read and written by the event loop. Only what blocks (DNS, TCP, TLS) is
 done by a worker thread, so that neither a dead name server nor a black hole stops the agent. Every connection gets
@@ -14,15 +14,15 @@ import socket
 import ssl
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
-from edgeagent.broker import REFUSALS, Broker
+from edgeagent import dialect
+from edgeagent.broker import REFUSALS, Broker, Choice
+from edgeagent.broker import Protocol as Version
 from edgeagent.tls import context, failure
 
 if TYPE_CHECKING:
@@ -85,18 +85,30 @@ class Connection:
     """One client id at one broker, kept connected by `run` with a back-off of 1 to 15 s."""
 
     def __init__(self, broker: Broker, events: Events, will: Will | None = None) -> None:
-        self.broker, self._events, self._will = broker, events, will
+        self._choice, self._events, self._will = Choice(broker), events, will
         self.errors = 0
         """How many exceptions callbacks have raised."""
         self._client: paho.Client | None = None
         self._ended: asyncio.Future[str] | None = None
-        self._stop, self._first = asyncio.Event(), True
+        self._stop = asyncio.Event()
+        self._met: set[str] = set()
+        self._read_back: dialect.ReadBack | None = None
         self._since: float | None = None
         self._limit = IN_FLIGHT
         self._unacked: set[int] = set()
         self._kicks: deque[float] = deque(maxlen=_TAKEOVERS)
         self._reason = ""
         self._code: int | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """The broker that we talk to, or try next."""
+        return self._choice.broker
+
+    @property
+    def fallback(self) -> bool:
+        """Tell whether we are connected, and not to the first broker."""
+        return self.connected and self._choice.fallback
 
     @property
     def connected(self) -> bool:
@@ -106,6 +118,8 @@ class Connection:
     @property
     def room(self) -> int:
         """How many more QoS 1 messages may be on their way at once."""
+        if self._read_back is not None and not self._read_back.proven:
+            return self._read_back.room
         return self._limit - len(self._unacked)
 
     def publish(
@@ -120,32 +134,22 @@ class Connection:
         """
         if self._client is None or self._since is None:
             raise MqttError("not connected")
-        if expiry is None and not user and response_topic is None and correlation is None:
-            properties = _plain(content_type)
-        else:
-            properties = _properties(
-                3,
-                PayloadFormatIndicator=content_type and 1,
-                ContentType=content_type,
-                MessageExpiryInterval=expiry and max(1, expiry),
-                UserProperty=list(user.items()) if user else None,
-                ResponseTopic=response_topic,
-                CorrelationData=correlation,
-            )
+        properties = None
+        if self.broker.protocol is Version.V5:
+            properties = dialect.of_publish(expiry, user, content_type, response_topic, correlation)
         info = self._client.publish(topic, payload, qos, retain, properties)
         if info.rc:
             raise MqttError(f"not sent: {info.rc.name}")
+        if self._read_back is not None:
+            self._read_back.publish(topic, payload)
         if qos:
             self._unacked.add(info.mid)
         return info.mid
 
-    def subscribe(self, filters: Sequence[str], qos: int = 1, retained: bool = True) -> None:
-        """Subscribe; with `retained` false, messages that already lie there are not sent."""
-        from paho.mqtt.subscribeoptions import SubscribeOptions
-
+    def subscribe(self, filters: Sequence[str], qos: int = 1, retained: bool = True, own: bool = True) -> None:
+        """Subscribe; with `retained` false, not to what already lies there; with `own` false, not to what we say."""
         if self._client is not None:
-            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-            self._client.subscribe([(topic, SubscribeOptions(qos, retainHandling=handling)) for topic in filters])
+            dialect.subscribe(self._client, self.broker.protocol, filters, qos, retained=retained, own=own)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Hear no more of what was subscribed to."""
@@ -161,13 +165,17 @@ class Connection:
             reason = await self._dial(client) or await self._converse(client)
             if self._stop.is_set():
                 return
-            attempts = 0 if time.monotonic() - began > _SETTLED else attempts + 1
-            delay = min(_SLOW, max(_FAST, self.broker.patience) * 2 ** min(attempts, 6)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            stood, tried = time.monotonic() - began > _SETTLED, self.broker
+            attempts = 0 if stood else attempts + 1
+            rounds = min(attempts // len(self._choice), 6)
+            delay = min(_SLOW, max(_FAST, tried.patience) * 2**rounds) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            if self._code != _TAKEN_OVER:  # whoever has our client id will have it there too
+                self._choice.ended(stood=stood)
             if len(self._kicks) == _TAKEOVERS and time.monotonic() - self._kicks[0] < 60:
-                reason += f"; {_TAKEOVERS} times in a minute: does another client use the id {self.broker.client_id}?"
+                reason += f"; {_TAKEOVERS} times in a minute: does another client use the id {tried.client_id}?"
                 delay = _TAKEN
             if reason != self._reason:
-                log.warning("%s: %s; next attempt in %.0f s", self.broker, reason, delay)
+                log.warning("%s: %s; next attempt in %.0f s, %s", tried, reason, delay, self.broker)
                 self._reason = reason
             self._guarded(self._events.on_disconnected, reason, self._code)
             with suppress(TimeoutError):
@@ -177,27 +185,12 @@ class Connection:
         """Send DISCONNECT, which drops the will and the session, and end `run`."""
         self._stop.set()
         if self._client is not None and self._ended is not None and self.connected:
-            self._client.disconnect(properties=_properties(14, SessionExpiryInterval=0))
+            self._client.disconnect(properties=dialect.properties(14, SessionExpiryInterval=0))
             await asyncio.wait([self._ended], timeout=1.0)
 
     def _new_client(self) -> paho.Client:
-        from paho.mqtt.client import Client, MQTTv5
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        _know_too_large()
-        broker = self.broker
-        client = Client(CallbackAPIVersion.VERSION2, broker.client_id, protocol=MQTTv5)
-        client.connect_timeout = broker.connect_timeout
-        client.on_socket_register_write = lambda *_: None  # else CONNECT is written by the thread that dials
-        if broker.username is not None:
-            client.username_pw_set(broker.username, broker.password)
-        if self._will is not None:
-            delay = _properties(99, WillDelayInterval=broker.will_delay)
-            client.will_set(self._will.topic, self._will.payload, 1, retain=True, properties=delay)
-        # The will goes out when its delay or the session ends, whichever is first.
-        session = _properties(1, SessionExpiryInterval=broker.session_expiry)
-        client.connect_async(broker.host, broker.port, broker.keepalive, clean_start=self._first, properties=session)
-        return client
+        will = None if self._will is None else (self._will.topic, self._will.payload)
+        return dialect.new_client(self.broker, will, clean=str(self.broker) not in self._met)
 
     async def _dial(self, client: paho.Client) -> str | None:
         """Connect the socket in a thread; return why it failed. A thread that nobody waits for closes its socket."""
@@ -209,18 +202,18 @@ class Connection:
                     client.tls_set_context(context(self.broker))
                 client.reconnect()
             except (OSError, ValueError) as error:
-                _close_left(error)
+                dialect.close_left(error)
                 outcome: Exception | None = error
             else:
                 outcome = None
             with suppress(RuntimeError):  # the loop has gone
                 loop.call_soon_threadsafe(finish, outcome)
                 return
-            _close(client)
+            dialect.close(client)
 
         def finish(outcome: Exception | None) -> None:
             if done.cancelled():
-                _close(client)
+                dialect.close(client)
             else:
                 done.set_result(outcome)
 
@@ -238,6 +231,7 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._ended = client, loop.create_future()
         self._unacked.clear()
+        self._read_back = None
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -262,12 +256,17 @@ class Connection:
             while not self._ended.done():
                 await asyncio.wait([self._ended], timeout=1.0)
                 self._io(client.loop_misc)
+                if self._read_back is not None and self._read_back.failed(time.monotonic()):
+                    self._code = NOT_AUTHORISED
+                    self._end(
+                        "refused: what we say does not come back to us: the access rules forbid to write or read it"
+                    )
             return self._ended.result()
         finally:
             if client.socket() is not None:
                 forget()
             self._client, self._since = None, None
-            _close(client)
+            dialect.close(client)
 
     def _read(self) -> None:
         while self._client is not None and not self._client.loop_read():
@@ -304,9 +303,16 @@ class Connection:
             self._code = code.value
             self._end(f"refused: {REFUSALS.get(code.value, str(code))}")
             return
-        if self._reason or self._first:
-            log.info("%s: connected as %s", self.broker, self.broker.client_id)
-        self._first, self._reason, self._since = False, "", time.monotonic()
+        broker, now = self.broker, time.monotonic()
+        if self._choice.fallback:
+            log.warning("%s: connected as %s, for want of the first broker", broker, broker.client_id)
+        elif self._reason or not self._met:
+            log.info("%s: connected as %s", broker, broker.client_id)
+        self._met.add(str(broker))
+        self._reason, self._since = "", now
+        if broker.protocol is Version.V311 and self._will is not None:
+            self._read_back = dialect.ReadBack(self._will.topic, now)
+            self.subscribe([self._will.topic])
         self._limit = min(IN_FLIGHT, getattr(said, "ReceiveMaximum", 65_535))
         # Not from here: paho now walks through its queue, which whoever hears of the connection will add to.
         client, largest = self._client, getattr(said, "MaximumPacketSize", None)
@@ -343,6 +349,9 @@ class Connection:
             log.warning("%s: a subscription was refused: %s", self.broker, code)
 
     def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
+        if self._read_back is not None and message.topic == self._read_back.topic:
+            self._read_back.take(bytes(message.payload))
+            return
         said = message.properties
         self._guarded(
             self._events.on_message,
@@ -351,50 +360,3 @@ class Connection:
                 getattr(said, "CorrelationData", None), dict(getattr(said, "UserProperty", ())),
             ),
         )  # fmt: skip
-
-
-def _properties(packet: int, **values: object) -> Properties:
-    """Build the properties of a packet type (1 CONNECT, 3 PUBLISH, 14 DISCONNECT, 99 the will); None leaves one out."""
-    from paho.mqtt.properties import Properties
-
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        if value is not None:
-            setattr(properties, name, value)
-    return properties
-
-
-def _close_left(error: Exception) -> None:
-    """Close the socket that paho leaves to the garbage collector when a TLS handshake fails."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in frame.f_locals.values():
-            if isinstance(value, socket.socket):
-                value.close()
-
-
-def _know_too_large() -> None:
-    """Let paho read a PUBACK with 0x95, which mosquitto 2.0 sends and MQTT 5 §3.4.2.1 does not list.
-
-    paho would take it for a malformed packet and hang up, and after every connection again.
-    """
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.reasoncodes import ReasonCode
-
-    packets = ReasonCode.names[0x95]["Packet too large"]
-    if PacketTypes.PUBACK not in packets:
-        packets.append(PacketTypes.PUBACK)
-
-
-@cache
-def _plain(content_type: str | None) -> Properties:
-    """Build the properties of most messages once, packed: paho spends more time on them than on the message."""
-    properties = _properties(3, PayloadFormatIndicator=content_type and 1, ContentType=content_type)
-    packed = properties.pack()  # type: ignore[no-untyped-call]
-    vars(properties)["pack"] = lambda: packed
-    return properties
-
-
-def _close(client: paho.Client) -> None:
-    client.on_socket_close = client.on_socket_unregister_write = client.on_socket_register_write = None
-    if (sock := client.socket()) is not None:
-        sock.close()

@@ -120,7 +120,8 @@ class _Reader:
 
     def settings(self, file: _File) -> SeatSettings:
         seat = file.seat
-        broker = broker_of(file.broker.url, file.broker, self._folder, "url", lambda *said: self._say("broker", *said))
+        entry = file.broker
+        broker = broker_of((entry.url,), entry, self._folder, "url", lambda *said: self._say("broker", *said))
         if broker.key is not None and broker.key.is_file() and os.name == "posix" and broker.key.stat().st_mode & 0o007:
             self._say("broker", "key", f"{broker.key} may be read by everybody; chmod 600 it")
         if len(file.services) > SERVICES:

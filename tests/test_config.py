@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeagent import driverfiles
-from edgeagent.broker import Broker
+from edgeagent.broker import Broker, Place, Protocol
 from edgeagent.catalog import Severity
 from edgeagent.config import STATE, Site, load
 from edgeagent.resources import drivers, examples
@@ -189,6 +189,12 @@ def test_an_alarm_can_be_left_out(tmp_path: Path) -> None:
             Broker("b", 1883, username="edge", password="a password"),
             id="password",
         ),
+        pytest.param(
+            'broker = ["mqtts://a", "mqtts://b:1999"]',
+            Broker("a", 8883, tls=True, fallbacks=(Place("b", 1999, tls=True),)),
+            id="a fallback",
+        ),
+        pytest.param('broker = "mqtt://b"\nprotocol = "3.1.1"', Broker("b", protocol=Protocol.V311), id="MQTT 3.1.1"),
     ],
 )
 def test_the_broker(tmp_path: Path, lines: str, expected: Broker) -> None:
