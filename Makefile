@@ -3,6 +3,7 @@
 # make test [ARGS="-k words"]    every test, JOBS files at a time; installs the Debian packages they use
 # make golden [ARGS=--accept]     writes golden files that are missing, shows those that differ; renews SUPPORTED.md
 # make supported                 SUPPORTED.md, from the catalogue
+# make feed                      docs/feed.md, from the types of the code; refuses what breaks version 1 of the feed
 # make captures                  what is read in walks of real devices, field by capture
 # make second-opinion            the same walks as Network UPS Tools reads them, into docs/
 # make bench                     what polling costs, as ratios
@@ -30,7 +31,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test golden supported captures second-opinion bench programs clean
+.PHONY: demo check test golden supported feed captures second-opinion bench programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -50,6 +51,10 @@ golden: $(VENV)/.dev
 
 supported: $(VENV)/.dev
 	$(BIN)/python -m edgeagent.supported SUPPORTED.md
+
+feed: $(VENV)/.dev
+	$(BIN)/python -m tests.compatible
+	$(BIN)/python -m edgeagent.feedpage docs/feed.md tests/contract
 
 captures: $(VENV)/.dev
 	$(BIN)/python -m tests.truth

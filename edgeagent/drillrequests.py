@@ -165,6 +165,11 @@ _VERBS: Final[Mapping[str, Callable[[Rehearsals, Mapping[str, Any], str, float],
     "drill-list": _list,
     "drill-check": _check,
 }
+SHAPES: Final[Mapping[str, type[Asked]]] = {
+    "drill-start": _Start, "drill-renew": _Ours, "drill-stop": _Stop, "drill-note": _Note, "drill-status": Asked,
+    "drill-list": Asked, "drill-check": _Which,
+}  # fmt: skip
+"""The shape of each command by its verb."""
 
 
 def of_drill(own: Rehearsals, verb: str, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:

@@ -108,7 +108,11 @@ _NOT_DRILLED: Final = Text(
     "this is none of the drill's; ask on the live lane for the real thing",
     "该项不属于本次演练；真实告警请在 live 主题下操作",
 )
-VERBS: Final = (*_OF_ALARMS, *_OF_RUNS, _OPEN)
+SHAPES: Final[Mapping[str, type[Asked]]] = {
+    **{verb: shape for verb, (shape, _) in (*_OF_ALARMS.items(), *_OF_RUNS.items())}, _OPEN: _Open,
+}  # fmt: skip
+"""The shape of each command by its verb."""
+VERBS: Final = tuple(SHAPES)
 
 
 def no_drill() -> Rejected:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from edgeagent.cli import app
 from tests.broker import Listener, until
+from tests.contracted import breaches
 
 ROOT: Final = Path(__file__).parent.parent
 SITE: Final = "test"
@@ -182,6 +183,18 @@ class Ear(Listener):
 
     def __init__(self, port: int) -> None:
         super().__init__(port, f"floor/v1/{SITE}/#", args=("-i", f"ear-{port}", "-c", "-x", "3600"))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is None:
+            self.validate()
+
+    def validate(self) -> None:
+        """See that all that it heard keeps the contract of the feed."""
+        found = breaches(self.messages)
+        assert not found, "\n".join(found)
 
     def events(self, alarm: str = "", *verbs: str, replayed: bool = True) -> list[dict[str, Any]]:
         """Return the alarm events in the order they came, repetitions left out."""

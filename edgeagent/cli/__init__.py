@@ -6,12 +6,13 @@ answered or a drill cut short, 4 answered but no driver fits, 78 configuration (
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from edgeagent import log
-from edgeagent.cli import devices, discovery, drill, feed, procedures, reports, seat
+from edgeagent.cli import devices, discovery, drill, feed, procedures, reports, schema, seat, support
 from edgeagent.cli.common import USAGE, ConfigDir, fail, finish, print_line, site_of
 
 app = typer.Typer(
@@ -26,7 +27,9 @@ app.add_typer(feed.app)
 app.add_typer(procedures.app)
 app.add_typer(drill.app)
 app.add_typer(reports.app)
+app.add_typer(schema.app)
 app.add_typer(seat.app)
+app.add_typer(support.app)
 
 
 def main() -> None:
@@ -46,7 +49,7 @@ def check(config: ConfigDir) -> None:
 
     site = site_of(config)
     seats = sum(1 for _ in site.tree.of_kind(SEAT))
-    for note in (*site.notes, *site.drills.notes):
+    for note in (*site.notes, *site.drills.notes, *site.security.notes(datetime.now().astimezone().date())):
         print_line(f"note: {note}")
     found = f"{len(site.devices)} devices, {len(site.areas)} areas, no mistakes"
     print_line(f"{config}: {found}; {len(site.tree.nodes)} nodes in the tree, {seats} of them seats")
