@@ -34,6 +34,7 @@ from edgeagent.sitetree import MAINS, CauseSettings, SiteTree
 from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, joined, readable
 from edgeagent.trapconfig import Traps, TrapsEntry
 from edgeagent.treefiles import ID, DeviceTies, Planter, TreeTables
+from edgeagent.waivers import Security, WaiverEntry, security_of
 
 STATE: Final = Path("/var/lib/edgeagent")
 TIMEOUT: Final = 2.0
@@ -85,6 +86,7 @@ class Site:
     """The alarm types of the mains as this site has them."""
     procedures: Mapping[str, Procedure] = field(default_factory=dict)
     drills: DrillPlans = field(default_factory=DrillPlans)
+    security: Security = field(default_factory=Security)
     homeassistant: HomeAssistant | None = None
     metrics: Metrics | None = None
 
@@ -133,6 +135,7 @@ class _File(TreeTables):
     traps: TrapsEntry | None = None
     devices: dict[str, _Device] = Field(default_factory=dict)
     drills: DrillsEntry = DrillsEntry()
+    waivers: tuple[WaiverEntry, ...] = ()
     shifts: Shifts = Field(default_factory=dict)
     homeassistant: HomeAssistantEntry | None = None
     metrics: MetricsEntry | None = None
@@ -220,13 +223,16 @@ class _Reader:
         planter = Planter(self._document, file, entries, self._catalog.kinds, self._places, staffed)
         tree = planter.tree()
         self.mistakes += planter.mistakes
+        broker = self._broker(file.feed)
+        ways = ((self._places.get(id, ("devices", id)), device.endpoint) for id, device in devices.items())
+        security = security_of(ways, broker, file.waivers, self._document.mistake)
         state = file.agent.state or Path(os.environ.get("STATE_DIRECTORY", STATE))
         return Site(
             file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
-            self._broker(file.feed), file.feed.root, file.feed.rate,
+            broker, file.feed.root, file.feed.rate,
             {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
             None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
-            self._mains_alarms(),
+            self._mains_alarms(), security=security,
             homeassistant=None if file.homeassistant is None else file.homeassistant.settings(),
             metrics=None if file.metrics is None else file.metrics.settings(),
         )  # fmt: skip

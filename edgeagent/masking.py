@@ -51,6 +51,8 @@ _IPV6: Final = re.compile(rb"(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40}(?![\
 _VERSION: Final = re.compile(
     rb"(?:[a-z_-]|\b(?:v|ver|vers|version|fw|firmware|rev|revision|release|sw|hw)[ .:=]*)$", re.IGNORECASE
 )
+_BY_ID: Final = re.compile(rb"by-id/usb-[^\s\"'?]*_(?P<hidden>[0-9A-Za-z]{4,})(?=-if|-port|[\s\"'?]|$)")
+"""The serial number in the name that udev gives a serial line."""
 _SERIAL_LIKE: Final = re.compile(rb"(?!\d{4}-\d\d-\d\d$)(?=(?:[A-Z-]*\d){6})[A-Z\d-]{9,24}")
 _SERIAL_WORD: Final = re.compile(rb"(?<![\w.-])(?=(?:[A-Z]*\d){6})(?=\d*[A-Z])[A-Z\d]{9,24}(?![\w.-])")
 
@@ -196,7 +198,7 @@ class Mask:
         """Mask what a text gives away; `kept` for models and firmware, whose dotted numbers are versions."""
         for words in (self._open, self._closed):
             raw = raw if words is None else words.sub(_shaped, raw)
-        for pattern in _PATTERNS[:3] if kept else _PATTERNS:
+        for pattern in _PATTERNS[:3] if kept else (_BY_ID, *_PATTERNS):
             raw = pattern.sub(_shaped, raw)
         if kept:
             return raw
@@ -272,6 +274,13 @@ def shape(raw: bytes) -> bytes:
         0x30 if 0x30 <= octet <= 0x39 else 0x58 if 0x41 <= octet <= 0x5A else octet if octet in _MARKS else 0x78
         for octet in raw
     )
+
+
+def plain(raw: bytes) -> bytes:
+    """Mask serial numbers and hardware addresses in a text, and nothing else."""
+    for pattern in (_BY_ID, _PATTERNS[0], _PATTERNS[1], _PATTERNS[-1], _SERIAL_WORD):
+        raw = pattern.sub(_shaped, raw)
+    return raw
 
 
 _MARKS: Final = frozenset(range(0x80)) - frozenset(range(0x61, 0x7B))

@@ -119,7 +119,7 @@ def security_of(
     for path, endpoint in endpoints:
         for what in _of(endpoint):
             found.setdefault(what, []).append(path)
-    if not broker.secured and broker.host and not _local(broker.host):
+    if any(not each.secured and each.host and not _local(each.host) for each in broker.all()):
         found[Insecure.MQTT] = [("feed", "broker")]
     weaknesses = tuple(
         Weakness(what, say(places[0], f"{what}: {_WHY[what]} (in {len(places)} places)"))
