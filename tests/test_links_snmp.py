@@ -517,9 +517,12 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
         "sysObjectID 1.3.6.1.4.1.318.1.3.27",
     ]
     for auth, priv in SNMPD_MATRIX:
-        words = [auth.replace("SHA-1", "SHA"), f'"{SECRETS["auth"]}"', priv.replace("AES-128", "AES")]
-        lines.append(f'createUser {auth}/{priv} {" ".join(words)} "{SECRETS["priv"]}"')
-        lines.append(f"rouser {auth}/{priv} priv")
+        words = [auth.replace("SHA-1", "SHA"), f'"{SECRETS["auth"]}"']
+        if priv != "none":
+            words += [priv.replace("AES-128", "AES"), f'"{SECRETS["priv"]}"']
+        lines.append(f"createUser {auth}/{priv} {' '.join(words)}")
+        lines.append(f"rouser {auth}/{priv} {'auth' if priv == 'none' else 'priv'}")
+    lines += ["createUser none/none", "rouser none/none noauth"]
     conf = folder / "snmpd.conf"
     conf.write_text("\n".join(lines) + "\n", encoding="ascii")
     command = [program, "-f", "-Lo", "-C", "-c", str(conf), "-p", str(folder / "pid"), f"udp:127.0.0.1:{port}"]
@@ -540,17 +543,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
 
 
 SYSTEM = Plan(("1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.99.0"), ("1.3.6.1.2.1.1.9.1.2",))
-SNMPD_MATRIX = [
-    ("MD5", "DES"),
-    ("SHA-1", "AES-128"),
-    ("SHA-224", "AES-128"),
-    ("SHA-256", "AES-128"),
-    ("SHA-256", "AES-256"),
-    ("SHA-384", "AES-192"),
-    ("SHA-512", "AES-256"),
-    ("SHA-1", "AES-192"),
-    ("MD5", "AES-256"),
-]
+SNMPD_MATRIX = [(auth, priv) for auth in AUTH if auth != "none" for priv in PRIV]
 
 
 def is_the_system(answers: Answers) -> bool:
@@ -569,7 +562,7 @@ def test_snmpd_is_read_by_community(snmpd: tuple[int, Path], version: str) -> No
     assert is_the_system(linked(lambda link: poll(link, target(snmpd[0], version), SYSTEM)))
 
 
-@pytest.mark.parametrize(("auth", "priv"), SNMPD_MATRIX)
+@pytest.mark.parametrize(("auth", "priv"), [*SNMPD_MATRIX, ("none", "none")])
 def test_snmpd_is_read_as_a_v3_user(snmpd: tuple[int, Path], auth: str, priv: str) -> None:
     assert is_the_system(linked(lambda link: poll(link, v3(snmpd[0], auth, priv, user=f"{auth}/{priv}"), SYSTEM)))
 
