@@ -304,13 +304,12 @@ class Agent:
                 self._lane.shift(step)
                 self._drills.shift(step)
                 self._follow()
-            depth, limits = self._store.depth(), self._store.limits
-            self._own(
-                "outbox.fill", round(100 * max(depth.events / limits.events, depth.event_bytes / limits.event_bytes))
-            )
-            self._own("quarantine", depth.quarantined)
-            self._own("store", "ok" if self._store.trouble is None and self._folder.makeshift is None else "failing")
+            for point, value in self._folder.readings(self._clock.now()).items():
+                self._own(point, value)
             self._own("broker", self._feed.session)
+            self._own("broker.fallback", self._feed.connection.fallback)
+            if self._feed.connection.connected:
+                self._voice.reached(str(self._feed.connection.broker), self._clock.now())
             self._drills.tick(self._clock.now(), connected=self._feed.session == "connected")
             self._own("traps", self._traps.state)
             for point, count in self._hearing.tick().items():

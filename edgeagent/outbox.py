@@ -22,6 +22,8 @@ from edgeagent.messages import GAP, Gap, Keep, Message, Place, dump
 # Place 3 is Place.EVENT, keep 3 and 4 are Keep.ENDED and Keep.RAISE: partial indexes take literals only.
 DRILL: Final = 5_000
 """Messages of a drill that may wait: who cannot be reached is not rehearsed with."""
+UNSET: Final = 1_600_000_000.0
+"""A time before this one was taken before the clock was set: nothing is too old by it."""
 SCHEMA: Final = """
 CREATE TABLE outbox(id INTEGER PRIMARY KEY, place INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL, props BLOB,
     retain INTEGER NOT NULL, qos INTEGER NOT NULL, born REAL NOT NULL, expires REAL, keep INTEGER NOT NULL,
@@ -120,7 +122,9 @@ def gap(seqs: Sequence[int], reason: str, at: float, before: Gap | None = None) 
 
 def bound(db: sqlite3.Connection, now: float, events: int, size: int, age: float) -> None:
     """Drop events, least needed first, until a tenth of the bound is free again; drop what is too old."""
-    oldest = db.execute("SELECT born FROM outbox WHERE place = 3 AND keep < 4 ORDER BY id LIMIT 1").fetchone()
+    oldest = db.execute(
+        "SELECT born FROM outbox WHERE place = 3 AND keep < 4 AND born > ? ORDER BY id LIMIT 1", (UNSET,)
+    ).fetchone()
     if oldest is not None and oldest[0] < now - age:
         _drop(db, now, "too-old", 0, 0, now - age)
     db.execute(
@@ -163,7 +167,7 @@ def depth(db: sqlite3.Connection, unwritten: int) -> Depth:
     """Count."""
     events, size = db.execute("SELECT events, bytes FROM tally").fetchone()
     states = db.execute("SELECT count(*) FROM outbox WHERE place < 3").fetchone()[0]
-    oldest = db.execute("SELECT born FROM outbox WHERE place = 3 ORDER BY id LIMIT 1").fetchone()
+    oldest = db.execute("SELECT born FROM outbox WHERE place = 3 AND born > ? ORDER BY id LIMIT 1", (UNSET,)).fetchone()
     quarantined = db.execute("SELECT count(*) FROM quarantine").fetchone()[0]
     return Depth(states, events, size, oldest[0] if oldest else None, quarantined, unwritten)
 
@@ -180,8 +184,8 @@ def _drop(db: sqlite3.Connection, now: float, reason: str, events: int, size: in
         rows, used = db.execute("SELECT events, bytes FROM tally").fetchone()
         found = db.execute(
             "SELECT id, seq, length(body), subject, clears FROM outbox"
-            " WHERE place = 3 AND keep < 4 AND (?1 IS NULL OR born < ?1) ORDER BY keep, id",
-            (before,),
+            " WHERE place = 3 AND keep < 4 AND (?1 IS NULL OR born > ?2 AND born < ?1) ORDER BY keep, id",
+            (before, UNSET),
         )
         batch, freed = [], []
         for id, seq, length, subject, clears in found:

@@ -47,7 +47,10 @@ class Clock(TypedDict):
 
 
 class Info(TypedDict):
-    """The payload of agent/<agent>/info: what changes with an installation or a configuration."""
+    """The payload of agent/<agent>/info: what changes with an installation or a configuration.
+
+    `broker` is the one of several that the agent got through to last.
+    """
 
     version: str
     schema: str
@@ -56,6 +59,7 @@ class Info(TypedDict):
     started: str
     devices: int
     clock: Clock
+    broker: NotRequired[str]
 
 
 class Health(TypedDict):

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from edgeagent.readings import Value
 from edgeagent.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
 DATABASE: Final = "edgeagent.db"
 """The store's file in the state folder."""
+RESERVE: Final = 400_000_000
+"""Bytes that the store may grow by until its own bounds hold it, write-ahead log and all."""
 
 
 class Occupied(Exception):
@@ -46,6 +49,26 @@ class StateFolder:
             log.critical("%s cannot be used: %s; what happens now is kept in %s only", folder, error, spare)
             self.database = spare / DATABASE
             self.store = Store(self.database, clock=clock)
+
+    def readings(self, now: float) -> dict[str, Value]:
+        """Return what the agent reads of its own memory. `outbox.fill` is the worst of rows, bytes and age."""
+        depth, limits = self.store.depth(), self.store.limits
+        age = 0.0 if depth.oldest is None else (now - depth.oldest) / limits.event_age
+        used = max(depth.events / limits.events, depth.event_bytes / limits.event_bytes, age)
+        return {
+            "outbox.fill": round(100 * min(1.0, used)),
+            "quarantine": depth.quarantined,
+            "store": "ok" if self.store.trouble is None and self.makeshift is None else "failing",
+            "store.fill": self._fill(),
+        }
+
+    def _fill(self) -> int:
+        """Tell how much of the reserve is no longer free on the disk, in %."""
+        try:
+            disk = os.statvfs(self.database.parent)
+        except OSError:
+            return 100
+        return round(100 * (1 - min(1.0, disk.f_bavail * disk.f_frsize / RESERVE)))
 
     def close(self) -> None:
         """Write what waits, close the store, let the next agent in."""

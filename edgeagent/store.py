@@ -318,8 +318,8 @@ class Store:
                 self._checked = now
                 outbox.expire(db, now)
                 db.execute(
-                    "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time < ?",
-                    (self.limits.journal, now - self.limits.journal_age),
+                    "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time > ? AND time < ?",
+                    (self.limits.journal, outbox.UNSET, now - self.limits.journal_age),
                 )
             db.execute("COMMIT")
         except sqlite3.Error:

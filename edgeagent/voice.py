@@ -38,12 +38,13 @@ class Voice:
         self._mode = Mode.LIVE if exercise is None else Mode.DRILL
         self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
         self._discovered: set[str] = set()
+        self._info: payloads.Info | None = None
 
     def site(self, site: Site, started: float, clock: payloads.Clock, now: float) -> None:
         """Say what there is at the site, and which agent with which configuration watches it."""
         for page in payloads.inventory(site):
             self._feed.hold(messages.state(self._tree.inventory(page["page"]), page, now))
-        info: payloads.Info = {
+        self._info = {
             "version": __version__,
             "schema": SCHEMA,
             "config": site.digest,
@@ -52,7 +53,7 @@ class Voice:
             "devices": len(site.devices),
             "clock": clock,
         }
-        self._feed.hold(messages.state(self._tree.own("info"), info, now))
+        self._feed.hold(messages.state(self._tree.own("info"), self._info, now))
         found = homeassistant.discovery(site, self._tree, now)
         for message in found:
             self._feed.hold(message)
@@ -60,6 +61,12 @@ class Voice:
         self._discovered = {message.topic for message in found}
         if gone:
             self._feed.commit(Batch(outbox=[messages.tombstone(topic, now) for topic in sorted(gone)]))
+
+    def reached(self, broker: str, now: float) -> None:
+        """Say which of several brokers has taken us."""
+        if self._info is not None and self._info.get("broker") != broker:
+            self._info = {**self._info, "broker": broker}
+            self._feed.hold(messages.state(self._tree.own("info"), self._info, now))
 
     def availability(self, state: DeviceState, now: float) -> None:
         """Say whether a device answers; nothing is known before its first answers."""
