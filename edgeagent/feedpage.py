@@ -77,6 +77,7 @@ example of each message is in [tests/contract/](../tests/contract/).
 - **Growth.** Version 1 only ever grows. Pass over members and words that you do not know.
 - **Sessions.** Who must miss no event: a fixed client id, `clean_start` false, a session expiry of hours, QoS 1. A
   broker keeps a bounded queue (mosquitto: `max_queued_messages`), so the rule on gaps still holds.
+- **MQTT 3.1.1** readers miss nothing: user properties only repeat what the payload says.
 
 """
 _COMMANDS: Final = """

@@ -52,7 +52,11 @@ def _of(channel: Channel, message: Mapping[str, Any], seen: set[object]) -> Iter
         return
     if message["qos"] != channel.qos and channel.sender == "agent":  # tests play seats in ways of their own
         yield f"{message['topic']} came with QoS {message['qos']}"
-    payload = json.loads(message["payload"])
+    try:
+        payload = json.loads(message["payload"])
+    except ValueError:
+        yield f"{message['topic']} is no JSON"
+        return
     shape = (channel.id, _shape(payload))
     if shape not in seen:
         seen.add(shape)

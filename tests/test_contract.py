@@ -254,6 +254,7 @@ WRONG: Final = {
     "qos": heard(TREE.own("status"), STATUS, qos=0),
     "retained event": {**heard("floor/v1/hq/live/res/ack", None, retain=1), "payload": "{}"},
     "empty answer": heard("floor/v1/hq/live/res/ack", None),
+    "no JSON": {**heard(TREE.own("status"), STATUS), "payload": "{"},
     "member": heard(TREE.own("status"), {**STATUS, "boot": None}),
     "word": heard(TREE.own("status"), {**STATUS, "state": "asleep"}),
 }
