@@ -24,6 +24,9 @@ import pytest
 
 from edgeagent import alarmfeed, driverfiles, messages
 from edgeagent.messages import Mode, Tree
+from edgeagent.metrics import HOST, Figures, page
+from edgeagent.outbox import Depth
+from edgeagent.outputconfig import PORT
 from edgeagent.resources import drivers
 from tests.broker import Listener, Mosquitto, free_port, needs_mosquitto, until
 from tests.rig import Daemon, device, write_site
@@ -49,7 +52,7 @@ def publish(port: int, topic: str, body: bytes, *more: str) -> None:
     subprocess.run(command, input=body, check=True, timeout=20)
 
 
-@pytest.mark.parametrize("name", ["grafana", "node-red", "sms", "telegraf"])
+@pytest.mark.parametrize("name", ["grafana", "homeassistant", "node-red", "prometheus", "sms", "telegraf"])
 def test_each_example_says_how_it_is_used(name: str) -> None:
     assert 4 <= len((FOLDER / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 20
 
@@ -91,6 +94,14 @@ def test_the_node_red_flow_hangs_together() -> None:
     assert wired <= nodes.keys()
     assert all("/live/" in node["topic"] for node in nodes.values() if node["type"].startswith("mqtt ") and node["z"])
     assert all(node["broker"] in nodes for node in nodes.values() if node["type"] in ("mqtt in", "mqtt out"))
+
+
+def test_prometheus_is_told_the_port_that_is_ours_unless_the_site_says_otherwise() -> None:
+    text = (FOLDER / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+    assert f'targets: ["{HOST}:{PORT}"]' in text
+    said = set(re.findall(r"edgeagent_[a-z_]+", (FOLDER / "prometheus" / "README.md").read_text(encoding="utf-8")))
+    figures = Figures({"devices": 0, "silent": 0}, {}, Depth(0, 0, 0, None, 0, 0), "connected", None, 0)
+    assert all(f"# TYPE {name} " in page("hq", "edge-1", figures, "", 0.0) for name in said)
 
 
 def test_the_sms_gateway_fits_on_a_page() -> None:

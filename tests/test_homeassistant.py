@@ -17,7 +17,7 @@ import pytest
 from edgeagent import driverfiles
 from edgeagent.catalog import PointType
 from edgeagent.config import Site, load
-from edgeagent.homeassistant import _FLAGS, _UNITS, discovery
+from edgeagent.homeassistant import _FLAGS, _UNITS, _of, discovery
 from edgeagent.messages import LARGEST, Tree
 from edgeagent.payloads import device_state
 from edgeagent.readings import Quality, Reading, Value
@@ -177,10 +177,18 @@ def test_home_assistant_takes_the_messages_and_reads_the_values(tmp_path: Path) 
         {"payload": payload, "state": agent if "_agent_" in topic else state, "availability": {"state": "unknown"}}
         for topic, payload in found.items()
     ]
+    every = {
+        f"{kind.id}.{id}": {**_of(point, id), "name": id, "unique_id": f"{kind.id}.{id}", "expire_after": 180}
+        for kind in SHIPPED.kinds.values()
+        for id, point in kind.points.items()
+    }
+    cases.append({**cases[-1], "payload": {**cases[-1]["payload"], "components": every}})
     command = [PYTHON, str(Path(__file__).parent / "homeassistant_check.py")]
     done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    answers = dict(zip(found, map(json.loads, done.stdout.splitlines()), strict=True))
+    *said, last = map(json.loads, done.stdout.splitlines())
+    assert last["values"].keys() == every.keys()
+    answers = dict(zip(found, said, strict=True))
     assert all(answer["available"] == "offline" for answer in answers.values())
     contacts = answers["homeassistant/device/hq_contacts/config"]["values"]
     wanted = {"smoke.hall": "True", "water": "False", "door.front": "None", "reachable": "None"}
