@@ -88,9 +88,10 @@ def invoke(*words: str | Path) -> Result:
 class Daemon:
     """`edgeagent run` on a site's folder; it may be ended and started again. `before` stands before the command."""
 
-    def __init__(self, folder: Path, before: Sequence[str] = (), **environ: str) -> None:
+    def __init__(self, folder: Path, before: Sequence[str] = (), *, verbose: bool = False, **environ: str) -> None:
         self.folder = folder
         self._before, self._environ = before, environ
+        self._words = ["-v", "run"] if verbose else ["run"]
         self._log = folder.parent / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._begin = 0
@@ -115,7 +116,7 @@ class Daemon:
         self._begin = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._before, sys.executable, "-m", "edgeagent", "run", "--config", str(self.folder)],
+                [*self._before, sys.executable, "-m", "edgeagent", *self._words, "--config", str(self.folder)],
                 cwd="/", env=environment(**self._environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         if ready:
@@ -181,8 +182,8 @@ class Daemon:
 class Ear(Listener):
     """A consumer of the whole feed with a session of its own: QoS 1, nothing lost while it is away."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(port, f"floor/v1/{SITE}/#", args=("-i", f"ear-{port}", "-c", "-x", "3600"))
+    def __init__(self, port: int, *account: str) -> None:
+        super().__init__(port, f"floor/v1/{SITE}/#", args=("-i", f"ear-{port}", "-c", "-x", "3600", *account))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
