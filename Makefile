@@ -6,6 +6,8 @@
 # make feed                      docs/feed.md, from the types of the code; refuses what breaks version 1 of the feed
 # make captures                  what is read in walks of real devices, field by capture
 # make second-opinion            the same walks as Network UPS Tools reads them, into docs/
+# make sbom                      what is installed with the agent, as CycloneDX JSON, into build/
+# make audit                     known weaknesses of what is pinned, as the databases of PyPI know them
 # make bench                     what polling costs, as ratios
 # make clean                     back to a bare checkout
 
@@ -31,7 +33,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test golden supported feed captures second-opinion bench programs clean
+.PHONY: demo check test golden supported feed captures second-opinion bench sbom audit programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -64,6 +66,18 @@ second-opinion: $(VENV)/.dev programs
 
 bench: $(VENV)/.dev programs
 	$(BIN)/pytest -s -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+
+sbom: $(VENV)/.dev
+	$(BIN)/python -m tests.sbom build/edgeagent.cdx.json
+
+# In an environment of its own: what it needs is no part of ours. Its data come from pypi.org; strict, because without
+# them it would say that nothing is known.
+audit: $(BIN)/python
+	@[ -x $(VENV)/audit/bin/pip-audit ] || { $(PYTHON) -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; } || \
+		{ echo "pip-audit cannot be installed from here: nothing was audited" >&2; exit 2; }
+	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt $(ARGS) || \
+		{ echo "a weakness is known, or the data could not be had: the lines above say which" >&2; exit 1; }
 
 programs:
 	@missing=; \
