@@ -179,11 +179,8 @@ class Daemon:
         os.kill(self.pid, signal.SIGHUP)
 
 
-class Ear(Listener):
-    """A consumer of the whole feed with a session of its own: QoS 1, nothing lost while it is away."""
-
-    def __init__(self, port: int, *account: str) -> None:
-        super().__init__(port, f"floor/v1/{SITE}/#", args=("-i", f"ear-{port}", "-c", "-x", "3600", *account))
+class Reader(Listener):
+    """A subscriber that holds all that it heard against the contract of the feed in the end."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -196,6 +193,13 @@ class Ear(Listener):
         """See that all that it heard keeps the contract of the feed."""
         found = breaches(self.messages)
         assert not found, "\n".join(found)
+
+
+class Ear(Reader):
+    """A consumer of the whole feed with a session of its own: QoS 1, nothing lost while it is away."""
+
+    def __init__(self, port: int, *account: str) -> None:
+        super().__init__(port, f"floor/v1/{SITE}/#", args=("-i", f"ear-{port}", "-c", "-x", "3600", *account))
 
     def events(self, alarm: str = "", *verbs: str, replayed: bool = True) -> list[dict[str, Any]]:
         """Return the alarm events in the order they came, repetitions left out."""

@@ -19,7 +19,7 @@ from edgeagent import seatpayloads
 from edgeagent.seat import WILL_DELAY
 from edgeagent.seatanswers import LARGEST, known
 from tests.broker import Listener, Mosquitto, free_port, needs_mosquitto, until
-from tests.rig import SITE, edgeagent
+from tests.rig import SITE, Reader, edgeagent
 from tests.seatcrowd import Seat as LightSeat
 from tests.seatprocess import SeatProcess, write_seat
 
@@ -49,7 +49,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 def test_a_seat_comes_reports_and_leaves(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_seat(tmp_path, broker.port, "a001", "[softphone]", 'processes = ["some-softphone"]')
-    with Listener(broker.port, SEATS) as ear, SeatProcess(config) as seat:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(config) as seat:
         status = until(lambda: said(ear, "a001"))[0]
         assert status.keys() == {"state", "session", "seq", "time", "reason", "interval", "version"}
         assert (status["state"], status["reason"], status["interval"]) == ("online", "start", 5.0)
@@ -68,7 +68,7 @@ def test_a_seat_comes_reports_and_leaves(broker: Mosquitto, tmp_path: Path) -> N
         taken = seatpayloads.report(json.dumps(second).encode())
         assert taken.answers == second["answers"], "the host takes all of it"
 
-        with Listener(broker.port, SEATS) as late:
+        with Reader(broker.port, SEATS) as late:
             kept = until(lambda: late.on(topic("a001", "status")))[0]
             assert (kept["retain"], kept["payload"]["state"]) == (1, "online")
             assert not [message for message in late.on(topic("a001", "report")) if message["retain"]]
@@ -76,13 +76,13 @@ def test_a_seat_comes_reports_and_leaves(broker: Mosquitto, tmp_path: Path) -> N
         assert seat.stop() == 0
         until(lambda: states(ear, "a001") == [("online", "start"), ("leaving", "stop")])
         assert said(ear, "a001")[-1]["session"] == status["session"]
-    with Listener(broker.port, SEATS) as late:
+    with Reader(broker.port, SEATS) as late:
         assert until(lambda: states(late, "a001")) == [("leaving", "stop")]
 
 
 def test_why_a_seat_leaves_is_said_by_whoever_stops_it(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_seat(tmp_path, broker.port, "a002")
-    with Listener(broker.port, SEATS) as ear, SeatProcess(config) as seat:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(config) as seat:
         until(lambda: said(ear, "a002"))
         (tmp_path / "reason").write_text("update\n")
         assert seat.stop() == 0
@@ -94,7 +94,7 @@ def test_of_a_seat_that_is_gone_at_once_the_broker_says_so_and_of_one_that_left_
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     killed, left = (write_seat(tmp_path / id, broker.port, id) for id in ("a003", "a004"))
-    with Listener(broker.port, SEATS) as ear, SeatProcess(killed) as dies, SeatProcess(left) as leaves:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(killed) as dies, SeatProcess(left) as leaves:
         session = until(lambda: said(ear, "a003"))[0]["session"]
         until(lambda: said(ear, "a004"))
         dies.signal(signal.SIGKILL)
@@ -108,7 +108,7 @@ def test_after_every_connection_the_seat_says_that_it_is_there_and_keeps_nothing
     with Mosquitto(tmp_path) as broker:
         config = write_seat(tmp_path / "seat", broker.port, "a005")
         with SeatProcess(config) as seat:
-            with Listener(broker.port, SEATS) as ear:
+            with Reader(broker.port, SEATS) as ear:
                 session = until(lambda: said(ear, "a005"))[0]["session"]
                 until(lambda: said(ear, "a005", "report"))
             broker.stop()
@@ -116,7 +116,7 @@ def test_after_every_connection_the_seat_says_that_it_is_there_and_keeps_nothing
             away = time.time()
             until(lambda: time.time() > away + 6)  # longer than an interval
             broker.start()
-            with Listener(broker.port, SEATS) as ear:
+            with Reader(broker.port, SEATS) as ear:
                 until(lambda: said(ear, "a005", "report"), 30.0)
                 status, report = said(ear, "a005")[0], said(ear, "a005", "report")[0]
                 assert (status["state"], status["reason"], status["session"]) == ("online", "reconnect", session)
@@ -127,7 +127,7 @@ def test_after_every_connection_the_seat_says_that_it_is_there_and_keeps_nothing
 def test_two_machines_that_take_themselves_for_one_seat_are_seen_both(broker: Mosquitto, tmp_path: Path) -> None:
     one = write_seat(tmp_path / "one", broker.port, "a006")
     two = write_seat(tmp_path / "two", broker.port, "a006", salt="another machine, as it were")
-    with Listener(broker.port, SEATS) as ear, SeatProcess(one), SeatProcess(two) as other:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(one), SeatProcess(two) as other:
         until(lambda: len({status["session"] for status in said(ear, "a006")}) == 2)
 
         def machines() -> bool:
@@ -156,7 +156,7 @@ def test_a_seat_that_may_not_write_is_told_where_to_look(tmp_path: Path) -> None
 
 def test_a_console_that_is_closed_ends_it_in_order(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_seat(tmp_path, broker.port, "a009")
-    with Listener(broker.port, SEATS) as ear, SeatProcess(config) as seat:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(config) as seat:
         until(lambda: said(ear, "a009"))
         seat.signal(signal.SIGINT)
         until(lambda: states(ear, "a009")[-1] == ("leaving", "stop"))
@@ -199,7 +199,7 @@ def test_a_report_of_this_machine_names_nobody_and_nothing_that_runs_on_it(tmp_p
 def test_the_light_seats_of_other_tests_say_what_a_true_one_says(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_seat(tmp_path, broker.port, "a012")
     light = LightSeat("a012", broker.port)
-    with Listener(broker.port, SEATS) as ear, SeatProcess(config) as seat:
+    with Reader(broker.port, SEATS) as ear, SeatProcess(config) as seat:
         reports = until(lambda: said(ear, "a012", "report"), 20.0)
         assert reports[0].keys() == {"session", "seq", "time", "machine", "answers"}
         assert all(known(address) for address in light.answers)
