@@ -37,13 +37,17 @@ class Worth(TypedDict):
 
 
 class DeviceState(TypedDict):
-    """The payload of device/<id>/state: one member for each point of the device's kind, null when bad, and these."""
+    """The payload of device/<id>/state: one member for each point of the device's kind, null when bad, and these.
+
+    `exercise_id` is there with what a drill shows, and `mode` is `drill` then; otherwise `mode` is
+    a point, of those kinds that have one.
+    """
 
     units: dict[str, str]
     quality: dict[str, Worth]
     time: str
     observed: str | None
-    mode: NotRequired[str]
+    mode: NotRequired[str | None]
     exercise_id: NotRequired[str]
 
 

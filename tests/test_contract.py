@@ -15,8 +15,10 @@ from jsonschema import Draft202012Validator
 
 from edgeagent import contract, drillrequests, feedpage, messages, requests
 from edgeagent.contract import CHANNELS, channel_of
+from edgeagent.driverfiles import load
 from edgeagent.messages import Mode, Tree
 from edgeagent.payloads import PAYLOADS
+from edgeagent.resources import drivers
 from tests.compatible import EXAMPLES, breaks, recorded
 from tests.contracted import breaches, validator
 from tests.rig import ROOT, invoke
@@ -128,6 +130,12 @@ def test_what_only_adds_to_version_1_is_let_through(change: Callable[[Json], Non
 
 
 # -- what is written is what the code does ----------------------------------------------------------------------------
+
+
+def test_no_kind_has_a_point_that_is_called_like_a_member_of_its_own_but_for_one_that_the_contract_names() -> None:
+    own = contract.schema("device-state")["properties"]
+    kinds = load([drivers()]).kinds.values()
+    assert {point for kind in kinds for point in kind.points if point in own} == {"mode"}
 
 
 @pytest.mark.parametrize("name", contract.names())
