@@ -88,10 +88,12 @@ def invoke(*words: str | Path) -> Result:
 class Daemon:
     """`edgeagent run` on a site's folder; it may be ended and started again. `before` stands before the command."""
 
-    def __init__(self, folder: Path, before: Sequence[str] = (), *, verbose: bool = False, **environ: str) -> None:
+    def __init__(
+        self, folder: Path, before: Sequence[str] = (), words: Sequence[str] = ("run",), **environ: str
+    ) -> None:
         self.folder = folder
         self._before, self._environ = before, environ
-        self._words = ["-v", "run"] if verbose else ["run"]
+        self._words = words
         self._log = folder.parent / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._begin = 0

@@ -38,7 +38,7 @@ def test_no_secret_shows_in_log_process_list_feed_or_store(tmp_path: Path) -> No
         for name, secret in SECRETS.items():
             (folder / "secrets" / name).write_text(secret)
             (folder / "secrets" / name).chmod(0o600)
-        with Ear(broker.port, "-u", "ear", "-P", "ear") as ear, Daemon(folder, verbose=True) as daemon:
+        with Ear(broker.port, "-u", "ear", "-P", "ear") as ear, Daemon(folder, words=("-v", "run")) as daemon:
             ear.until_raised("v3.unreachable", within=40.0)
             until(lambda: ear.newest(f"{TOPICS}/inventory"))
             listed = (Path("/proc") / str(daemon.pid) / "cmdline").read_bytes()
