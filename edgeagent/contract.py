@@ -39,15 +39,14 @@ class Worth(TypedDict):
 class DeviceState(TypedDict):
     """The payload of device/<id>/state: one member for each point of the device's kind, null when bad, and these.
 
-    `exercise_id` is there with what a drill shows, and `mode` is `drill` then; otherwise `mode` is
-    a point, of those kinds that have one.
+    `lane`, which is `drill`, and `exercise_id` are there with what a drill shows; `mode` is a point of some kinds.
     """
 
     units: dict[str, str]
     quality: dict[str, Worth]
     time: str
     observed: str | None
-    mode: NotRequired[str | None]
+    lane: NotRequired[str]
     exercise_id: NotRequired[str]
 
 

@@ -223,7 +223,7 @@ def device_state(
     payload["observed"] = None if observed is None else stamp(observed)
     exercise = next((reading.origin for reading in readings.values() if reading.origin is not None), None)
     if exercise is not None:
-        payload["mode"], payload["exercise_id"] = Mode.DRILL, exercise
+        payload["lane"], payload["exercise_id"] = Mode.DRILL, exercise  # `mode` is a point of many devices
     return payload
 
 

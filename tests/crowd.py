@@ -70,7 +70,7 @@ class Wire:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def subscribe(self, filters: object, *, retained: bool) -> None:
+    def subscribe(self, filters: object, **settings: object) -> None:
         pass
 
     def publish(self, topic: str, payload: bytes, **settings: object) -> int:

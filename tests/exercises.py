@@ -137,7 +137,7 @@ def taints(ear: Ear, *drill_ids: str) -> list[str]:
                 wrong.append(f"{topic} on the live lane is of a drill: {payload[:300]}")
             continue
         owner = said.get("exerciseid", data.get("exercise_id"))
-        if said.get("mode") != "drill" or owner not in drill_ids or not all(marked):
+        if said.get("lane", said.get("mode")) != "drill" or owner not in drill_ids or not all(marked):
             wrong.append(f"{topic} lacks its mark: {payload[:300]}")
         properties = str(message.get("properties"))
         if owner not in properties or "exerciseid" not in properties or "mode" not in properties:

@@ -78,7 +78,7 @@ class Broker:
     async def close(self) -> None:
         self.connected = False
 
-    def subscribe(self, filters: object, *, retained: bool) -> None:
+    def subscribe(self, filters: object, **settings: object) -> None:
         pass
 
     def publish(self, topic: str, payload: bytes, *, retain: bool, user: Mapping[str, str], **more: object) -> int:
