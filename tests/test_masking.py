@@ -314,8 +314,8 @@ def test_a_masked_walk_of_a_real_device_reads_as_the_device(path: Path, tmp_path
     assert [serial for serial in serials if len(serial) > 3 and len(set(serial)) > 1 and serial in text] == []
     assert [oid for oid in masked.objects if ".192.168." in oid] == []
     for driver in CATALOG.drivers.values():
-        if driver.protocol == "snmp":
-            plan = plan_of(driver)
+        plan = plan_of(driver)
+        if driver.protocol == "snmp" and all(each.startswith(ROOTS) for each in plan.gets):  # what is recorded
             found, wanted = (read(driver, one.answers(plan.gets, plan.walks), 0.0) for one in (masked, walk))
             assert found.readings == wanted.readings, driver.id
             hidden = {"serial", "sysDescr"}
