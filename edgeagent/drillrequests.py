@@ -144,13 +144,14 @@ def _troubles(
     lane, states = own.around.live, own.around.states()
     found = steady.check(lane.records(), lane.procedures.runs(), lane.view, scope, devices, own.site)
     drivers = {id: states[id].driver for id in devices if id in states}
-    overlay = Overlay(planned, drivers)
     shown: dict[str, list[int]] = {}
     for each in planned:
         shown.setdefault(each.device, []).append(each.number)
     # Seats in their hundreds are alike: one of each driver that shows the same is tried.
     alike = {(driver.id, *shown[id]): id for id, driver in drivers.items() if states[id].answers is not None}
-    for id in sorted(alike.values()):
+    tried = frozenset(alike.values())
+    overlay = Overlay([each for each in planned if each.device in tried], drivers)
+    for id in sorted(tried):
         failed = {each.number: why for each, why in overlay.dry(id, drivers[id], states[id].answers or {})}
         found += [_cannot_show(id, why) for why in failed.values()]
     return found

@@ -53,7 +53,8 @@ class Overlay:
         of: dict[str, list[Planned]] = defaultdict(list)
         for inject in self._planned:
             of[inject.device].append(inject)
-        self._layers = {id: _Layer(injects, drivers[id], self._failed) for id, injects in of.items()}
+        self._known = _Known()
+        self._layers = {id: _Layer(injects, drivers[id], self._failed, self._known) for id, injects in of.items()}
         self._under: tuple[int, frozenset[str]] = (0, frozenset())
 
     def devices(self, moment: float) -> frozenset[str]:
@@ -93,17 +94,20 @@ class Overlay:
         if layer is None:
             return []
         failed: list[tuple[Planned, str]] = []
-        _Layer(layer.injects, driver, failed).rehearse(answers)
+        _Layer(layer.injects, driver, failed, self._known).rehearse(answers)
         return sorted(failed, key=lambda one: _order(one[0]))
 
 
 class _Layer:
     """The injects of one device, in their order, and what its last answers were made into."""
 
-    def __init__(self, injects: list[Planned], driver: Driver, failed: list[tuple[Planned, str]]) -> None:
+    def __init__(
+        self, injects: list[Planned], driver: Driver, failed: list[tuple[Planned, str]], known: _Known
+    ) -> None:  # fmt: skip
         self.injects = injects
         self._moments = [inject.at for inject in injects]
-        self._sources = _Sources(driver)
+        self._known = known
+        self._sources = known.of(driver)
         self._failed = failed
         self._told: set[int] = set()
         self._frames: dict[int, _Frame] = {0: _Frame()}
@@ -142,7 +146,7 @@ class _Layer:
         if not (frame.silent or frame.ops) or silence(answers) is not None:
             return answers
         if driver is not self._sources.driver:
-            self._sources, self._key = _Sources(driver), None
+            self._sources, self._key = self._known.of(driver), None
         wanted = [(op, self._value(op, answers, moment)) for op in frame.ops]
         if self._key is None or frame is not self._key[0] or wanted != self._key[1] or answers != self._real:
             self._key, self._real = (frame, wanted), answers
@@ -227,6 +231,19 @@ class _Layer:
                     why = self._sources.amiss(op, frame.ops, readings.get(op.point))
                     if why:
                         self._fail(op, why)
+
+
+class _Known:
+    """What is known of the drivers of one drill: devices in their thousands have but a few."""
+
+    def __init__(self) -> None:
+        self._by: dict[int, _Sources] = {}
+
+    def of(self, driver: Driver) -> _Sources:
+        """Return where the points of a driver come from. It is kept with it, so its identity stays its own."""
+        if id(driver) not in self._by:
+            self._by[id(driver)] = _Sources(driver)
+        return self._by[id(driver)]
 
 
 class _Sources:

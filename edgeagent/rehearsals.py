@@ -156,7 +156,8 @@ class Rehearsals:
         around, current = self.around, self.drills.current or drill
         drivers = {id: around.states()[id].driver for id in drill.devices}
         rehearsal = Rehearsal(drill, lane, planned, drivers, around.live.view)
-        rehearsal.shift(current.started - drill.started)  # the clock may have been stepped meanwhile
+        if current.started != drill.started:  # the clock was stepped meanwhile
+            rehearsal.shift(current.started - drill.started)
         self._rehearsal = rehearsal
         self._ledger = Ledger(
             lane, around.feed, around.store, around.tree, self.site.language, drill.drill_id, self._next_seq
