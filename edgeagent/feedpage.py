@@ -55,7 +55,8 @@ example of each message is in [tests/contract/](../tests/contract/).
 
 - **Live or drill.** The fourth level of a topic is the lane. Subscribe to `floor/v1/<site>/live/#` and no drill
   ever reaches you, but for `live/exercise`, which says that one is on. What comes from a drill says so three times:
-  in its topic, in its payload (`mode`, of a device's readings `lane`; `exercise_id`), and at the head of every text (`EXERCISE – `, `演练 – `).
+  in its topic, in its payload (`mode`, of a device's readings `lane`; `exercise_id`),
+  and at the head of every text (`EXERCISE – `, `演练 – `).
 - **State first, then events.** State is retained: subscribe, and you have it. After each connection read the
   retained topics, `alarms` before all others: it is one message and has every open alarm (`omitted` counts what did not
   fit). Events tell what changed, and when; no state has to be built from them.
