@@ -9,6 +9,7 @@
 # make sbom                      what is installed with the agent, as CycloneDX JSON, into build/
 # make audit                     known weaknesses of what is pinned, as the databases of PyPI know them
 # make bench                     what polling costs, as ratios
+# make soak [SEED=n] [LASTS=150]  a storm of faults over one agent, and what must have been heard of it
 # make clean                     back to a bare checkout
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -33,7 +34,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test golden supported feed captures second-opinion bench sbom audit programs clean
+.PHONY: demo check test golden supported feed captures second-opinion bench soak sbom audit programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -78,6 +79,9 @@ audit: $(BIN)/python
 		{ echo "pip-audit cannot be installed from here: nothing was audited" >&2; exit 2; }
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt $(ARGS) || \
 		{ echo "a weakness is known, or the data could not be had: the lines above say which" >&2; exit 1; }
+
+soak: $(VENV)/.dev programs
+	$(BIN)/python -m tests.soak.storm $(or $(LASTS),150) $(SEED)
 
 programs:
 	@missing=; \

@@ -19,7 +19,9 @@ import pytest
 from edgeagent.messages import GAP, Keep, Message, Place
 from edgeagent.statefolder import StateFolder
 from edgeagent.store import Batch, Entry, Store, StoreError
-from tests.rig import ROOT, environment
+from tests.broker import Mosquitto, needs_mosquitto, until
+from tests.field import Simulated
+from tests.rig import ROOT, Daemon, Ear, device, environment, write_site
 
 NOW: Final = 1_700_000_000.0
 SECTOR: Final = 512
@@ -162,6 +164,30 @@ def test_500_kills_over_10000_transitions_lose_none_and_repeat_none_under_anothe
     assert list(first) == sorted(first), f"seed {SEED}: order"
     assert list(first.values()) == list(range(1, len(first) + 1)), f"seed {SEED}: a transition is lost"
     assert list(first) == list(first.values()), f"seed {SEED}: a number was given out that nobody heard"
+
+
+@needs_mosquitto
+@pytest.mark.slow
+def test_an_agent_whose_store_is_corrupt_says_so_and_tells_anew_what_stands(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    url = "snmp://127.0.0.1:{port}?version=2c&community=kept"
+    with Mosquitto(tmp_path / "broker") as broker, Simulated("ups/rfc1628", url.format(port=0)) as ups:
+        at_once = {"fan-fault": {"on_delay": 0}}
+        ups_a = device("ups-a", "ups/rfc1628", url.format(port=ups.port), at_once, interval=0.2)
+        site = write_site(tmp_path / "site", broker.port, ups_a)
+        with Ear(broker.port) as ear, Daemon(site) as daemon:
+            ups.tell("set alarms=fan-fault")
+            first = ear.until_raised("ups-a.fan-fault")
+            daemon.kill()
+            for part in (site / "state").glob("edgeagent.db-*"):
+                part.unlink()
+            (site / "state" / "edgeagent.db").write_bytes(random.Random(SEED).randbytes(50_000))
+            daemon.start()
+            assert "is corrupt" in daemon.now
+            again = ear.until_raised("ups-a.fan-fault", times=2)
+            assert first["id"] != again["id"]
+            until(lambda: "ups-a.fan-fault" in ear.listed())
+            assert list((site / "state").glob("edgeagent.db.corrupt-*"))
 
 
 # Disks.
