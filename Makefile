@@ -13,8 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 ARGS ?=
-# Two files at a time: most tests wait for something. ARGS="-n 0 -s" shows what one of them prints.
-JOBS ?= 2
+# Three files at a time: most tests wait for something. ARGS="-n 0 -s" shows what one of them prints.
+JOBS ?= 3
 # Debian keeps the daemons that tests start where a plain user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 

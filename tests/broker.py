@@ -96,7 +96,9 @@ class Mosquitto:
         """Start it, on the same port each time, and see that it is ours that listens."""
         own = ["user root"] if os.geteuid() == 0 else []  # else it drops to a user that cannot read the folder
         path = self.folder / "mosquitto.conf"
-        path.write_text("\n".join([*own, f"listener {self.port} 127.0.0.1", *self._config, ""]))
+        # Else a small message waits for the acknowledgement of the one before it, 40 ms.
+        lines = [*own, "set_tcp_nodelay true", f"listener {self.port} 127.0.0.1", *self._config, ""]
+        path.write_text("\n".join(lines))
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(["mosquitto", "-v", "-c", str(path)], stdout=log, stderr=log)
         process = self._process
