@@ -558,6 +558,7 @@ def test_a_drill_is_not_taken_up_by_a_new_life_and_what_was_judged_stays(tmp_pat
             assert {each.verdict for each in it.running.outcomes[:2]} == {Verdict.MET}
             it.leave()
             await it.wait(40)
+            it.ask("drill-note", text="broker gone")
             await it.written()
             assert any(row.message.place is Place.DRILL for row in it.store.next_rows(1000))
             it.now += 1
