@@ -12,14 +12,14 @@ from typing import Final
 
 from typing_extensions import TypedDict
 
-from edgeagent.alarm import LONGEST, Alarm, AlarmState, Change, OperatorState, Silence, Verb
+from edgeagent.alarm import Alarm, AlarmState, Change, OperatorState, Silence, Verb
 from edgeagent.catalog import Severity, Text
+from edgeagent.exercisemark import MARK, cut
 from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
 PAUSE: Final = 2.0
 """s between two snapshots for what nobody is told of: 5,000 seats that fail poll by poll are not 150 of them."""
-EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
 _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
     {
         Verb.CLEARED: Text("CLEARED: ", "已恢复："),
@@ -382,14 +382,13 @@ def _texts(alarm: Alarm, spoken: Text | None = None) -> dict[str, AlarmTexts]:
 
 
 def _marked(alarm: Alarm, code: str, spoken: str) -> AlarmTexts:
-    mark = "" if alarm.origin is None else EXERCISE[code]
+    mark = "" if alarm.origin is None else getattr(MARK, code)
     text, short, action = (
         getattr(both, code) for both in (alarm.alarm_text, alarm.short_text, alarm.recommended_action)
     )
-    short = mark + spoken + short
     return {
         "alarm_text": mark + text,
-        "short_text": short if len(short) <= LONGEST else short[: LONGEST - 1] + "…",
+        "short_text": cut(mark + spoken + short),
         "recommended_action": mark + action,
     }
 

@@ -13,12 +13,11 @@ from typing import Any, Final, Literal
 from typing_extensions import TypedDict
 
 from edgeagent import messages
-from edgeagent.alarm import LONGEST
-from edgeagent.alarmfeed import EXERCISE
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
 from edgeagent.drillrecord import ENDS
 from edgeagent.drilltexts import BY, REASON, maybe
+from edgeagent.exercisemark import marked
 from edgeagent.messages import Message, Mode, Tree, stamp
 from edgeagent.runtexts import filled
 from edgeagent.scenario import Expectation
@@ -251,12 +250,6 @@ def over(drill: Drill) -> Text:
     by = maybe(BY, by=drill.ended_by if drill.end is End.STOPPED else "")
     reason = maybe(REASON, reason=drill.reason)
     return filled(_OVER, title=drill.scenario.text, end=end, by=by, judged=judged, reason=reason)
-
-
-def marked(text: Text) -> dict[str, str]:
-    """Give a line in both languages, no longer than a phone shows, with the mark of a drill before it."""
-    lines = {code: EXERCISE[code] + getattr(text, code) for code in ("en", "zh")}
-    return {code: line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for code, line in lines.items()}
 
 
 def _notice(drill: Drill | None, last: Drill | None, language: str, now: float, mode: Mode) -> ExerciseNotice:

@@ -17,6 +17,7 @@ from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
 from edgeagent.drilltexts import bare, clocked
+from edgeagent.exercisemark import MARK
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.wording import (
     LAPSED,
@@ -40,7 +41,6 @@ _TONES: Final = {
     Verdict.LATE: Tone.LATE, Verdict.MISSED: Tone.LATE, Verdict.BROKEN: Tone.LATE, Verdict.OPEN: Tone.OPEN,
     Verdict.UNJUDGED: Tone.SKIPPED,
 }  # fmt: skip
-_PREFIX: Final = Text("EXERCISE – ", "演练 – ")
 _STAMP: Final = Text("EXERCISE", "演练")
 _SIGNERS: Final = Text("Led by:", "演练负责人："), Text("Supervisor:", "呼叫中心主管："), Text("Date:", "日期：")
 _BLANK: Final = Text("(to be filled in)", "（待填写）")
@@ -97,8 +97,8 @@ class _Drill:
         zone = f"{self.say(TIMES)} {zone_name(declared.started, self.zone)}"
         line = (self.say(self.names.site), self.say(declared.text), record.held.drill_id, zone)
         made = self.word("Written by edgeagent from its journal, as of", "由 edgeagent 根据日志生成，截至")
-        foot = f"{self.say(_PREFIX)}{made} {moment(record.as_of, self.zone)} · {declared.scenario} v{declared.version}"
-        title = self.say(_PREFIX) + self.word("Drill report", "应急演练评估报告")
+        foot = f"{self.say(MARK)}{made} {moment(record.as_of, self.zone)} · {declared.scenario} v{declared.version}"
+        title = self.say(MARK) + self.word("Drill report", "应急演练评估报告")
         return Document(
             title, " · ".join(filter(None, line)), self.language, sections, tuple(self.marks()), foot,
             stamp=self.say(_STAMP),
