@@ -26,13 +26,12 @@ from edgeagent.wording import (
     SYSTEM,
     TIMES,
     Names,
-    duration,
+    Speech,
     folded,
     hour,
     moment,
     person,
     role,
-    said,
     severity,
     zone_name,
 )  # fmt: skip
@@ -58,12 +57,13 @@ def drill(found: Judgement, language: str, zone: tzinfo | None, names: Names = N
     return _Drill(found, language, zone, names).document()
 
 
-class _Drill:
+class _Drill(Speech):
     """A drill's report being laid out."""
 
     def __init__(self, found: Judgement, language: str, zone: tzinfo | None, names: Names) -> None:
         self.found, self.record, self.declared = found, found.record, found.record.declared
-        self.language, self.zone, self.names = language, zone, names
+        super().__init__(language)
+        self.zone, self.names = zone, names
 
     def document(self) -> Document:
         record, declared = self.record, self.declared
@@ -104,24 +104,12 @@ class _Drill:
             stamp=self.say(_STAMP),
         )  # fmt: skip
 
-    def say(self, text: Text) -> str:
-        return said(text, self.language)
-
-    def word(self, en: str, zh: str) -> str:
-        return said(Text(en, zh), self.language)
-
-    def took(self, seconds: float | None) -> str:
-        return NOTHING if seconds is None else duration(seconds, self.language)
-
     def at(self, at: float | None) -> str:
         return NOTHING if at is None else hour(at, self.zone, self.declared.started)
 
     def since(self, at: float | None) -> str:
         """Write a moment by the drill's clock, from its start."""
         return NOTHING if at is None else f"+{clocked(max(0.0, at - self.declared.started))}"
-
-    def listed(self, words: list[str]) -> str:
-        return self.word(", ", "、").join(words)
 
     def devices(self, ids: tuple[str, ...], count: int | None = None) -> str:
         words = folded(ids, self.names, self.language)
