@@ -144,7 +144,7 @@ class Rehearsals:
             lane = await asyncio.to_thread(prepared, self.site, standing, drill.started)
             if self._runs(drill):
                 self._rehearse(drill, lane, planned)
-        except Exception:  # the edge of a drill, as above: a task that died would take the loop's other tasks along
+        except Exception:  # the edge of a drill: nobody waits for this task, and the drill would hang
             log.exception("the drill's lane cannot be built")
             if self._runs(drill):
                 self.fail()
