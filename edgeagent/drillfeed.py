@@ -18,7 +18,7 @@ from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
 from edgeagent.drillrecord import ENDS
 from edgeagent.drilltexts import BY, REASON, maybe
 from edgeagent.exercisemark import marked
-from edgeagent.messages import Message, Mode, Tree, stamp
+from edgeagent.messages import Message, Mode, Tree, stamp, stamped
 from edgeagent.runtexts import filled
 from edgeagent.scenario import Expectation
 
@@ -196,7 +196,7 @@ def ended(drill: Drill, language: str) -> ExerciseEnded:
         "procedure": drill.scenario.procedure,
         "owner": drill.owner,
         "started": stamp(drill.started),
-        "ended": _maybe(drill.ended),
+        "ended": stamped(drill.ended),
         "end": drill.end,
         "by": drill.ended_by,
         "reason": drill.reason,
@@ -297,15 +297,11 @@ def _expectation(drill: Drill, expectation: Expectation, outcome: Outcome) -> Ex
         "never": expectation.never,
         "by": expectation.by,
         "verdict": outcome.verdict,
-        "at": _maybe(outcome.at),
+        "at": stamped(outcome.at),
         "came": None if outcome.at is None else round(drill.moment(outcome.at), 1),
         "of": outcome.of,
         "operator": outcome.by,
     }
-
-
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)
 
 
 PAYLOADS: Final[Mapping[str, type]] = {

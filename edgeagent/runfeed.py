@@ -12,7 +12,7 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from edgeagent.exercisemark import marked
-from edgeagent.messages import Keep, Message, Mode, Tree, event, stamp, state, tombstone
+from edgeagent.messages import Keep, Message, Mode, Tree, event, stamp, stamped, state, tombstone
 from edgeagent.procedure import Procedure, Step
 from edgeagent.run import Evidence, Run, RunChange, RunState, RunVerb, StepRun
 
@@ -128,11 +128,11 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
         "phase": run.phase,
         "onset": stamp(run.onset),
         "started": stamp(run.started),
-        "recovered": _maybe(run.recovered),
-        "ended": _maybe(run.ended),
+        "recovered": stamped(run.recovered),
+        "ended": stamped(run.ended),
         "opened_by": run.opened_by,
         "level": run.level,
-        "restore_by": _maybe(run.restore_by),
+        "restore_by": stamped(run.restore_by),
         "alarms": list(run.alarms),
         "standing": list(run.standing),
         "beside": list(run.beside),
@@ -140,8 +140,8 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
         "spare": run.spare,
         "commander": run.commander,
         "acked_by": run.acked_by,
-        "acked": _maybe(run.acked),
-        "ack_until": _maybe(run.ack_until),
+        "acked": stamped(run.acked),
+        "ack_until": stamped(run.ack_until),
         "steps": [_step(run, steps[each.id], each, language) for each in run.steps if each.id in steps],
         "form": dict(run.form),
         "time": stamp(now),
@@ -212,11 +212,11 @@ def _step(run: Run, step: Step, at: StepRun, language: str) -> StepRecord:
         "phase": step.phase,
         "ticked": step.ticked,
         "state": at.state,
-        "ready": _maybe(at.ready),
-        "opens": _maybe(at.opens),
-        "due": _maybe(at.due),
+        "ready": stamped(at.ready),
+        "opens": stamped(at.opens),
+        "due": stamped(at.due),
         "overdue": at.overdue,
-        "at": _maybe(at.at),
+        "at": stamped(at.at),
         "by": at.by,
         "note": at.note,
         "evidence": [_proved(each) for each in at.evidence],
@@ -227,10 +227,6 @@ def _step(run: Run, step: Step, at: StepRun, language: str) -> StepRecord:
 def _proved(evidence: Evidence) -> Proved:
     value = sorted(evidence.value) if isinstance(evidence.value, frozenset) else evidence.value
     return {"resource": evidence.resource, "point": evidence.point, "value": value, "unit": evidence.unit}
-
-
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)
 
 
 PAYLOADS: Final[Mapping[str, type]] = {"procedure": RunRecord, "procedure-event": RunTold}
