@@ -12,14 +12,14 @@ from typing import Final
 
 from typing_extensions import TypedDict
 
-from edgeagent.alarm import LONGEST, Alarm, AlarmState, Change, OperatorState, Silence, Verb
+from edgeagent.alarm import Alarm, AlarmState, Change, OperatorState, Silence, Verb
 from edgeagent.catalog import Severity, Text
-from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, state, tombstone
+from edgeagent.exercisemark import MARK, cut
+from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, stamped, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
 PAUSE: Final = 2.0
 """s between two snapshots for what nobody is told of: 5,000 seats that fail poll by poll are not 150 of them."""
-EXERCISE: Final = {"en": "EXERCISE – ", "zh": "演练 – "}
 _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
     {
         Verb.CLEARED: Text("CLEARED: ", "已恢复："),
@@ -171,20 +171,20 @@ def record(alarm: Alarm, language: str) -> Record:
         "recommended_action": own["recommended_action"],
         "texts": texts,
         "time_created": stamp(alarm.time_created),
-        "onset": _maybe(alarm.onset),
-        "last_raised": _maybe(alarm.raised),
+        "onset": stamped(alarm.onset),
+        "last_raised": stamped(alarm.raised),
         "last_changed": stamp(alarm.last_changed),
-        "last_cleared": _maybe(alarm.last_cleared),
-        "announced": _maybe(alarm.announced),
+        "last_cleared": stamped(alarm.last_cleared),
+        "announced": stamped(alarm.announced),
         "raise_count": alarm.raise_count,
         "re_alarm_count": alarm.re_alarm_count,
         "operator_state": alarm.operator_state,
         "operator": alarm.operator,
         "operator_text": alarm.operator_text,
-        "operator_time": _maybe(alarm.operator_time),
+        "operator_time": stamped(alarm.operator_time),
         "latched": alarm.latched,
         "suppression": {
-            "kind": hidden.kind, "by": hidden.by, "reason": hidden.reason, "until": _maybe(hidden.until),
+            "kind": hidden.kind, "by": hidden.by, "reason": hidden.reason, "until": stamped(hidden.until),
         },
         "first_out": alarm.first_out,
         "oscillating": alarm.oscillating,
@@ -213,7 +213,7 @@ def listed(alarm: Alarm, language: str) -> Listed:
         "state": alarm.state,
         "short_text": texts[language]["short_text"],
         "texts": {code: text["short_text"] for code, text in texts.items()},
-        "last_raised": _maybe(alarm.raised),
+        "last_raised": stamped(alarm.raised),
         "raise_count": alarm.raise_count,
         "suppression": alarm.suppression.kind,
         "root_cause_resource": list(alarm.root_cause_resource),
@@ -382,17 +382,12 @@ def _texts(alarm: Alarm, spoken: Text | None = None) -> dict[str, AlarmTexts]:
 
 
 def _marked(alarm: Alarm, code: str, spoken: str) -> AlarmTexts:
-    mark = "" if alarm.origin is None else EXERCISE[code]
+    mark = "" if alarm.origin is None else getattr(MARK, code)
     text, short, action = (
         getattr(both, code) for both in (alarm.alarm_text, alarm.short_text, alarm.recommended_action)
     )
-    short = mark + spoken + short
     return {
         "alarm_text": mark + text,
-        "short_text": short if len(short) <= LONGEST else short[: LONGEST - 1] + "…",
+        "short_text": cut(mark + spoken + short),
         "recommended_action": mark + action,
     }
-
-
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)

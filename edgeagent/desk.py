@@ -15,11 +15,11 @@ from typing import Any, Final
 import orjson
 from rich.table import Table
 
-from edgeagent.alarmfeed import EXERCISE
 from edgeagent.broker import Broker
 from edgeagent.catalog import Text
 from edgeagent.config import Site
 from edgeagent.consumer import Denied, consume, request
+from edgeagent.exercisemark import MARK
 from edgeagent.messages import Mode, Tree
 from edgeagent.mqtt import MqttError
 from edgeagent.wording import clean, hour, said
@@ -134,7 +134,7 @@ def banner(notice: Mapping[str, Any] | None, language: str) -> str:
         return ""
     words = {name: clean(str(notice[name])) for name in ("owner", "drill_id")}
     ends = hour(datetime.fromisoformat(notice["ends"]).timestamp(), None)
-    title = clean(notice["titles"][language]).removeprefix(EXERCISE[language])
+    title = clean(notice["titles"][language]).removeprefix(said(MARK, language))
     return said(_BANNER, language).format(title=title, id=words["drill_id"], owner=words["owner"], ends=ends)
 
 

@@ -13,13 +13,12 @@ from typing import Any, Final, Literal
 from typing_extensions import TypedDict
 
 from edgeagent import messages
-from edgeagent.alarm import LONGEST
-from edgeagent.alarmfeed import EXERCISE
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
 from edgeagent.drillrecord import ENDS
 from edgeagent.drilltexts import BY, REASON, maybe
-from edgeagent.messages import Message, Mode, Tree, stamp
+from edgeagent.exercisemark import marked
+from edgeagent.messages import Message, Mode, Tree, stamp, stamped
 from edgeagent.runtexts import filled
 from edgeagent.scenario import Expectation
 
@@ -197,7 +196,7 @@ def ended(drill: Drill, language: str) -> ExerciseEnded:
         "procedure": drill.scenario.procedure,
         "owner": drill.owner,
         "started": stamp(drill.started),
-        "ended": _maybe(drill.ended),
+        "ended": stamped(drill.ended),
         "end": drill.end,
         "by": drill.ended_by,
         "reason": drill.reason,
@@ -253,12 +252,6 @@ def over(drill: Drill) -> Text:
     return filled(_OVER, title=drill.scenario.text, end=end, by=by, judged=judged, reason=reason)
 
 
-def marked(text: Text) -> dict[str, str]:
-    """Give a line in both languages, no longer than a phone shows, with the mark of a drill before it."""
-    lines = {code: EXERCISE[code] + getattr(text, code) for code in ("en", "zh")}
-    return {code: line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for code, line in lines.items()}
-
-
 def _notice(drill: Drill | None, last: Drill | None, language: str, now: float, mode: Mode) -> ExerciseNotice:
     line = _NONE if last is None else over(last)
     if drill is not None:
@@ -304,15 +297,11 @@ def _expectation(drill: Drill, expectation: Expectation, outcome: Outcome) -> Ex
         "never": expectation.never,
         "by": expectation.by,
         "verdict": outcome.verdict,
-        "at": _maybe(outcome.at),
+        "at": stamped(outcome.at),
         "came": None if outcome.at is None else round(drill.moment(outcome.at), 1),
         "of": outcome.of,
         "operator": outcome.by,
     }
-
-
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)
 
 
 PAYLOADS: Final[Mapping[str, type]] = {

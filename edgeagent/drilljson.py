@@ -10,13 +10,12 @@ from collections import Counter
 from typing_extensions import TypedDict
 
 from edgeagent import drillfigures
-from edgeagent.catalog import Text
 from edgeagent.drill import Verdict
 from edgeagent.drillfigures import Compared, Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, DrillRecord, ExpectedLine, InjectLine
 from edgeagent.messages import Mode, stamp
-from edgeagent.recordfeed import FaultRecordJson
+from edgeagent.recordfeed import FaultRecordJson, both, rounded
 from edgeagent.recordfeed import record as run_of
 
 
@@ -162,15 +161,15 @@ def report(found: Judgement) -> DrillReportJson:
         "trimmed": record.trimmed,
         "scenario": declared.scenario,
         "version": declared.version,
-        "titles": _both(declared.text),
-        "purposes": _both(declared.purpose),
+        "titles": both(declared.text),
+        "purposes": both(declared.purpose),
         "procedure": declared.procedure,
         "owner": declared.owner,
         "confirmed_by": declared.confirmed_by,
         "started": stamp(declared.started),
         "declared_end": stamp(declared.ends),
         "ended": None if ended is None else stamp(ended.at),
-        "duration": None if ended is None else _rounded(ended.at - declared.started),
+        "duration": None if ended is None else rounded(ended.at - declared.started),
         "end": None if ended is None else ended.why,
         "ended_by": "" if ended is None else ended.by,
         "reason": "" if ended is None else ended.reason,
@@ -205,7 +204,7 @@ def _inject(line: InjectLine) -> InjectJson:
         "devices": list(line.devices),
         "device_count": line.count,
         "failures": [
-            {"devices": list(each.devices), "texts": _both(each.text), "reason": each.reason} for each in line.failures
+            {"devices": list(each.devices), "texts": both(each.text), "reason": each.reason} for each in line.failures
         ],
     }
 
@@ -219,7 +218,7 @@ def _expectation(line: ExpectedLine) -> ExpectationJson:
         "step": want.step,
         "never": want.never,
         "target": None if want.never else want.by,
-        "actual": _rounded(line.actual),
+        "actual": rounded(line.actual),
         "late": round(line.late, 3),
         "verdict": outcome.verdict,
         "of": outcome.of,
@@ -231,16 +230,16 @@ def _alarm(alarm: DrilledAlarm) -> AlarmJson:
     line, cleared = alarm.line, alarm.line.spans[-1].end
     return {
         "alarm_id": line.alarm_id,
-        "texts": _both(line.text),
+        "texts": both(line.text),
         "severity": line.severity,
         "raised": None if alarm.raised is None else stamp(alarm.raised),
         "cleared": None if cleared is None else stamp(cleared),
         "heard": alarm.heard,
         "expected": alarm.named,
         "inject": None if alarm.inject is None else alarm.inject.words.at,
-        "detect": _rounded(alarm.detect),
-        "announce": _rounded(alarm.announce),
-        "ack": _rounded(alarm.ack),
+        "detect": rounded(alarm.detect),
+        "announce": rounded(alarm.announce),
+        "ack": rounded(alarm.ack),
         "acked_by": line.acked_by,
     }
 
@@ -272,17 +271,9 @@ def _note(note: Happening) -> NoteJson:
 def _compared(row: Compared) -> ComparedJson:
     return {
         "time": row.id,
-        "texts": _both(row.text),
-        "this": _rounded(row.now),
-        "before": _rounded(row.before),
-        "real_median": _rounded(row.real),
+        "texts": both(row.text),
+        "this": rounded(row.now),
+        "before": rounded(row.before),
+        "real_median": rounded(row.real),
         "real_count": row.count,
     }
-
-
-def _both(text: Text) -> dict[str, str]:
-    return {"en": text.en, "zh": text.zh}
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

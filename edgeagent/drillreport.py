@@ -17,6 +17,7 @@ from edgeagent.drillfigures import Judgement
 from edgeagent.drillrecord import Happening
 from edgeagent.drillreview import DrilledAlarm, ExpectedLine, InjectLine
 from edgeagent.drilltexts import bare, clocked
+from edgeagent.exercisemark import MARK
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.wording import (
     LAPSED,
@@ -25,13 +26,12 @@ from edgeagent.wording import (
     SYSTEM,
     TIMES,
     Names,
-    duration,
+    Speech,
     folded,
     hour,
     moment,
     person,
     role,
-    said,
     severity,
     zone_name,
 )  # fmt: skip
@@ -40,7 +40,6 @@ _TONES: Final = {
     Verdict.LATE: Tone.LATE, Verdict.MISSED: Tone.LATE, Verdict.BROKEN: Tone.LATE, Verdict.OPEN: Tone.OPEN,
     Verdict.UNJUDGED: Tone.SKIPPED,
 }  # fmt: skip
-_PREFIX: Final = Text("EXERCISE – ", "演练 – ")
 _STAMP: Final = Text("EXERCISE", "演练")
 _SIGNERS: Final = Text("Led by:", "演练负责人："), Text("Supervisor:", "呼叫中心主管："), Text("Date:", "日期：")
 _BLANK: Final = Text("(to be filled in)", "（待填写）")
@@ -58,12 +57,13 @@ def drill(found: Judgement, language: str, zone: tzinfo | None, names: Names = N
     return _Drill(found, language, zone, names).document()
 
 
-class _Drill:
+class _Drill(Speech):
     """A drill's report being laid out."""
 
     def __init__(self, found: Judgement, language: str, zone: tzinfo | None, names: Names) -> None:
         self.found, self.record, self.declared = found, found.record, found.record.declared
-        self.language, self.zone, self.names = language, zone, names
+        super().__init__(language)
+        self.zone, self.names = zone, names
 
     def document(self) -> Document:
         record, declared = self.record, self.declared
@@ -97,21 +97,12 @@ class _Drill:
         zone = f"{self.say(TIMES)} {zone_name(declared.started, self.zone)}"
         line = (self.say(self.names.site), self.say(declared.text), record.held.drill_id, zone)
         made = self.word("Written by edgeagent from its journal, as of", "由 edgeagent 根据日志生成，截至")
-        foot = f"{self.say(_PREFIX)}{made} {moment(record.as_of, self.zone)} · {declared.scenario} v{declared.version}"
-        title = self.say(_PREFIX) + self.word("Drill report", "应急演练评估报告")
+        foot = f"{self.say(MARK)}{made} {moment(record.as_of, self.zone)} · {declared.scenario} v{declared.version}"
+        title = self.say(MARK) + self.word("Drill report", "应急演练评估报告")
         return Document(
             title, " · ".join(filter(None, line)), self.language, sections, tuple(self.marks()), foot,
             stamp=self.say(_STAMP),
         )  # fmt: skip
-
-    def say(self, text: Text) -> str:
-        return said(text, self.language)
-
-    def word(self, en: str, zh: str) -> str:
-        return said(Text(en, zh), self.language)
-
-    def took(self, seconds: float | None) -> str:
-        return NOTHING if seconds is None else duration(seconds, self.language)
 
     def at(self, at: float | None) -> str:
         return NOTHING if at is None else hour(at, self.zone, self.declared.started)
@@ -119,9 +110,6 @@ class _Drill:
     def since(self, at: float | None) -> str:
         """Write a moment by the drill's clock, from its start."""
         return NOTHING if at is None else f"+{clocked(max(0.0, at - self.declared.started))}"
-
-    def listed(self, words: list[str]) -> str:
-        return self.word(", ", "、").join(words)
 
     def devices(self, ids: tuple[str, ...], count: int | None = None) -> str:
         words = folded(ids, self.names, self.language)

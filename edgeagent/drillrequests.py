@@ -58,9 +58,7 @@ class _Note(_Ours):
 
 def _start(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
     asked = read(_Start, request)
-    scenario = _scenario(own, asked.scenario)
-    planned = targets.plan(scenario, own.site)
-    scope, devices = targets.scope(scenario, own.site, planned), frozenset(each.device for each in planned)
+    scenario, planned, scope, devices = _resolved(own, asked.scenario)
     changes = own.drills.start(
         Start(asked.owner or by, asked.confirmed_by, asked.seconds, asked.speed), scenario, scope, devices,
         _troubles(own, planned, scope, devices), now, datetime.fromtimestamp(now).astimezone(),
@@ -112,10 +110,8 @@ def _list(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> M
 
 def _check(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:
     """Say what stands against a drill now, and what it would show where."""
-    scenario = _scenario(own, read(_Which, request).scenario)
-    planned = targets.plan(scenario, own.site)
-    devices = frozenset(each.device for each in planned)
-    troubles = _troubles(own, planned, targets.scope(scenario, own.site, planned), devices)
+    scenario, planned, scope, devices = _resolved(own, read(_Which, request).scenario)
+    troubles = _troubles(own, planned, scope, devices)
     where: dict[int, list[str]] = {}
     for each in planned:
         where.setdefault(each.number, []).append(each.device)
@@ -126,12 +122,15 @@ def _check(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> 
     }  # fmt: skip
 
 
-def _scenario(own: Rehearsals, id: str) -> Scenario:
+def _resolved(own: Rehearsals, id: str) -> tuple[Scenario, tuple[Planned, ...], frozenset[str], frozenset[str]]:
+    """Find a scenario, its injects at the site's devices, the resources that it concerns and the devices it shows."""
     known = own.site.drills.scenarios
     if id not in known:
         hint = nearest(id, list(known))
         raise DrillRefused("unknown-scenario", Text(f'unknown scenario "{id}"{hint}', f"没有演练方案“{id}”{hint}"))
-    return known[id]
+    scenario = known[id]
+    planned = targets.plan(scenario, own.site)
+    return scenario, planned, targets.scope(scenario, own.site, planned), frozenset(each.device for each in planned)
 
 
 def _cannot_show(id: str, why: str) -> steady.Trouble:

@@ -123,6 +123,11 @@ def _one(item: Item, value: Value, image: Answers) -> dict[str, Raw]:
         raise EncodeError(f"{item.point} = {value} would be the raw value {raw}, which is none here")
     if words is None:
         return {item.addresses[0]: raw}
+    return _words(item, raw)
+
+
+def _words(item: Item, raw: int) -> dict[str, Raw]:
+    """Spread a number over the registers of an item, in their order."""
     parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
     return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
 
@@ -206,8 +211,7 @@ def _unsaid(item: Item, image: Answers) -> dict[str, Raw]:
     gone = Missing.ERROR if ABSENT in item.enum else Missing.ABSENT
     raw = next((known[reason] for reason in (*_UNKNOWN, *item.sentinels.values()) if reason in known), gone)
     if isinstance(raw, int) and len(item.addresses) > 1:
-        parts = [raw >> 16 * place & _WORD for place in range(len(item.addresses))]
-        return dict(zip(item.addresses, parts if item.word_order == "little" else parts[::-1], strict=True))
+        return _words(item, raw)
     textual = ":" in item.addresses[0] or isinstance(image.get(item.addresses[0]), bytes)
     if not isinstance(raw, Missing) and (textual or isinstance(raw, str)):
         raw = str(raw).encode()
@@ -295,9 +299,7 @@ def _bitmap(item: Item, members: frozenset[str], image: Answers) -> dict[str, Ra
     words = len(item.addresses)
     if number.bit_length() > 16 * words and item.type != "int":
         raise EncodeError(f"{item.point}: {', '.join(sorted(members))} would be a bit beyond {item.type}")
-    parts = [number >> 16 * place & _WORD for place in range(words)] if words > 1 else [number]
-    ordered = parts if item.word_order == "little" else parts[::-1]
-    return dict(zip(item.addresses, ordered, strict=True))
+    return _words(item, number) if words > 1 else {item.addresses[0]: number}
 
 
 def _flag_string(item: Item, members: frozenset[str], image: Answers) -> dict[str, Raw]:

@@ -11,9 +11,9 @@ from typing import Final
 
 from typing_extensions import TypedDict
 
-from edgeagent.alarm import LONGEST, number
-from edgeagent.alarmfeed import EXERCISE
+from edgeagent.alarm import number
 from edgeagent.catalog import Text
+from edgeagent.exercisemark import marked
 from edgeagent.forecast import Forecast
 from edgeagent.heat import Heat
 from edgeagent.messages import Mode, stamp
@@ -125,7 +125,7 @@ def mode_of(forecast: Forecast) -> Mode:
 def payload(forecast: Forecast, name: Callable[[str], Text], language: str) -> ForecastRecord:
     """Build the record; `name` gives the names of devices and areas."""
     outage, standing = forecast.outage, forecast.standing
-    texts = _marked(forecast, line(forecast, name))
+    texts = marked(line(forecast, name), drilled=forecast.origin is not None)
     reasons = standing.reasons if standing is not None else ()
     parts = standing.parts if standing is not None else ()
     return {
@@ -188,7 +188,7 @@ def _dark(dark: Dark, at: float) -> DarkRecord:
 
 
 def _reason(forecast: Forecast, reason: Reason, language: str) -> ReasonRecord:
-    texts = _marked(forecast, reason.text)
+    texts = marked(reason.text, drilled=forecast.origin is not None)
     return {
         "resource": reason.resource,
         "reason": reason.id,
@@ -224,12 +224,6 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _moment(at: float, span: float | None) -> str | None:
     return None if span is None else stamp(at + span)
-
-
-def _marked(forecast: Forecast, text: Text) -> dict[str, str]:
-    marks = dict.fromkeys(("en", "zh"), "") if forecast.origin is None else EXERCISE
-    lines = {code: marks[code] + getattr(text, code) for code in ("en", "zh")}
-    return {code: line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for code, line in lines.items()}
 
 
 # -- the line -------------------------------------------------------------------------------------------------

@@ -228,6 +228,11 @@ def stamp(at: float) -> str:
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def stamped(at: float | None) -> str | None:
+    """Write a time that may not have come."""
+    return None if at is None else stamp(at)
+
+
 def dump(payload: Mapping[str, Any]) -> bytes:
     """Write a payload as JSON."""
     return orjson.dumps(payload)

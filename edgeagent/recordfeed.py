@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from edgeagent.alarmhistory import AlarmLine
 from edgeagent.catalog import Text
 from edgeagent.faultrecord import FORM, FaultRecord, StepLine
-from edgeagent.messages import Mode, dump, stamp
+from edgeagent.messages import Mode, dump, stamp, stamped
 from edgeagent.run import RunChange, RunVerb
 
 
@@ -142,21 +142,21 @@ def record(found: FaultRecord) -> FaultRecordJson:
         "run_id": run.run_id,
         "procedure": run.procedure,
         "version": run.version,
-        "titles": _both(found.words.text),
+        "titles": both(found.words.text),
         "state": run.state,
         "over": found.over,
         "trimmed": found.trimmed,
         "as_of": stamp(found.as_of),
         "onset": stamp(run.onset),
         "started": stamp(run.started),
-        "recovered": _maybe(run.recovered),
-        "ended": _maybe(run.ended),
+        "recovered": stamped(run.recovered),
+        "ended": stamped(run.ended),
         "scope": run.scope,
-        "places": _both(run.scope_name),
-        "summaries": _both(run.summary),
+        "places": both(run.scope_name),
+        "summaries": both(run.summary),
         "level": run.level,
-        "levels": None if found.level is None else _both(found.level),
-        "restore_by": _maybe(run.restore_by),
+        "levels": None if found.level is None else both(found.level),
+        "restore_by": stamped(run.restore_by),
         "restored_in_time": found.restored,
         "affected": list(run.affected),
         "affected_count": found.affected,
@@ -164,12 +164,12 @@ def record(found: FaultRecord) -> FaultRecordJson:
         "commander": run.commander,
         "form": {**dict.fromkeys(FORM, ""), **run.form},
         "times": {
-            "detect": _rounded(times.detect),
-            "announce": _rounded(times.announce),
-            "open": _rounded(times.open),
-            "ack": _rounded(times.ack),
-            "recover": _rounded(times.recover),
-            "close": _rounded(times.close),
+            "detect": rounded(times.detect),
+            "announce": rounded(times.announce),
+            "open": rounded(times.open),
+            "ack": rounded(times.ack),
+            "recover": rounded(times.recover),
+            "close": rounded(times.close),
         },
         "steps": [_step(step) for step in found.steps],
         "escalations": [_told(change) for change in found.story if change.verb is RunVerb.ESCALATED],
@@ -197,12 +197,12 @@ def _step(step: StepLine) -> RecordedStep:
     run = step.run
     return {
         "step": run.id,
-        "texts": _both(step.words.text),
+        "texts": both(step.words.text),
         "role": step.words.role,
         "phase": step.words.phase,
         "state": run.state,
-        "due": _maybe(run.due),
-        "at": _maybe(run.at),
+        "due": stamped(run.due),
+        "at": stamped(run.at),
         "by": run.by,
         "note": run.note,
         "evidence": [
@@ -215,8 +215,8 @@ def _step(step: StepLine) -> RecordedStep:
             for each in run.evidence
         ],
         "opens": step.words.opens,
-        "target": _rounded(step.target),
-        "actual": _rounded(step.actual),
+        "target": rounded(step.target),
+        "actual": rounded(step.actual),
         "target_met": step.met,
         "late": round(step.late, 3),
         "reminders": step.reminders,
@@ -228,7 +228,7 @@ def _told(change: RunChange) -> Recorded:
     return {
         "time": stamp(change.at),
         "verb": change.verb,
-        "texts": _both(change.text),
+        "texts": both(change.text),
         "step": change.step,
         "by": change.by,
         "reason": change.reason,
@@ -239,22 +239,20 @@ def _told(change: RunChange) -> Recorded:
 def _alarm(alarm: AlarmLine) -> RecordedAlarm:
     return {
         "alarm_id": alarm.alarm_id,
-        "texts": _both(alarm.text),
+        "texts": both(alarm.text),
         "severity": alarm.severity,
-        "spans": [{"start": _maybe(span.start), "end": _maybe(span.end)} for span in alarm.spans],
-        "announced": _maybe(alarm.announced),
-        "acked": _maybe(alarm.acked),
+        "spans": [{"start": stamped(span.start), "end": stamped(span.end)} for span in alarm.spans],
+        "announced": stamped(alarm.announced),
+        "acked": stamped(alarm.acked),
         "acked_by": alarm.acked_by,
     }
 
 
-def _both(text: Text) -> dict[str, str]:
+def both(text: Text) -> dict[str, str]:
+    """Give a text in both languages."""
     return {"en": text.en, "zh": text.zh}
 
 
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)
-
-
-def _rounded(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
+    """Give a time in s to the millisecond."""
     return None if seconds is None else round(seconds, 3)

@@ -68,7 +68,7 @@ def _guarded(otherwise: _O) -> Callable[[Callable[_P, _R]], Callable[_P, _R | _O
         def done(*args: _P.args, **kwargs: _P.kwargs) -> _R | _O:
             try:
                 return do(*args, **kwargs)
-            except Exception:
+            except Exception:  # the edge of a drill: the real watching runs on the same loop
                 log.exception("the drill failed; it ends, the watching goes on")
                 own = args[0]
                 assert isinstance(own, Rehearsals)  # noqa: S101 - it decorates its methods alone
@@ -144,7 +144,7 @@ class Rehearsals:
             lane = await asyncio.to_thread(prepared, self.site, standing, drill.started)
             if self._runs(drill):
                 self._rehearse(drill, lane, planned)
-        except Exception:
+        except Exception:  # the edge of a drill: nobody waits for this task, and the drill would hang
             log.exception("the drill's lane cannot be built")
             if self._runs(drill):
                 self.fail()

@@ -25,14 +25,13 @@ from edgeagent.wording import (
     SYSTEM,
     TIMES,
     Names,
-    duration,
+    Speech,
     evidence,
     folded,
     hour,
     moment,
     person,
     role,
-    said,
     severity,
     zone_name,
 )  # fmt: skip
@@ -72,12 +71,13 @@ def steps(record: FaultRecord, language: str, zone: tzinfo | None, names: Names 
     return _Fault(record, language, zone, names).steps()
 
 
-class _Fault:
+class _Fault(Speech):
     """A fault record being laid out."""
 
     def __init__(self, record: FaultRecord, language: str, zone: tzinfo | None, names: Names) -> None:
         self.record, self.run = record, record.run
-        self.language, self.zone, self.names = language, zone, names
+        super().__init__(language)
+        self.zone, self.names = zone, names
 
     def document(self) -> Document:
         record, run = self.record, self.run
@@ -109,15 +109,6 @@ class _Fault:
         words = self.word("within quoted lines {}", "引述原文中的钟点为 {}")
         return "" if own == asked else words.format(own)
 
-    def say(self, text: Text) -> str:
-        return said(text, self.language)
-
-    def word(self, en: str, zh: str) -> str:
-        return said(Text(en, zh), self.language)
-
-    def took(self, seconds: float | None) -> str:
-        return NOTHING if seconds is None else duration(seconds, self.language)
-
     def at(self, at: float | None) -> str:
         return NOTHING if at is None else hour(at, self.zone, self.run.onset)
 
@@ -131,9 +122,6 @@ class _Fault:
 
     def called(self, id: str) -> str:
         return self.say(self.names.resource(id))
-
-    def listed(self, words: list[str]) -> str:
-        return self.word(", ", "、").join(words)
 
     def marks(self) -> Iterator[str]:
         if self.run.origin is not None:

@@ -11,10 +11,8 @@ from typing import Final
 
 from typing_extensions import TypedDict
 
-from edgeagent.alarm import LONGEST
-from edgeagent.alarmfeed import EXERCISE
-from edgeagent.catalog import Text
-from edgeagent.messages import Keep, Message, Mode, Tree, event, stamp, state, tombstone
+from edgeagent.exercisemark import marked
+from edgeagent.messages import Keep, Message, Mode, Tree, event, stamp, stamped, state, tombstone
 from edgeagent.procedure import Procedure, Step
 from edgeagent.run import Evidence, Run, RunChange, RunState, RunVerb, StepRun
 
@@ -114,7 +112,7 @@ def mode_of(run: Run) -> Mode:
 
 def record(run: Run, procedure: Procedure, language: str, now: float) -> RunRecord:
     """Build the record of a run; `procedure` is the version that it was opened with."""
-    texts, titles = marked(run, run.summary), marked(run, run.text)
+    texts, titles = (marked(text, drilled=run.origin is not None) for text in (run.summary, run.text))
     steps = {step.id: step for step in procedure.steps}
     return {
         "run_id": run.run_id,
@@ -130,11 +128,11 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
         "phase": run.phase,
         "onset": stamp(run.onset),
         "started": stamp(run.started),
-        "recovered": _maybe(run.recovered),
-        "ended": _maybe(run.ended),
+        "recovered": stamped(run.recovered),
+        "ended": stamped(run.ended),
         "opened_by": run.opened_by,
         "level": run.level,
-        "restore_by": _maybe(run.restore_by),
+        "restore_by": stamped(run.restore_by),
         "alarms": list(run.alarms),
         "standing": list(run.standing),
         "beside": list(run.beside),
@@ -142,8 +140,8 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
         "spare": run.spare,
         "commander": run.commander,
         "acked_by": run.acked_by,
-        "acked": _maybe(run.acked),
-        "ack_until": _maybe(run.ack_until),
+        "acked": stamped(run.acked),
+        "ack_until": stamped(run.ack_until),
         "steps": [_step(run, steps[each.id], each, language) for each in run.steps if each.id in steps],
         "form": dict(run.form),
         "time": stamp(now),
@@ -154,7 +152,7 @@ def record(run: Run, procedure: Procedure, language: str, now: float) -> RunReco
 
 def told(change: RunChange, language: str) -> RunTold:
     """Build the data of the event that tells a change."""
-    run, texts = change.run, marked(change.run, change.text)
+    run, texts = change.run, marked(change.text, drilled=change.run.origin is not None)
     return {
         "run_id": run.run_id,
         "procedure": run.procedure,
@@ -194,13 +192,6 @@ def gone(run: Run, tree: Tree, now: float) -> Message:
     return tombstone(tree.procedure(run.run_id, mode_of(run)), now)
 
 
-def marked(run: Run, text: Text) -> dict[str, str]:
-    """Give a line in both languages, no longer than a phone shows, with the mark of a drill before it."""
-    marks = dict.fromkeys(("en", "zh"), "") if run.origin is None else EXERCISE
-    lines = {code: marks[code] + getattr(text, code) for code in ("en", "zh")}
-    return {code: line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for code, line in lines.items()}
-
-
 def _event_of(change: RunChange, tree: Tree, language: str, boot: int, seq: int, now: float) -> Message:
     run = change.run
     return event(
@@ -212,7 +203,7 @@ def _event_of(change: RunChange, tree: Tree, language: str, boot: int, seq: int,
 
 
 def _step(run: Run, step: Step, at: StepRun, language: str) -> StepRecord:
-    texts = marked(run, step.text)
+    texts = marked(step.text, drilled=run.origin is not None)
     return {
         "step": at.id,
         "text": texts[language],
@@ -221,11 +212,11 @@ def _step(run: Run, step: Step, at: StepRun, language: str) -> StepRecord:
         "phase": step.phase,
         "ticked": step.ticked,
         "state": at.state,
-        "ready": _maybe(at.ready),
-        "opens": _maybe(at.opens),
-        "due": _maybe(at.due),
+        "ready": stamped(at.ready),
+        "opens": stamped(at.opens),
+        "due": stamped(at.due),
         "overdue": at.overdue,
-        "at": _maybe(at.at),
+        "at": stamped(at.at),
         "by": at.by,
         "note": at.note,
         "evidence": [_proved(each) for each in at.evidence],
@@ -236,10 +227,6 @@ def _step(run: Run, step: Step, at: StepRun, language: str) -> StepRecord:
 def _proved(evidence: Evidence) -> Proved:
     value = sorted(evidence.value) if isinstance(evidence.value, frozenset) else evidence.value
     return {"resource": evidence.resource, "point": evidence.point, "value": value, "unit": evidence.unit}
-
-
-def _maybe(at: float | None) -> str | None:
-    return None if at is None else stamp(at)
 
 
 PAYLOADS: Final[Mapping[str, type]] = {"procedure": RunRecord, "procedure-event": RunTold}

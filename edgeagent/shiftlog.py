@@ -18,6 +18,7 @@ from edgeagent import faultrecord
 from edgeagent.alarm import AlarmState, Verb
 from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Severity, Text
+from edgeagent.exercisemark import MARK
 from edgeagent.faultrecord import FaultRecord
 from edgeagent.inventory import AGENT
 from edgeagent.run import RunChange, RunVerb
@@ -226,7 +227,7 @@ class Cells(NamedTuple):
 
 def cells(fault: Fault, language: str, zone: tzinfo | None) -> Cells:
     """Write a fault."""
-    drill = said(Text("EXERCISE – ", "演练 – "), language) if fault.drill is not None else ""
+    drill = said(MARK, language) if fault.drill is not None else ""
     level = fault.level or fault.severity
     return Cells(
         moment(fault.start, zone),

@@ -13,6 +13,7 @@ from edgeagent.chart import Bar, Chart, Flag, Look, Mark, Row, Shape, draw
 from edgeagent.drill import Verdict
 from edgeagent.drillreview import DrillRecord, ExpectedLine, InjectLine
 from edgeagent.drilltexts import clocked
+from edgeagent.exercisemark import MARK
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.procedure import Phase
 from edgeagent.run import RunChange, RunVerb, StepState
@@ -50,7 +51,6 @@ _LEGEND: Final[dict[Look | Shape, Text]] = {
 }
 _ALARMS: Final = Text("Alarms", "告警")
 _STEPS: Final = {Phase.RESPONSE: Text("Response steps", "处置步骤"), Phase.RECOVERY: Text("Recovery steps", "恢复步骤")}
-_DRILL: Final = Text("EXERCISE – ", "演练 – ")
 _MORE: Final = Text("and {} more", "另有 {} 条告警")
 _INJECTS: Final = Text("Injects", "注入")
 _EXPECTED: Final = Text("Expected and actual", "预期与实际")
@@ -73,7 +73,7 @@ def of_shift(log: ShiftLog, language: str, zone: tzinfo | None) -> str:
     """Draw a shift: one bar a fault."""
     rows = tuple(
         Row(
-            (said(_DRILL, language) if fault.drill is not None else "") + said(fault.what, language),
+            (said(MARK, language) if fault.drill is not None else "") + said(fault.what, language),
             (Bar(fault.start, fault.end, _LOOKS.get(fault.severity, Look.WARNING)),),
             (Mark(log.until, Shape.OPEN),) if fault.end is None else (),
             _open(language) if fault.took is None else duration(fault.took, language),
@@ -98,7 +98,7 @@ def of_drill(record: DrillRecord, language: str, zone: tzinfo | None, names: Nam
         rows += [_alarm_row(alarm, end, language) for alarm in alarms[:_MOST]]
         rows += [Row(said(_MORE, language).format(len(alarms) - _MOST))] if len(alarms) > _MOST else []
     rows += () if main is None else _step_rows(main, end, language)
-    title = said(_DRILL, language) + said(record.declared.text, language)
+    title = said(MARK, language) + said(record.declared.text, language)
     chart = Chart(title, start, end, tuple(rows), _drill_flags(record, language), _legend(tuple(rows), language))
     return draw(chart, language, zone)
 

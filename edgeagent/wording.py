@@ -104,6 +104,29 @@ def said(text: Text, language: str) -> str:
     return text.zh if language == "zh" else text.en
 
 
+class Speech:
+    """What a report is written with, in one language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def say(self, text: Text) -> str:
+        """Return a text."""
+        return said(text, self.language)
+
+    def word(self, en: str, zh: str) -> str:
+        """Return a text that stands where it is used."""
+        return said(Text(en, zh), self.language)
+
+    def took(self, seconds: float | None) -> str:
+        """Write a duration, a dash where there is none."""
+        return NOTHING if seconds is None else duration(seconds, self.language)
+
+    def listed(self, words: list[str]) -> str:
+        """Join words to a list."""
+        return self.word(", ", "、").join(words)
+
+
 def clean(text: str) -> str:
     """Return what somebody wrote without the characters that nobody sees; half a surrogate pair becomes "?"."""
     return _UNSEEN.sub("", text).encode("utf-8", "replace").decode("utf-8").strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ from typing import Any, Final
 from edgeagent import resources
 from tests.broker import Mosquitto, until
 from tests.causescene import raised
-from tests.exercises import ask, drilled, lie_retained, may_drill, notice, start, taints, until_over
+from tests.exercises import ask, drilled, lie_retained, may_drill, notice, start, taints
 from tests.field import Controller, Simulated
 from tests.rig import Daemon, Ear, device, edgeagent, write_site
 
@@ -142,13 +141,13 @@ class Hall:
     def play(self, scenario: str, speed: float, within: float) -> dict[str, Any]:
         """Hold a drill to its end and return its report."""
         drill = start(self.port, scenario, speed=speed)
-        deadline = time.monotonic() + within
-        while notice(self.ear).get("drill_id") in (drill, None) and time.monotonic() < deadline:
-            if (last := notice(self.ear).get("last")) and last["drill_id"] == drill:
-                break
+
+        def over() -> bool:
             self.act(drill)
-            time.sleep(0.1)
-        until_over(self.ear, drill)
+            last = notice(self.ear).get("last")
+            return last is not None and last["drill_id"] == drill
+
+        until(over, within)
         done = edgeagent("drill", "report", drill, "--config", self.folder, "--format", "json")
         assert done.returncode == 0, done.stderr
         report: dict[str, Any] = json.loads(done.stdout)

@@ -210,13 +210,12 @@ class Controller:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
-class Simulated:
-    """`edgeagent simulate` as a person runs it."""
+class Spoken:
+    """A command of ours that serves a device at a port and takes lines of text, as a person runs it."""
 
-    def __init__(self, driver: str, url: str, *values: str) -> None:
-        sets = [part for value in values for part in ("--set", value)]
+    def __init__(self, *words: str | Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeagent", "simulate", driver, "--listen", url, *sets],
+            [sys.executable, "-m", "edgeagent", *map(str, words)],
             cwd="/", env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         self.port = 0
@@ -249,3 +248,10 @@ class Simulated:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         assert self._out.readline() == "ok\n", line
+
+
+class Simulated(Spoken):
+    """`edgeagent simulate`."""
+
+    def __init__(self, driver: str, url: str, *values: str) -> None:
+        super().__init__("simulate", driver, "--listen", url, *(part for value in values for part in ("--set", value)))
