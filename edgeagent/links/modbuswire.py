@@ -1,28 +1,22 @@
 """The connection under a Modbus link: opened, paced, settled after trouble, opened again.
 
-The only module that knows pymodbus. pymodbus frames and decodes; retries and reconnection are switched off there and
-done here, and so is the question whether an answer belongs to what was asked: an RTU frame carries no transaction
-id, and pymodbus takes a late answer for the next one even when function or length differ.
+Owns what is believed of a line (`modbusline`), and when a session is given up: an RTU frame carries no transaction
+id, so that a late answer may pass for the next one even when function or length differ.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import random
-import ssl
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import Final, TypeGuard
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.items import Quirks
 from edgeagent.links.blocks import Block
+from edgeagent.links.modbusline import Answer, Line
+from edgeagent.links.modbusmbap import MbapLine
 from edgeagent.readings import Missing
-
-if TYPE_CHECKING:
-    from pymodbus.client.base import ModbusBaseClient
-    from pymodbus.pdu import ModbusPDU
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +27,6 @@ _QUIET: Final = 0.5  # s of silence at least before a line that may still bring 
 _LATEST: Final = 5.0  # s after its time-out in which an answer may still come
 _CHATTER: Final = 5.0  # s after which a line that never falls silent is not waited for
 _RTU_DELAY: Final = 0.05  # s between frames; gateways and slow slaves miss questions that come sooner
-_SHORTEST_FRAME: Final = 5  # bytes of an RTU exception; less is line noise
 
 _SUSPECT: Final = 10  # a session is opened anew when silence adds up to this
 _KNOWN_UNIT: Final = 5  # weight of a unit that answered in this session and stopped; one that never did weighs 1
@@ -56,14 +49,11 @@ class Wire:
         self.spent = 0.0
         self._endpoint = endpoint
         self._rtu = endpoint.scheme in ("modbus+rtu", "modbus+rtuovertcp")
-        self._client: ModbusBaseClient | None = None
+        self._line: Line | None = None
         self._retry_at = 0.0
         self._backoff = _BACKOFF
         self._ready_at = 0.0  # no question before this: pause after connect, frame delay
         self._quiet_until = 0.0
-        self._asking = False
-        self._heard = 0  # bytes in the receive buffer when something last came
-        self._garbled = False
         self._owed: dict[int, dict[tuple[int, int], float]] = {}  # RTU: answers by unit that may come late, since when
         self._widest: dict[int, Block] = {}  # RTU: the longest read by unit that was answered
         self._answered: set[int] = set()  # units that answered in this session
@@ -92,75 +82,59 @@ class Wire:
 
     def close(self) -> None:
         """Let go of the socket or port."""
-        client, self._client = self._client, None
-        if client is not None:
-            # pyserial and termios raise all sorts of things for a port that was pulled out.
-            with contextlib.suppress(Exception):
-                client.close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
     async def _exchange(self, unit: int, block: Block, quirks: Quirks, within: float) -> list[int] | Missing:
         """Ask one question."""
         if not await self._open(quirks, within):
             return Missing.LINK_DOWN
         quiet = await self._pace()
-        client = self._client
-        if not _alive(client):
+        line = self._line
+        if not _alive(line):
             return self._lost()
         if not quiet:
             return self._distrust(unit, block, within)
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        client.ctx.comm_params.timeout_connect = within
-        self._heard, self._garbled, self._asking = 0, False, True
         try:
-            answer = await self._request(client, unit, block)
+            answer = await line.ask(unit, block, within)
         except Exception as error:  # noqa: BLE001 the link's edge: whatever pymodbus, pyserial or the OS raise is trouble on the wire
             _log.debug("%s unit %d: %r", self._endpoint.medium, unit, error)
-            return self._unanswered(client, unit, block, within) if _alive(client) else self._lost()
+            return self._unanswered(line, unit, block, within) if line.alive else self._lost()
         finally:
-            self._asking = False
             now = loop.time()
             self.spent += now - asked
             self._ready_at = now + (quirks.frame_delay or (_RTU_DELAY if self._rtu else 0.0))
         return self._judged(answer, unit, block, within)
 
-    @staticmethod
-    async def _request(client: ModbusBaseClient, unit: int, block: Block) -> ModbusPDU:
-        reads = {
-            "c": client.read_coils,
-            "d": client.read_discrete_inputs,
-            "h": client.read_holding_registers,
-            "i": client.read_input_registers,
-        }
-        return await reads[block.table](block.start, count=block.count, device_id=unit)
-
-    def _judged(self, answer: ModbusPDU, unit: int, block: Block, within: float) -> list[int] | Missing:
+    def _judged(self, answer: Answer, unit: int, block: Block, within: float) -> list[int] | Missing:
         """Take the values out of an answer, and take nothing for an answer that is not."""
-        refused = answer.function_code == block.function | 0x80
-        values = answer.bits if block.bits else answer.registers
+        refused = answer.function == block.function | 0x80
         length = block.size * 8 if block.bits else block.count  # bits come in whole bytes
-        fits = refused or (answer.function_code == block.function and len(values) == length)
-        if not fits or unit not in (answer.dev_id, 0):
+        fits = refused or (answer.function == block.function and len(answer.values) == length)
+        if not fits or unit not in (answer.unit, 0):
             return self._distrust(unit, block, within)
         self._answered.add(unit)
         self._silence = 0
         self._backoff = _BACKOFF
-        self._anonymous = not self._rtu and not answer.transaction_id
+        self._anonymous = answer.anonymous
         if refused:
-            return _REFUSALS.get(answer.exception_code, Missing.ERROR)
+            return _REFUSALS.get(answer.code, Missing.ERROR)
         if self._rtu and (unit not in self._widest or self._widest[unit].size < block.size):
             self._widest[unit] = block
-        return [int(value) for value in values[: block.count]]
+        return answer.values[: block.count] if block.bits else answer.values
 
-    def _unanswered(self, client: ModbusBaseClient, unit: int, block: Block, within: float) -> Missing:
+    def _unanswered(self, line: Line, unit: int, block: Block, within: float) -> Missing:
         """Judge a question that ran out of time."""
-        if self._garbled or (self._heard and (self._rtu or client.ctx.recv_buffer)):
+        if line.torn:
             return self._distrust(unit, block, within)
         self._owe(unit, block, within)
         self._silence += _KNOWN_UNIT if unit in self._answered else 1
         # A session over which nothing comes any more is opened anew; at once when it brings answers to other
         # questions, or when nothing would tell a late answer from the next.
-        if self._silence >= _SUSPECT or self._heard or self._anonymous:
+        if self._silence >= _SUSPECT or line.heard or self._anonymous:
             self._reopen()
         return Missing.TIMEOUT
 
@@ -195,21 +169,20 @@ class Wire:
 
     async def _open(self, quirks: Quirks, within: float) -> bool:
         """Connect unless connected; while the last failure is fresh say no at once."""
-        if _alive(self._client):
+        if _alive(self._line):
             return True
         self.close()
         loop = asyncio.get_running_loop()
         if loop.time() < self._retry_at:
             return False
-        why = ""
         try:
-            self._client = client = self._build(max(_CONNECT, within))
-            up = await client.connect()
+            self._line = line = self._build()
+            why = await line.connect(max(_CONNECT, within))
         except Exception as error:  # noqa: BLE001 the link's edge: pyserial and ssl raise more than OSError for a bad port or file
-            up, why = False, str(error)
-        if not up:
+            why = str(error) or repr(error)
+        if why:
             level = logging.WARNING if self._backoff == _BACKOFF else logging.DEBUG
-            _log.log(level, "%s is down: %s", self._endpoint.medium, why or _reason(self._endpoint))
+            _log.log(level, "%s is down: %s", self._endpoint.medium, why)
             self.close()
             self._back_off()
             return False
@@ -230,110 +203,19 @@ class Wire:
             await asyncio.sleep(wait)
         return True
 
-    def _build(self, within: float) -> ModbusBaseClient:
-        """Make a fresh client that leaves retries and reconnection to us."""
-        from pymodbus import FramerType
-        from pymodbus.client import (
-            AsyncModbusSerialClient,
-            AsyncModbusTcpClient,
-            AsyncModbusTlsClient,
-        )
-        from pymodbus.framer.socket import FramerSocket
-        from pymodbus.pdu import DecodePDU
+    def _build(self) -> Line:
+        if not self._rtu:
+            return MbapLine(self._endpoint)
+        from edgeagent.links.modbusrtu import RtuLine
 
-        # pymodbus logs each time-out and each odd frame as an error with a dump; the link tells what matters.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        where, options = self._endpoint, self._endpoint.options
-        client: ModbusBaseClient
-        if where.scheme == "modbus+rtu":
-            client = AsyncModbusSerialClient(
-                where.path,
-                baudrate=int(options["baud"]),
-                bytesize=int(options["bytesize"]),
-                parity=options["parity"],
-                stopbits=int(options["stopbits"]),
-                handle_local_echo=options.get("echo", "0") not in ("0", "no", "false"),
-                retries=0,
-                reconnect_delay=0,
-                timeout=within,
-                trace_packet=self._traced,
-                trace_connect=self._changed,
-            )
-        elif where.scheme == "modbus+tls":
-            client = AsyncModbusTlsClient(
-                where.host,
-                port=where.port,
-                sslctx=_tls(where),
-                retries=0,
-                reconnect_delay=0,
-                timeout=within,
-                trace_packet=self._traced,
-                trace_connect=self._changed,
-            )
-            # pymodbus takes each chunk out of TLS for one frame; inside, the frames are those of TCP, unchanged
-            # (MODBUS/TCP Security v36).
-            client.ctx.framer = FramerSocket(DecodePDU(is_server=False))
-        else:
-            client = AsyncModbusTcpClient(
-                where.host,
-                port=where.port,
-                framer=FramerType.RTU if self._rtu else FramerType.SOCKET,
-                retries=0,
-                reconnect_delay=0,
-                timeout=within,
-                trace_packet=self._traced,
-                trace_connect=self._changed,
-            )
-        client.set_max_no_responses(1 << 30)  # when a session is given up is decided here
-        receive = client.ctx.data_received
+        return RtuLine(self._endpoint, self._unasked)
 
-        def received(data: bytes) -> None:
-            try:
-                receive(data)
-            except Exception as error:  # noqa: BLE001 pymodbus raises into the event loop for a frame it cannot decode
-                _log.debug("%s: %r", where.medium, error)
-                self._garbled = True
-                self._fail(client)
-
-        client.ctx.data_received = received  # type: ignore[method-assign]
-        return client
-
-    def _fail(self, client: ModbusBaseClient) -> None:
-        """End the question under way now: no answer can come."""
-        if self._asking and not client.ctx.response_future.done():
-            client.ctx.response_future.set_exception(ConnectionError())
-
-    def _changed(self, connected: bool) -> None:
-        if not connected and self._client is not None:
-            self._fail(self._client)
-
-    def _traced(self, sending: bool, data: bytes) -> bytes:
-        """Note what comes in. On an RTU line what comes unasked makes that unit's next answer doubtful."""
-        if not sending:
-            self._heard = len(data)
-            if self._rtu and not self._asking and len(data) >= _SHORTEST_FRAME:
-                self._owed.setdefault(data[0], {})
-                self._quiet_until = asyncio.get_running_loop().time() + _QUIET
-        return data
+    def _unasked(self, unit: int) -> None:
+        """Doubt a unit's next answer: something came on its bus for which nobody asked."""
+        self._owed.setdefault(unit, {})
+        self._quiet_until = asyncio.get_running_loop().time() + _QUIET
 
 
-def _alive(client: ModbusBaseClient | None) -> TypeGuard[ModbusBaseClient]:
-    """Tell whether questions can be sent; pymodbus overlooks a connection lost while it was being made."""
-    return client is not None and client.connected and not client.ctx.transport.is_closing()
-
-
-def _tls(where: Endpoint) -> ssl.SSLContext:
-    """Build the context of a client that checks the device's name against `ca` and may show a certificate."""
-    context = ssl.create_default_context(cafile=where.options.get("ca"))
-    if "cert" in where.options:
-        context.load_cert_chain(where.options["cert"], where.options.get("key"))
-    return context
-
-
-def _reason(where: Endpoint) -> str:
-    """Say why there is no connection, as far as can be told: pymodbus keeps the error to itself."""
-    if not where.path:
-        return "refused or not answered"
-    if not os.path.exists(where.path):  # noqa: PTH110
-        return "no such port"
-    return "in use or broken" if os.access(where.path, os.R_OK | os.W_OK) else "no permission, see group dialout"
+def _alive(line: Line | None) -> TypeGuard[Line]:
+    """Tell whether questions can be sent."""
+    return line is not None and line.alive
