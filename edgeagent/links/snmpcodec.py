@@ -13,7 +13,7 @@ from pyasn1.codec.ber import decoder, encoder
 from pyasn1.type import namedtype, univ
 from pysnmp.proto.api import v2c
 
-from edgeagent.links.snmpmessage import LAST_ID, Ask, Foreign, Response, Row, enter
+from edgeagent.links.snmpmessage import LAST_ID, Ask, Foreign, Response, enter
 from edgeagent.readings import Missing, Raw
 
 _MARK: Final = LAST_ID + 1
@@ -73,8 +73,10 @@ def decode_pdu(data: bytes, ident: int) -> Response:
 
 
 def _response(response: univ.Sequence) -> Response:
-    rows = tuple(Row(dotted(binding[0]), *_value(bytes(binding[1]))) for binding in response[3])
-    return Response(int(response[1]), int(response[2]), rows)
+    names = tuple(dotted(binding[0]) for binding in response[3])
+    read = [_value(bytes(binding[1])) for binding in response[3]]
+    tags, values = bytes(tag for tag, _ in read), tuple(value for _, value in read)
+    return Response(int(response[1]), int(response[2]), names, tags, values)
 
 
 def dotted(oid: univ.ObjectIdentifier) -> str:

@@ -6,7 +6,6 @@ pysnmp, so that the link can be imported where no SNMP device is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -38,13 +37,19 @@ class Row(NamedTuple):
     value: Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A Response-PDU: error-status, error-index counted from 1 (0 is none), variable bindings."""
+class Response(NamedTuple):
+    """A Response-PDU: error-status, error-index counted from 1 (0 is none), variable bindings as three columns."""
 
     status: int
-    index: int
-    rows: tuple[Row, ...]
+    error_index: int
+    names: tuple[str, ...]
+    tags: bytes
+    values: tuple[Raw, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The variable bindings one by one."""
+        return tuple(map(Row, self.names, self.tags, self.values))
 
 
 class Foreign(Exception):

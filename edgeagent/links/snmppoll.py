@@ -92,7 +92,7 @@ class Poll:
                 self._answers[oid] = given.get(oid, Missing.MALFORMED)
             return
         else:
-            status, index, verdict = what.status, what.index, _verdict(what.status)
+            status, index, verdict = what.status, what.error_index, _verdict(what.status)
         if status == Status.TOO_BIG:
             index = 0
             self._pace.batch = max(1, min(self._pace.batch, len(oids) // 2))
