@@ -23,7 +23,7 @@ from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import ContactEntry, Delays, wire
 from edgeagent.drillsettings import DrillsEntry, Shifts, shifts_of
-from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
+from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.outputconfig import HomeAssistant, HomeAssistantEntry, Metrics, MetricsEntry
 from edgeagent.overrides import Override, overridden
@@ -108,6 +108,10 @@ class _Feed(FeedEntry):
     rate: float = Field(default=200.0, gt=0, le=2000)
 
 
+class _Snmp(Strict):
+    engine: Literal["fast", "pysnmp"] = "fast"
+
+
 class _Device(DeviceTies):
     url: str
     interval: float | None = Field(default=None, ge=0.1, le=3600)
@@ -133,6 +137,7 @@ class _File(TreeTables):
     feed: _Feed
     agent: _Agent = _Agent()
     traps: TrapsEntry | None = None
+    snmp: _Snmp = _Snmp()
     devices: dict[str, _Device] = Field(default_factory=dict)
     drills: DrillsEntry = DrillsEntry()
     waivers: tuple[WaiverEntry, ...] = ()
@@ -292,10 +297,17 @@ class _Reader:
         """Read a URL, once for all ports of a switch."""
         if url not in self._parsed:
             try:
-                self._parsed[url] = parse(url, self._folder / "secrets")
+                self._parsed[url] = self._spoken(parse(url, self._folder / "secrets"))
             except EndpointError as error:
                 self._say((*path, "url"), str(error))
         return self._parsed.get(url)
+
+    def _spoken(self, endpoint: Endpoint) -> Endpoint:
+        """Let a device that says nothing else be spoken to as the site wants."""
+        engine = self._file.snmp.engine
+        if endpoint.protocol != "snmp" or engine == ENGINES[0]:
+            return endpoint
+        return replace(endpoint, options={"engine": engine, **endpoint.options})
 
     def _device(self, id: str, entry: _Device) -> Device | None:
         path = self._places.get(id, ("devices", id))

@@ -143,7 +143,7 @@ def linked(scenario: Callable[[SnmpLink], Awaitable[T]]) -> T:
             result = await scenario(link)
             await asyncio.sleep(0)
             assert not running.done(), "the link died"
-            assert not link._open
+            assert not link._all_open()
             assert not link._by_id
         finally:
             running.cancel()
@@ -1068,15 +1068,16 @@ def test_request_ids_are_random_and_all_different() -> None:
     ("code", "loaded"),
     [
         pytest.param("", set(), id="no device"),
-        pytest.param("_session(parse('snmp://h'))", {"pysnmp"}, id="v2c"),
-        pytest.param("_session(parse('snmp://u@h?auth=none'))", {"pysnmp", "cryptography"}, id="v3"),
+        pytest.param("session(parse('snmp://h'))", set(), id="v2c"),
+        pytest.param("session(parse('snmp://h?engine=pysnmp'))", {"pysnmp"}, id="v2c by pysnmp"),
+        pytest.param("session(parse('snmp://u@h?auth=none'))", {"pysnmp", "cryptography"}, id="v3"),
     ],
 )
 def test_pysnmp_is_loaded_only_for_what_needs_it(code: str, loaded: set[str]) -> None:
     script = f"""
 import sys
 from edgeagent.endpoint import parse
-from edgeagent.links.snmp import _session
+from edgeagent.links.snmpdevice import session
 {code}
 print(*({{"pysnmp", "cryptography", "pysnmp.entity.engine"}} & set(sys.modules)))
 """

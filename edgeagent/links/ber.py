@@ -176,6 +176,24 @@ def _response(data: bytes, at: int, stop: int) -> Response:
     return Response(status, index, tuple(names), bytes(tags), tuple(values))
 
 
+def spans(data: bytes) -> list[tuple[int, int, int]]:
+    """Return tag, beginning and end of each value in an answer that `decode_message` reads."""
+    size = len(data)
+    at, _ = enter(data, 0, size, SEQUENCE)
+    for tag in (INTEGER, OCTETS):
+        _, at = enter(data, at, size, tag)
+    at, _ = enter(data, at, size, RESPONSE)
+    for _ in range(3):
+        _, at = enter(data, at, size, INTEGER)
+    at, stop = enter(data, at, size, SEQUENCE)
+    found: list[tuple[int, int, int]] = []
+    while at < stop:
+        start, at = enter(data, at, size, SEQUENCE)
+        _, end = enter(data, start, size, OID)
+        found.append((data[end], *enter(data, end, size, data[end])))
+    return found
+
+
 def value(tag: int, content: bytes) -> Raw:
     """Read one value; what the type does not allow is MALFORMED and costs its neighbours nothing."""
     if tag in NUMBERS:

@@ -1,80 +1,63 @@
 """All SNMP hosts over one UDP socket an address family: many questions in flight, each with its own deadline.
 
-Owns the sockets, request-ids, deadlines and resends. `snmppoll` splits a poll into questions. `snmpcodec` (v1, v2c) and
-`snmpv3` turn questions into bytes; they load pysnmp and are loaded when a device is first asked.
+Owns the sockets, request-ids, deadlines and resends. `snmpcourse` and, where that knows no further, `snmppoll` split a
+poll into questions. `snmplayout` turns those of v1 and v2c into bytes and back; `snmpcodec`, which does the same where
+a device is to be asked by pysnmp, and `snmpv3` load pysnmp and are loaded when such a device is first asked.
 
-What a question came to, a `Response` or a `Missing`, goes to its callback. There is no task and no future a poll; one
-timer sweeps the open questions.
+What a question came to, a `Response` or a `Missing`, goes to its callback. There is no task, no future and, as long as
+a device goes on answering as it did, no new object a poll but what changed. One timer turns the wheel of deadlines.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, TypeAlias, cast
+from typing import Final
 
-from edgeagent.endpoint import Endpoint
 from edgeagent.links import Plan, Target
-from edgeagent.links.snmpmessage import FIRST_ID, LAST_ID, Ask, Foreign, Response, Row, Session, peek
-from edgeagent.links.snmppoll import Come, Pace, Poll, next_row
+from edgeagent.links.snmpcourse import AskBy, Course
+from edgeagent.links.snmpdevice import Device, Question, session
+from edgeagent.links.snmplayout import Community
+from edgeagent.links.snmpmessage import FIRST_ID, LAST_ID, Ask, Foreign, Response, Row, peek
+from edgeagent.links.snmppoll import Come, Known, Pace, Poll, next_row
+from edgeagent.links.udp import addresses, numeric, opened
+from edgeagent.links.wheel import Wheel
 from edgeagent.readings import Answers, Missing
 
 _log = logging.getLogger(__name__)
 
 _LESSONS: Final = 3
 """How often one question is asked again because the engine told its id or clock: id, clock, and a reboot."""
-_GRAIN: Final = 0.02
-"""Deadlines this close together, in s, share a wake-up."""
-_DATAGRAMS: Final = 32
-"""Datagrams taken in one go, so that decoding them never holds up the loop for long."""
-_BUFFER: Final = 4 * 1024 * 1024
-"""Receive buffer asked for, in bytes: the answers of a slot arrive together."""
-
-_Address: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
-
-
-@dataclass(slots=True, eq=False)
-class _Device:
-    """One conversation: where, how, and what was learnt: the addresses of its name, how much it takes at once."""
-
-    host: str
-    port: int
-    session: Session
-    pace: Pace
-    addresses: list[_Address]
-    numeric: bool
-    resolving: asyncio.Task[None] | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Question:
-    """One request PDU until its answer or its deadline. `again` is when it is sent a second time; loop times, in s."""
-
-    device: _Device
-    ask: Ask
-    oids: tuple[str, ...]
-    deadline: float
-    again: float
-    come: Come
-    ids: list[int] = field(default_factory=list)
-    peer: str = ""
-    lessons: int = 0
+_DATAGRAMS: Final = 128
+"""Datagrams taken in one turn of the loop, so that what they tell is not held up for long; the next takes the rest."""
+_BURST: Final = 1024
+"""Requests sent before the loop has turned and all that was answered is read: their answers fit into the buffer."""
+_COURSES: Final = 8
+"""Plans of one device whose course is kept."""
+_TARGETS: Final = 1 << 16
+"""Targets whose device is found without looking at what they say."""
 
 
 class SnmpLink:
     """The medium that all SNMP devices share, v1, v2c and v3."""
 
     def __init__(self) -> None:
-        self._devices: dict[tuple[str, ...], _Device] = {}
+        self._devices: dict[tuple[str, ...], Device] = {}
+        self._targets: dict[int, tuple[Target, Device]] = {}
         self._sockets: dict[int, socket.socket] = {}
-        self._open: dict[_Question, None] = {}
-        self._by_id: dict[int, _Question] = {}
+        self._by_id: dict[int, Question] = {}
+        self._fresh = _idents()
+        self._places: dict[int, int] = {}
+        self._wheel: Wheel[Question] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
+        self._burst = 0
+        self._waiting: deque[Question] = deque()
         self._bug: asyncio.Future[None] | None = None
 
     def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
@@ -84,7 +67,29 @@ class SnmpLink:
             loop.call_soon(self._guard, done, {})
             return
         device = self._device(target)
-        Poll(plan, device.pace, partial(self._put, device, loop.time() + target.timeout), done).step()
+        course = device.courses.get(plan)
+        if course is None:
+            course = self._course(device, plan)
+        deadline = loop.time() + target.timeout
+        if course.busy:
+            self._poll(device, plan, {}, deadline, done)
+        else:
+            course.start(deadline, done)
+
+    def _course(self, device: Device, plan: Plan) -> Course:
+        if len(device.courses) >= _COURSES:
+            del device.courses[next(iter(device.courses))]
+        course = Course(plan, device.pace, partial(self._prepare, device), partial(self._poll, device, plan))
+        device.courses[plan] = course
+        return course
+
+    def _prepare(self, device: Device, ask: Ask, oids: tuple[str, ...], come: Come) -> AskBy:
+        session = device.session
+        form = session.form(ask, oids) if isinstance(session, Community) else None
+        return partial(self._open_question, Question(device, ask, oids, come, form))
+
+    def _poll(self, device: Device, plan: Plan, known: Known, deadline: float, done: Callable[[Answers], None]) -> None:
+        Poll(plan, device.pace, partial(self._put, device, deadline), done, known).step()
 
     async def run(self) -> None:
         """Own the sockets until cancelled; polls under way then end as LINK_DOWN. Raises what a callback raised."""
@@ -93,7 +98,7 @@ class SnmpLink:
         try:
             for family in (socket.AF_INET, socket.AF_INET6):
                 self._listen(loop, family)
-            for question in list(self._open):
+            for question in self._all_open():
                 self._send(question)
             await self._bug
         finally:
@@ -101,7 +106,7 @@ class SnmpLink:
                 loop.remove_reader(sock)
                 sock.close()
             self._sockets.clear()
-            for question in list(self._open):
+            for question in self._all_open():
                 self._close(question, Missing.LINK_DOWN)
 
     async def walk_all(
@@ -132,15 +137,25 @@ class SnmpLink:
                     found.append((row.oid, row.tag, row.value))
         return found
 
-    def _put(self, device: _Device, deadline: float, ask: Ask, oids: tuple[str, ...], come: Come) -> None:
+    def _put(self, device: Device, deadline: float, ask: Ask, oids: tuple[str, ...], come: Come) -> None:
         """Ask one question; `come` gets what it came to, exactly once and never from inside this call."""
+        self._prepare(device, ask, oids, come)(deadline)
+
+    def _open_question(self, question: Question, deadline: float) -> None:
         now = asyncio.get_running_loop().time()
-        question = _Question(device, ask, oids, deadline, now + (deadline - now) / 2, come)
-        self._open[question] = None
-        self._wake(question.again)
+        question.deadline, question.again = deadline, now + (deadline - now) / 2
+        question.peer, question.lessons = "", 0
+        question.device.open[question] = None
+        self._look_at(question, question.again)
         self._send(question)
 
-    def _device(self, target: Target) -> _Device:
+    def _all_open(self) -> list[Question]:
+        return [question for device in self._devices.values() for question in device.open]
+
+    def _device(self, target: Target) -> Device:
+        found = self._targets.get(id(target))
+        if found is not None and found[0] is target:
+            return found[1]
         endpoint = target.endpoint
         key = (
             *(endpoint.host, str(endpoint.port), endpoint.user),
@@ -149,24 +164,28 @@ class SnmpLink:
         )
         device = self._devices.get(key)
         if device is None:
-            addresses = _numeric(endpoint.host, endpoint.port)
+            addresses = numeric(endpoint.host, endpoint.port)
             pace = Pace(target.quirks.objects)
-            device = _Device(endpoint.host, endpoint.port, _session(endpoint), pace, addresses, bool(addresses))
+            device = Device(endpoint.host, endpoint.port, session(endpoint), pace, addresses, bool(addresses))
             self._devices[key] = device
+        if len(self._targets) >= _TARGETS:
+            self._targets.clear()
+        self._targets[id(target)] = target, device
         return device
 
     def _listen(self, loop: asyncio.AbstractEventLoop, family: socket.AddressFamily) -> None:
-        # Never connected: an ICMP error for one host would else fail the next call, made for another.
         try:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            sock = opened(family)
         except OSError as error:
             _log.info("no %s here: %s", family.name, error)
             return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._sockets[family] = sock
         loop.add_reader(sock, self._guard, self._drain, sock, _DATAGRAMS)
 
-    def _send(self, question: _Question) -> None:
+    def _send(self, question: Question) -> None:
+        if self._burst >= _BURST:
+            self._waiting.append(question)
+            return
         device = question.device
         if not device.addresses:
             self._resolve(device)
@@ -174,8 +193,17 @@ class SnmpLink:
             sock = self._sockets.get(family)
             if sock is None:
                 continue
-            ident = self._new_id()
-            data = device.session.wrap(question.ask, question.oids, ident)
+            ident = next(self._fresh)
+            while ident in self._by_id:
+                ident = next(self._fresh)
+            form = question.form
+            if form is None:
+                data = device.session.wrap(question.ask, question.oids, ident)
+            else:
+                data = form.head + ident.to_bytes(4, "big") + form.tail
+            if not self._burst:
+                asyncio.get_running_loop().call_soon(self._guard, self._end_burst)
+            self._burst += 1
             try:
                 sock.sendto(data, address)
             except OSError as error:  # no route, no room: the second sending may fare better
@@ -186,81 +214,111 @@ class SnmpLink:
             self._by_id[ident] = question
             return
 
-    def _new_id(self) -> int:
-        while True:
-            ident = FIRST_ID + secrets.randbelow(LAST_ID - FIRST_ID + 1)
-            if ident not in self._by_id:
-                return ident
+    def _end_burst(self) -> None:
+        """Let the next requests go once nothing lies unread."""
+        unread = [sock for sock in self._sockets.values() if self._waiting and not self._drain(sock, _DATAGRAMS)]
+        if unread:
+            asyncio.get_running_loop().call_soon(self._guard, self._end_burst)
+            return
+        self._burst = 0
+        waiting, self._waiting = self._waiting, deque()
+        for question in waiting:
+            if question in question.device.open and not question.ids:
+                self._send(question)
 
-    def _close(self, question: _Question, what: Response | Missing) -> None:
-        del self._open[question]
+    def _close(self, question: Question, what: Response | Missing) -> None:
+        del question.device.open[question]
         self._drop_ids(question)
         question.come(what)
 
-    def _drop_ids(self, question: _Question) -> None:
+    def _drop_ids(self, question: Question) -> None:
         for ident in question.ids:
             del self._by_id[ident]
         question.ids.clear()
 
-    def _drain(self, sock: socket.socket, most: int) -> None:
+    def _drain(self, sock: socket.socket, most: int) -> bool:
+        """Take what lies in the buffer, up to so many; return whether that was all."""
         for _ in range(most):
             try:
                 data, address = sock.recvfrom(65535)
             except BlockingIOError:
-                return
+                return True
             except OSError as error:
                 _log.debug("receiving: %s", error)
                 continue
             self._take(data, address)
+        return False
 
     def _take(self, data: bytes, address: tuple[str, int]) -> None:
         """Give a datagram to the question it answers; what is late, foreign or forged goes without a word."""
-        head = peek(data)
-        question = self._by_id.get(head[1]) if head else None
-        if head is None or question is None:
-            return
-        device, session = question.device, question.device.session
-        if head[0] != session.version or address[0] != question.peer or address[1] != device.port:
+        # Answers of one length have their id in one place, mostly; what says so wrongly is found out by what reads it.
+        at = self._places.get(len(data), 0)
+        ident = int.from_bytes(data[at : at + 4], "big")
+        question = self._by_id.get(ident)
+        if question is None or question.form is None:
+            head = peek(data)
+            question = self._by_id.get(head[1]) if head else None
+            if head is None or question is None or head[0] != question.device.session.version:
+                return
+            _, ident, at = head
+            self._places[len(data)] = at
+        if address[0] != question.peer or address[1] != question.device.port:
             return
         try:
-            what = session.unwrap(data, head[1])
+            what = self._read(question, data, ident, at)
         except Foreign:
             return
         except Exception as error:  # noqa: BLE001 - the link's edge: the codec raises far more than its own errors
-            _log.debug("%s sent no valid answer: %r", device.host, error)
+            _log.debug("%s sent no valid answer: %r", question.device.host, error)
             what = Missing.MALFORMED
         if what is not None:
             self._close(question, what)
         elif question.lessons < _LESSONS:
             question.lessons += 1
-            for stale in [other for other in self._open if other.device is device]:
+            for stale in list(question.device.open):
                 self._drop_ids(stale)  # asked under the old id or clock, refused for that alone
                 self._send(stale)
 
-    def _wake(self, when: float) -> None:
-        if self._timer is None or when < self._timer.when() - _GRAIN:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(when, self._guard, self._sweep)
+    def _read(self, question: Question, data: bytes, ident: int, at: int) -> Response | Missing | None:
+        """Return what an answer says: the same object as last time when the same bytes say it."""
+        form = question.form
+        if form is None:
+            return question.device.session.unwrap(data, ident)
+        rest = data[at + 4 :]
+        if rest == question.rest and question.said is not None and data[:at] == question.start:
+            return question.said
+        said = form.read(data, ident, at)
+        question.start, question.rest, question.said = data[:at], rest, said
+        return said
+
+    def _look_at(self, question: Question, when: float) -> None:
+        self._set_timer(self._wheel.add(question, when))
+
+    def _set_timer(self, when: float | None) -> None:
+        if when is None or (self._timer is not None and self._timer.when() <= when):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._guard, self._sweep)
 
     def _sweep(self) -> None:
         """Send what is due a second time and end what is past its deadline."""
         self._timer = None
         for sock in self._sockets.values():  # what lies in the buffer came in time
-            self._drain(sock, len(self._open))
+            self._drain(sock, len(self._by_id))
         now = asyncio.get_running_loop().time()
-        for question in list(self._open):
-            if question not in self._open:
+        for question in self._wheel.due(now):
+            if question not in question.device.open:  # answered; one asked anew since is in the wheel anew
                 continue
             if question.deadline <= now:
                 self._time_out(question)
             elif question.again <= now:
                 question.again = question.deadline
+                self._look_at(question, question.deadline)
                 self._send(question)
-        if self._open:
-            self._wake(max(now + _GRAIN, min(question.again for question in self._open)))
+        self._set_timer(self._wheel.next)
 
-    def _time_out(self, question: _Question) -> None:
+    def _time_out(self, question: Question) -> None:
         sent = bool(question.peer)
         if sent:
             question.device.session.forget()
@@ -268,29 +326,29 @@ class SnmpLink:
                 self._resolve(question.device)  # its name may stand for another address by now
         self._close(question, Missing.TIMEOUT if sent else Missing.LINK_DOWN)
 
-    def _resolve(self, device: _Device) -> None:
+    def _resolve(self, device: Device) -> None:
         if device.resolving is None:
             device.resolving = asyncio.get_running_loop().create_task(self._look_up(device))
 
-    async def _look_up(self, device: _Device) -> None:
+    async def _look_up(self, device: Device) -> None:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(device.host, device.port, type=socket.SOCK_DGRAM)
         except OSError as error:  # an address once known stays: in a power cut the name server may go first
             _log.info("%s: %s", device.host, error)
         else:
-            device.addresses = _addresses(found)
+            device.addresses = addresses(found)
         device.resolving = None
         self._guard(self._looked_up, device)
 
-    def _looked_up(self, device: _Device) -> None:
-        for question in list(self._open):
-            if question.device is device and not question.ids:
+    def _looked_up(self, device: Device) -> None:
+        for question in list(device.open):
+            if not question.ids:
                 if device.addresses:
                     self._send(question)
                 else:
                     self._close(question, Missing.LINK_DOWN)
 
-    def _guard(self, call: Callable[..., None], *args: object) -> None:
+    def _guard(self, call: Callable[..., object], *args: object) -> None:
         """Let a bug end `run`; from a callback it would only be logged, and the link stay half alive."""
         try:
             call(*args)
@@ -300,31 +358,15 @@ class SnmpLink:
             self._bug.set_exception(bug)
 
 
+def _idents() -> Iterator[int]:
+    """Yield request-ids for ever, random so that nobody can answer for a device without having heard the question."""
+    while True:
+        for (word,) in struct.iter_unpack(">I", os.urandom(4096)):
+            ident = word & 0x7FFFFFFF
+            if FIRST_ID <= ident <= LAST_ID:
+                yield ident
+
+
 def _settle(answer: asyncio.Future[Response | Missing], what: Response | Missing) -> None:
     if not answer.done():
         answer.set_result(what)
-
-
-def _numeric(host: str, port: int) -> list[_Address]:
-    """Return the address of a host given by number, nothing when it is a name. Asks no name server."""
-    try:
-        return _addresses(socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST))
-    except OSError:
-        return []
-
-
-def _addresses(found: Iterable[tuple[int, int, int, str, object]]) -> list[_Address]:
-    # IPv4 first: many a card has an IPv6 address in the name service and no SNMP behind it.
-    known = [cast("_Address", (entry[0], entry[4])) for entry in found if entry[0] in (socket.AF_INET, socket.AF_INET6)]
-    return sorted(known, key=lambda address: address[0] != socket.AF_INET)
-
-
-def _session(endpoint: Endpoint) -> Session:
-    version = endpoint.options["version"]
-    if version == "3":
-        from edgeagent.links.snmpv3 import Usm
-
-        return Usm(endpoint)
-    from edgeagent.links.snmpcodec import Community
-
-    return Community(version, endpoint.secrets["community"])

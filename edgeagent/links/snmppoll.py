@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from edgeagent.links import Plan
 from edgeagent.links.snmpmessage import Ask, Response, Row, Status
 from edgeagent.readings import Answers, Missing, Raw
 
-_IN_FLIGHT: Final = 2
+IN_FLIGHT: Final = 2
 """Questions of one poll under way at a time: small cards drop bursts, and one dead object must not hold up the rest."""
-_ROWS: Final = 64
+ROWS: Final = 64
 """Rows of one walk."""
 
 _VERDICTS: Final[Mapping[int, Missing]] = {
@@ -35,6 +36,10 @@ Put: TypeAlias = Callable[[Ask, tuple[str, ...], Come], None]
 """Asks a question; never calls back from inside."""
 
 
+Known: TypeAlias = Mapping[tuple[Ask, tuple[str, ...]], Response | Missing]
+"""What questions have come to already."""
+
+
 @dataclass(slots=True)
 class Pace:
     """How many objects a device takes in one request; less after it said tooBig."""
@@ -45,13 +50,16 @@ class Pace:
 class Poll:
     """What is still to be asked, what is under way, what was answered."""
 
-    def __init__(self, plan: Plan, pace: Pace, put: Put, done: Callable[[Answers], None]) -> None:
+    def __init__(
+        self, plan: Plan, pace: Pace, put: Put, done: Callable[[Answers], None], known: Known = MappingProxyType({})
+    ) -> None:
         self._plan = plan
         self._pace = pace
         self._put = put
         self._done = done
+        self._known = known
         self._answers: dict[str, Raw] = {}
-        self._silence = Missing.TIMEOUT
+        self._silence: Missing | None = None
         self._under_way = 0
         self._queue: deque[tuple[Ask, tuple[str, ...], Come]] = deque()
         for start in range(0, len(plan.gets), pace.batch):
@@ -61,24 +69,30 @@ class Poll:
 
     def step(self) -> None:
         """Ask the next questions; when none is left under way, the poll is over."""
-        while self._queue and self._under_way < _IN_FLIGHT:
+        while self._queue and self._under_way < IN_FLIGHT:
             ask, oids, come = self._queue.popleft()
-            self._under_way += 1
-            self._put(ask, oids, partial(self._come, come))
+            what = self._known.get((ask, oids))
+            if what is not None:
+                self._take(come, what)
+            elif self._silence is None:
+                self._under_way += 1
+                self._put(ask, oids, partial(self._come, come))
         if not self._under_way:
             for address in (*self._plan.gets, *self._plan.walks):
-                self._answers.setdefault(address, self._silence)
+                self._answers.setdefault(address, self._silence or Missing.TIMEOUT)
             self._done(self._answers)
 
     def _come(self, come: Come, what: Response | Missing) -> None:
         self._under_way -= 1
+        self._take(come, what)
+        self.step()
+
+    def _take(self, come: Come, what: Response | Missing) -> None:
         if isinstance(what, Missing) and what.silent:
             # All questions share one deadline and one user: what ended this one would end the rest.
             self._silence = what
-            self._queue.clear()
         else:
             come(what)
-        self.step()
 
     def _get(self, oids: tuple[str, ...]) -> None:
         self._queue.append((Ask.GET, oids, partial(self._got, oids)))
@@ -87,9 +101,7 @@ class Poll:
         if isinstance(what, Missing):
             status, index, verdict = 0, 0, what
         elif what.status == Status.NO_ERROR:
-            given = {row.oid: row.value for row in what.rows}
-            for oid in oids:
-                self._answers[oid] = given.get(oid, Missing.MALFORMED)
+            self._answers.update(answered(oids, what))
             return
         else:
             status, index, verdict = what.status, what.error_index, _verdict(what.status)
@@ -113,10 +125,18 @@ class Poll:
         if isinstance(row, Row):
             self._answers[row.oid] = row.value
             rows += 1
-            if rows < _ROWS:
+            if rows < ROWS:
                 self._next(root, row.oid, rows)
                 return
         self._answers[root] = row if isinstance(row, Missing) else rows
+
+
+def answered(oids: tuple[str, ...], what: Response) -> dict[str, Raw]:
+    """Return what an answer without error says of the objects that were asked for."""
+    given = dict(zip(what.names, what.values, strict=True))
+    if what.names == oids:
+        return given
+    return {oid: given.get(oid, Missing.MALFORMED) for oid in oids}
 
 
 def next_row(what: Response | Missing, root: str, last: str) -> Row | Missing | None:
@@ -125,9 +145,9 @@ def next_row(what: Response | Missing, root: str, last: str) -> Row | Missing | 
         return what
     if what.status:
         return None if what.status == Status.NO_SUCH_NAME else _verdict(what.status)
-    if not what.rows:
+    if not what.names:
         return Missing.MALFORMED
-    row = what.rows[0]
+    row = Row(what.names[0], what.tags[0], what.values[0])
     if row.value is Missing.ABSENT or not row.oid.startswith(root + "."):
         return None
     return row if _order(row.oid) > _order(last) else Missing.MALFORMED

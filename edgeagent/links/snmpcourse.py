@@ -1,0 +1,151 @@
+"""The same poll of the same device, time after time: what was asked and answered before need not be thought of again.
+
+Owns, for one device and one plan, its questions and the answers of the last poll. An answer that is the same object as
+the last one to its question changes nothing, and a poll without any change gives the answers of the last one, the same
+object: whoever takes them can tell by that alone. Where an answer says that more is to be asked than a walk's next row
+(an error, tooBig, garbage), `snmppoll` goes on from what has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from edgeagent.links import Plan
+from edgeagent.links.snmpmessage import Ask, Response, Row
+from edgeagent.links.snmppoll import IN_FLIGHT, ROWS, Come, Known, Pace, answered, next_row
+from edgeagent.readings import Answers, Missing, Raw
+
+AskBy: TypeAlias = Callable[[float], None]
+"""Asks a question that is known, until this loop time."""
+
+Prepare: TypeAlias = Callable[[Ask, tuple[str, ...], Come], AskBy]
+"""Makes a question that can be asked again and again, one time after the other."""
+
+GoOn: TypeAlias = Callable[[Known, float, Callable[[Answers], None]], None]
+"""Polls on from what is known, until this loop time."""
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """One question of the poll, what it came to last, and the question that follows when that is a row of a walk."""
+
+    kind: Ask
+    oids: tuple[str, ...]
+    root: str
+    rows: int
+    what: Response | Missing | None = None
+    row: Row | Missing | None = None
+    then: _Step | None = None
+    odd: bool = False
+    """Whether `what` is more than a course can say."""
+    ask: AskBy = field(init=False)
+
+
+class Course:
+    """A plan as one device is asked it. Free for the next poll when the last one is done."""
+
+    def __init__(self, plan: Plan, pace: Pace, prepare: Prepare, go_on: GoOn) -> None:
+        self.plan = plan
+        self.busy = False
+        self._pace = pace
+        self._prepare = prepare
+        self._go_on = go_on
+        self._lay()
+
+    def _lay(self) -> None:
+        plan, size = self.plan, self._pace.batch
+        gets = (plan.gets[start : start + size] for start in range(0, len(plan.gets), size))
+        self._batch = size
+        self._first = [
+            *(self._step(Ask.GET, oids, "", 0) for oids in gets),
+            *(self._step(Ask.NEXT, (root,), root, 0) for root in plan.walks),
+        ]
+        self._last: Answers | None = None
+
+    def _step(self, kind: Ask, oids: tuple[str, ...], root: str, rows: int) -> _Step:
+        step = _Step(kind, oids, root, rows)
+        step.ask = self._prepare(kind, oids, partial(self._come, step))
+        return step
+
+    def start(self, deadline: float, done: Callable[[Answers], None]) -> None:
+        """Ask it once more."""
+        if self._batch != self._pace.batch:
+            self._lay()
+        self.busy = True
+        self._deadline, self._done = deadline, done
+        self._changed = self._odd = self._silent = False
+        self._asked = self._under_way = 0
+        self._ask()
+
+    def _ask(self) -> None:
+        while self._under_way < IN_FLIGHT and self._asked < len(self._first) and not self._silent:
+            step = self._first[self._asked]
+            self._asked += 1
+            self._under_way += 1
+            step.ask(self._deadline)
+
+    def _come(self, step: _Step, what: Response | Missing) -> None:
+        if what is not step.what or step.odd:
+            self._take(step, what)
+        then = step.then
+        if then is not None:
+            then.ask(self._deadline)
+            return
+        self._under_way -= 1
+        if self._asked < len(self._first):
+            self._ask()
+        if not self._under_way:
+            self._finish()
+
+    def _take(self, step: _Step, what: Response | Missing) -> None:
+        if what != step.what:
+            self._changed = True
+        step.what = what
+        step.odd = isinstance(what, Missing) or (step.kind is Ask.GET and what.status != 0)
+        if isinstance(what, Missing):
+            self._silent |= what.silent
+        self._odd |= step.odd
+        if step.kind is Ask.NEXT:
+            step.row = row = next_row(what, step.root, step.oids[0])
+            if not isinstance(row, Row) or step.rows + 1 == ROWS:
+                step.then = None
+            elif step.then is None or step.then.oids[0] != row.oid:
+                step.then = self._step(Ask.NEXT, (row.oid,), step.root, step.rows + 1)
+
+    def _finish(self) -> None:
+        self.busy = False
+        if self._odd:
+            self._last = None
+            self._go_on(self._known(), self._deadline, self._done)
+            return
+        if self._changed or self._last is None:
+            self._last = self._answers()
+        self._done(self._last)
+
+    def _known(self) -> Known:
+        known: dict[tuple[Ask, tuple[str, ...]], Response | Missing] = {}
+        for first in self._first[: self._asked]:
+            step: _Step | None = first
+            while step is not None and step.what is not None:
+                known[step.kind, step.oids] = step.what
+                step = step.then
+        return known
+
+    def _answers(self) -> Answers:
+        answers: dict[str, Raw] = {}
+        for first in self._first:
+            if first.kind is Ask.GET and isinstance(first.what, Response):
+                answers.update(answered(first.oids, first.what))
+                continue
+            step, rows = first, 0
+            while isinstance(step.row, Row):
+                answers[step.row.oid] = step.row.value
+                rows += 1
+                if step.then is None:
+                    break
+                step = step.then
+            answers[first.root] = step.row if isinstance(step.row, Missing) else rows
+        return answers
