@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edgeagent.captures import load
 from edgeagent.links import ber, snmpcodec
 from edgeagent.links.ber import tlv
-from edgeagent.links.snmpmessage import Ask, Foreign, Response
+from edgeagent.links.snmplayout import Form
+from edgeagent.links.snmpmessage import Ask, Foreign, Response, peek
+from edgeagent.readings import Missing, Raw
+from tests.field import CAPTURES, needs_captures
 
 IDENT = 0x12345678
 
@@ -127,3 +134,31 @@ def test_a_request_is_written_as_pysnmp_writes_it(ask: Ask, asked: tuple[str, ..
     head, tail = ber.message(1, community, ask, asked)
     assert head + IDENT.to_bytes(4, "big") + tail == snmpcodec.Community("2c", community).wrap(ask, asked, IDENT)
     assert ber.pdu(ask, asked) == snmpcodec.pdu(ask, asked)
+
+
+@needs_captures
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.snmprec")), ids=lambda path: path.stem)
+def test_all_that_real_devices_said_is_read_as_pysnmp_reads_it(path: Path) -> None:
+    rows = [(oid, tag, raw) for oid, (tag, raw) in load(path).objects.items()]
+    for start in range(0, len(rows), 20):
+        some = rows[start : start + 20]
+        bound = tlv(0x30, *(tlv(0x30, ber.identifier(oid) + encoded(tag, raw)) for oid, tag, raw in some))
+        pdu = tlv(0xA2, ber.integer(IDENT), ber.integer(0), ber.integer(0), bound)
+        data = tlv(0x30, ber.integer(1), tlv(0x04, b"public"), pdu)
+        form = Form(1, "public", Ask.GET, tuple(oid for oid, _, _ in some))
+        head = peek(data)
+        assert head is not None
+        read = theirs(data)
+        assert read is not None
+        assert read.values == tuple(Missing.NULL if tag == 0x05 else raw for _, tag, raw in some)
+        for way in (ours(data), form.read(data, IDENT, head[2]), form.read(data, IDENT, head[2])):
+            assert way == read
+
+
+def encoded(tag: int, raw: Raw) -> bytes:
+    """Write a value of a capture."""
+    if isinstance(raw, int):
+        return tlv(tag, raw.to_bytes(raw.bit_length() // 8 + 1, "big", signed=True))
+    if isinstance(raw, bytes):
+        return tlv(tag, raw)
+    return tlv(tag) if isinstance(raw, Missing) else ber.identifier(str(raw))
