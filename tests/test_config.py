@@ -129,6 +129,25 @@ def test_what_has_no_part_in_power_is_not_polled_faster(tmp_path: Path) -> None:
     assert device.interval == device.fast == 0.5
 
 
+@pytest.mark.parametrize(
+    ("table", "option", "engine"),
+    [
+        ("", "", None),
+        ("fast", "", None),
+        ("pysnmp", "", "pysnmp"),
+        ("", "pysnmp", "pysnmp"),
+        ("pysnmp", "fast", "fast"),
+    ],
+)
+def test_a_site_or_one_device_of_it_can_be_asked_by_pysnmp(
+    tmp_path: Path, table: str, option: str, engine: str | None
+) -> None:
+    text = changed("?community=floor", f"?community=floor&engine={option}" if option else "?community=floor")
+    devices = site(tmp_path, text + (f'[snmp]\nengine = "{table}"\n' if table else "")).devices
+    assert devices["ups-a"].endpoint.options.get("engine") == engine
+    assert "engine" not in devices["contacts"].endpoint.options
+
+
 def test_tables_may_stand_in_several_files(tmp_path: Path) -> None:
     text, _, devices = SITE.partition("[devices.ups-a]")
     split = site(tmp_path, text, devices=f"[devices.ups-a]{devices}")

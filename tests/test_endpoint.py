@@ -92,6 +92,7 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("snmp://h?comunity=x", 'unknown option "comunity", did you mean "community"?', id="option"),
         pytest.param("snmp://h?version=2c&version=1", 'option "version" stands twice', id="option twice"),
         pytest.param("snmp://h?version=2", 'unknown SNMP version "2", did you mean "2c"?', id="version"),
+        pytest.param("snmp://h?engine=pysmp", 'unknown SNMP engine "pysmp", did you mean "pysnmp"?', id="engine"),
         pytest.param("snmp://h?version=3", "SNMPv3 needs a user: snmp://user@host?version=3", id="v3 without a user"),
         pytest.param("snmp://u:pw123456@h", "a password may not stand in the URL; use auth_secret and priv_secret", id="password"),
         pytest.param("snmp://u@h?auth=SHA-257", 'unknown auth protocol "SHA-257", did you mean "SHA-256"?', id="auth"),

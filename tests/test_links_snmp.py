@@ -20,9 +20,9 @@ from pyasn1.codec.ber import decoder, encoder
 from pyasn1.type import univ
 from pysnmp.proto.api import v2c
 
-from edgeagent.endpoint import AUTH, PRIV, Endpoint
+from edgeagent.endpoint import AUTH, ENGINES, PRIV, Endpoint
 from edgeagent.items import Quirks
-from edgeagent.links import Plan, Target
+from edgeagent.links import Plan, Target, snmp
 from edgeagent.links.snmp import SnmpLink
 from edgeagent.readings import Answers, Missing, silence
 from edgeagent.simulators.snmp import Image, SnmpServer, User
@@ -83,9 +83,10 @@ def target(
     auth: str = "none",
     priv: str = "none",
     secrets: dict[str, str] | None = None,
+    engine: str = "fast",
 ) -> Target:
     """Describe a device."""
-    options = {"version": version, **({"auth": auth, "priv": priv} if version == "3" else {})}
+    options = {"version": version, "engine": engine, **({"auth": auth, "priv": priv} if version == "3" else {})}
     secrets = secrets or {**SECRETS, "community": "public"}
     endpoint = Endpoint("snmp", host, port, user=user, options=options, secrets=secrets)
     return Target(f"ups-{port}", endpoint, Quirks(objects=objects), timeout)
@@ -239,12 +240,78 @@ def quiet(_: Heard) -> None:
 
 
 @pytest.mark.parametrize("version", BOTH)
-def test_every_type_comes_as_readings_names_it(version: str) -> None:
-    async def scenario(link: SnmpLink) -> Answers:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_type_comes_as_readings_names_it(version: str, engine: str) -> None:
+    async def scenario(link: SnmpLink) -> list[Answers]:
         server = SnmpServer(image())
-        return await poll(link, target(await up(server), version))
+        to = target(await up(server), version, engine=engine)
+        return [await poll(link, to) for _ in range(3)]
 
-    assert linked(scenario) == EXPECTED | ROWS
+    assert linked(scenario) == [EXPECTED | ROWS] * 3
+
+
+def test_answers_without_a_change_are_the_same_object_until_something_changes() -> None:
+    async def scenario(link: SnmpLink) -> list[Answers]:
+        server = SnmpServer(image())
+        to = target(await up(server))
+        read = [await poll(link, to), await poll(link, to)]
+        server.image[f"{UPS}.2.1.0"] = (2, -2)
+        read += [await poll(link, to), await poll(link, to)]
+        server.image[f"{TABLE}.9"] = (6, f"{UPS}.6.3.3")
+        read += [await poll(link, to), await poll(link, to)]
+        server.silent = True
+        read.append(await poll(link, target(to.endpoint.port, timeout=0.1)))
+        server.silent = False
+        return [*read, await poll(link, to), await poll(link, to)]
+
+    read = linked(scenario)
+    changed = EXPECTED | {f"{UPS}.2.1.0": -2}
+    more = ROWS | {TABLE: 3, f"{TABLE}.9": f"{UPS}.6.3.3"}
+    expected = [EXPECTED | ROWS] * 2 + [changed | ROWS] * 2 + [changed | more] * 2
+    assert read[:6] == expected
+    assert read[7:] == [changed | more] * 2
+    assert [later is earlier for earlier, later in pairwise(read)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_devices_of_several_communities_and_versions_are_told_apart() -> None:
+    async def scenario(link: SnmpLink) -> list[Answers]:
+        words = ["public", "a community of some length", ""]
+        devices = []
+        for number, word in enumerate(words * 2):
+            own = image() | {f"{UPS}.2.1.0": (2, -1 - number)}
+            port = await up(SnmpServer(own, community=word))
+            version = BOTH[number // len(words)]
+            devices.append(target(port, version, secrets={"community": word}))
+        return [answers for _ in range(3) for answers in await asyncio.gather(*(poll(link, to) for to in devices))]
+
+    read = linked(scenario)
+    assert [answers[f"{UPS}.2.1.0"] for answers in read] == [-1, -2, -3, -4, -5, -6] * 3
+
+
+def test_a_burst_goes_out_as_fast_as_its_answers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snmp, "_BURST", 8)
+    monkeypatch.setattr(snmp, "_DATAGRAMS", 4)
+
+    async def scenario(link: SnmpLink) -> int:
+        liar = Liar(lambda heard: heard.reply(heard.answer()))
+        port = await up(liar)
+        devices = [target(port, secrets={"community": f"number {number}"}) for number in range(100)]
+        polls = [asyncio.create_task(poll(link, to, Plan(OIDS[:2]))) for to in devices]
+        await asyncio.sleep(0)
+        assert len(link._by_id) == 8
+        assert [dict(await each) for each in polls] == [dict.fromkeys(OIDS[:2], 7)] * 100
+        return len(liar.heard)
+
+    assert linked(scenario) == 100
 
 
 def test_a_counter64_exists_in_v2c_and_not_in_v1() -> None:

@@ -1,0 +1,37 @@
+"""The wheel against a plain list of times."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeagent.links.wheel import GRAIN, Wheel
+
+times = st.floats(0, 100)
+
+
+@given(st.lists(times, max_size=50), st.lists(times, max_size=10))
+def test_everything_comes_once_not_early_and_a_grain_late_at_most(items: list[float], looks: list[float]) -> None:
+    wheel: Wheel[float] = Wheel()
+    waiting: list[float] = []
+    for item in items:
+        wheel.add(item, item)
+        waiting.append(item)
+    for now in sorted(looks):
+        came = wheel.due(now)
+        assert all(item <= now for item in came)
+        for item in came:
+            waiting.remove(item)
+        assert all(item > now - GRAIN - 1e-9 for item in waiting)
+    assert (wheel.next is None) is (not waiting)
+    rest = wheel.due(1000)
+    assert sorted(rest) == sorted(waiting)
+
+
+def test_only_the_first_of_a_grain_says_when_to_wake() -> None:
+    wheel: Wheel[str] = Wheel()
+    woken = [wheel.add("a", 1.001), wheel.add("b", 1.002), wheel.add("c", 5.0), wheel.add("d", 1.003)]
+    assert [when is None for when in woken] == [False, True, False, True]
+    assert wheel.next == woken[0]
+    assert wheel.due(1.5) == ["a", "b", "d"]
+    assert wheel.next == woken[2]
