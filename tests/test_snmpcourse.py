@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeagent.links import Plan
-from edgeagent.links.snmpcourse import AskBy, Course
+from edgeagent.links.snmpcourse import Course
+from edgeagent.links.snmpdevice import Device, Question
+from edgeagent.links.snmplayout import Community
 from edgeagent.links.snmpmessage import Ask, Response
 from edgeagent.links.snmppoll import Come, Known, Pace, Poll
 from edgeagent.readings import Answers, Missing, Raw
@@ -64,28 +66,28 @@ class Bench:
 
     def __init__(self, card: Card, plan: Plan = PLAN, batch: int = 20) -> None:
         self.card = card
-        self.pace = Pace(batch)
+        self.device = Device("ups", 161, Community("2c", "public"), Pace(batch), [], numeric=True)
         self.waiting: deque[Callable[[], None]] = deque()
         self.most = 0
         self.plan = plan
-        self.course = Course(plan, self.pace, self.prepare, self.go_on)
+        self.course = Course(self.device, plan, self.ask, self.go_on)
 
-    def prepare(self, ask: Ask, oids: tuple[str, ...], come: Come) -> AskBy:
-        return lambda _: self.put(ask, oids, come)
+    def ask(self, question: Question, _: float) -> None:
+        self.put(question.ask, question.oids, question.come)
 
     def put(self, ask: Ask, oids: tuple[str, ...], come: Come) -> None:
         self.waiting.append(lambda: come(self.card.answer(ask, oids)))
         self.most = max(self.most, len(self.waiting))
 
-    def go_on(self, known: Known, _: float, done: Callable[[Answers], None]) -> None:
-        Poll(self.plan, self.pace, self.put, done, known).step()
+    def go_on(self, device: Device, plan: Plan, known: Known, _: float, done: Callable[[Answers], None]) -> None:
+        Poll(plan, device.pace, self.put, done, known).step()
 
     def poll(self) -> Answers:
         return self._run(lambda done: self.course.start(9.0, done))
 
     def anew(self) -> Answers:
         """Poll as if the device were asked for the first time."""
-        return self._run(lambda done: Poll(self.plan, Pace(self.pace.batch), self.put, done).step())
+        return self._run(lambda done: Poll(self.plan, Pace(self.device.pace.batch), self.put, done).step())
 
     def _run(self, start: Callable[[Callable[[Answers], None]], None]) -> Answers:
         came: list[Answers] = []

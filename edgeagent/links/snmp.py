@@ -21,9 +21,8 @@ from functools import partial
 from typing import Final
 
 from edgeagent.links import Plan, Target
-from edgeagent.links.snmpcourse import AskBy, Course
-from edgeagent.links.snmpdevice import Device, Question, session
-from edgeagent.links.snmplayout import Community
+from edgeagent.links.snmpcourse import Course
+from edgeagent.links.snmpdevice import Device, Question, Single, session
 from edgeagent.links.snmpmessage import FIRST_ID, LAST_ID, Ask, Foreign, Response, Row, peek
 from edgeagent.links.snmppoll import Come, Known, Pace, Poll, next_row
 from edgeagent.links.udp import addresses, numeric, opened
@@ -38,8 +37,8 @@ _DATAGRAMS: Final = 128
 """Datagrams taken in one turn of the loop, so that what they tell is not held up for long; the next takes the rest."""
 _BURST: Final = 1024
 """Requests sent before the loop has turned and all that was answered is read: their answers fit into the buffer."""
-_COURSES: Final = 8
-"""Plans of one device whose course is kept."""
+_COURSES: Final = 512
+"""Plans of one device whose course is kept: a switch is a device a port."""
 _TARGETS: Final = 1 << 16
 """Targets whose device is found without looking at what they say."""
 
@@ -58,6 +57,7 @@ class SnmpLink:
         self._timer: asyncio.TimerHandle | None = None
         self._burst = 0
         self._waiting: deque[Question] = deque()
+        self._put, self._go_on = self._ask, self._poll  # one object each for all courses
         self._bug: asyncio.Future[None] | None = None
 
     def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
@@ -79,17 +79,14 @@ class SnmpLink:
     def _course(self, device: Device, plan: Plan) -> Course:
         if len(device.courses) >= _COURSES:
             del device.courses[next(iter(device.courses))]
-        course = Course(plan, device.pace, partial(self._prepare, device), partial(self._poll, device, plan))
-        device.courses[plan] = course
+        course = device.courses[plan] = Course(device, plan, self._put, self._go_on)
         return course
 
-    def _prepare(self, device: Device, ask: Ask, oids: tuple[str, ...], come: Come) -> AskBy:
-        session = device.session
-        form = session.form(ask, oids) if isinstance(session, Community) else None
-        return partial(self._open_question, Question(device, ask, oids, come, form))
-
     def _poll(self, device: Device, plan: Plan, known: Known, deadline: float, done: Callable[[Answers], None]) -> None:
-        Poll(plan, device.pace, partial(self._put, device, deadline), done, known).step()
+        def put(ask: Ask, oids: tuple[str, ...], come: Come) -> None:
+            self._ask(Single(device, ask, oids, come), deadline)
+
+        Poll(plan, device.pace, put, done, known).step()
 
     async def run(self) -> None:
         """Own the sockets until cancelled; polls under way then end as LINK_DOWN. Raises what a callback raised."""
@@ -124,7 +121,7 @@ class SnmpLink:
             last = root
             while len(found) < limit:
                 answer: asyncio.Future[Response | Missing] = loop.create_future()
-                self._put(device, loop.time() + target.timeout, Ask.NEXT, (last,), partial(_settle, answer))
+                self._ask(Single(device, Ask.NEXT, (last,), partial(_settle, answer)), loop.time() + target.timeout)
                 row = next_row(await answer, root, last)
                 if isinstance(row, Missing):
                     _log.warning("%s: the walk of %s stopped after %s: %s", target.name, root, last, row)
@@ -137,15 +134,12 @@ class SnmpLink:
                     found.append((row.oid, row.tag, row.value))
         return found
 
-    def _put(self, device: Device, deadline: float, ask: Ask, oids: tuple[str, ...], come: Come) -> None:
-        """Ask one question; `come` gets what it came to, exactly once and never from inside this call."""
-        self._prepare(device, ask, oids, come)(deadline)
-
-    def _open_question(self, question: Question, deadline: float) -> None:
+    def _ask(self, question: Question, deadline: float) -> None:
+        """Ask a question until this loop time; it gets what it came to exactly once, never from inside this call."""
         now = asyncio.get_running_loop().time()
         question.deadline, question.again = deadline, now + (deadline - now) / 2
         question.peer, question.lessons = "", 0
-        question.device.open[question] = None
+        question.device.open.append(question)
         self._look_at(question, question.again)
         self._send(question)
 
@@ -210,7 +204,7 @@ class SnmpLink:
                 _log.debug("%s: %s", device.host, error)
                 return
             question.peer = address[0]
-            question.ids.append(ident)
+            question.ids += (ident,)
             self._by_id[ident] = question
             return
 
@@ -223,18 +217,19 @@ class SnmpLink:
         self._burst = 0
         waiting, self._waiting = self._waiting, deque()
         for question in waiting:
-            if question in question.device.open and not question.ids:
+            if question.deadline and not question.ids:
                 self._send(question)
 
     def _close(self, question: Question, what: Response | Missing) -> None:
-        del question.device.open[question]
+        question.deadline = 0.0
+        question.device.open.remove(question)
         self._drop_ids(question)
         question.come(what)
 
     def _drop_ids(self, question: Question) -> None:
         for ident in question.ids:
             del self._by_id[ident]
-        question.ids.clear()
+        question.ids = ()
 
     def _drain(self, sock: socket.socket, most: int) -> bool:
         """Take what lies in the buffer, up to so many; return whether that was all."""
@@ -308,7 +303,7 @@ class SnmpLink:
             self._drain(sock, len(self._by_id))
         now = asyncio.get_running_loop().time()
         for question in self._wheel.due(now):
-            if question not in question.device.open:  # answered; one asked anew since is in the wheel anew
+            if not question.deadline:  # answered; one asked anew since is in the wheel anew
                 continue
             if question.deadline <= now:
                 self._time_out(question)

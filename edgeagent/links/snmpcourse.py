@@ -9,70 +9,73 @@ object: whoever takes them can tell by that alone. Where an answer says that mor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeAlias
 
 from edgeagent.links import Plan
+from edgeagent.links.snmpdevice import Device, Question
 from edgeagent.links.snmpmessage import Ask, Response, Row
-from edgeagent.links.snmppoll import IN_FLIGHT, ROWS, Come, Known, Pace, answered, next_row
+from edgeagent.links.snmppoll import IN_FLIGHT, ROWS, Known, answered, next_row
 from edgeagent.readings import Answers, Missing, Raw
 
-AskBy: TypeAlias = Callable[[float], None]
-"""Asks a question that is known, until this loop time."""
+Put: TypeAlias = Callable[[Question, float], None]
+"""Asks a question until this loop time; never calls back from inside."""
 
-Prepare: TypeAlias = Callable[[Ask, tuple[str, ...], Come], AskBy]
-"""Makes a question that can be asked again and again, one time after the other."""
-
-GoOn: TypeAlias = Callable[[Known, float, Callable[[Answers], None]], None]
-"""Polls on from what is known, until this loop time."""
+GoOn: TypeAlias = Callable[[Device, Plan, Known, float, Callable[[Answers], None]], None]
+"""Polls a device on from what is known, until this loop time."""
 
 
-@dataclass(slots=True, eq=False)
-class _Step:
-    """One question of the poll, what it came to last, and the question that follows when that is a row of a walk."""
+class _Step(Question):
+    """One question of the poll, what it came to last, and the question that follows when that is a row of a walk.
 
-    kind: Ask
-    oids: tuple[str, ...]
-    root: str
-    rows: int
-    what: Response | Missing | None = None
-    row: Row | Missing | None = None
-    then: _Step | None = None
-    odd: bool = False
-    """Whether `what` is more than a course can say."""
-    ask: AskBy = field(init=False)
+    It is `odd` when that is more than a course can say.
+    """
+
+    __slots__ = ("course", "odd", "root", "row", "rows", "then", "what")
+
+    def __init__(self, course: Course, ask: Ask, oids: tuple[str, ...], root: str, rows: int) -> None:
+        super().__init__(course.device, ask, oids)
+        self.course = course
+        self.root = root
+        self.rows = rows
+        self.what: Response | Missing | None = None
+        self.row: Row | Missing | None = None
+        self.then: _Step | None = None
+        self.odd = False
+
+    def come(self, what: Response | Missing) -> None:
+        """Take what it came to."""
+        self.course.come(self, what)
 
 
 class Course:
     """A plan as one device is asked it. Free for the next poll when the last one is done."""
 
-    def __init__(self, plan: Plan, pace: Pace, prepare: Prepare, go_on: GoOn) -> None:
+    __slots__ = (
+        *("_asked", "_batch", "_changed", "_deadline", "_done", "_first", "_go_on", "_last", "_odd", "_put"),
+        *("_silent", "_under_way", "busy", "device", "plan"),
+    )
+
+    def __init__(self, device: Device, plan: Plan, put: Put, go_on: GoOn) -> None:
+        self.device = device
         self.plan = plan
         self.busy = False
-        self._pace = pace
-        self._prepare = prepare
+        self._put = put
         self._go_on = go_on
         self._lay()
 
     def _lay(self) -> None:
-        plan, size = self.plan, self._pace.batch
+        plan, size = self.plan, self.device.pace.batch
         gets = (plan.gets[start : start + size] for start in range(0, len(plan.gets), size))
         self._batch = size
         self._first = [
-            *(self._step(Ask.GET, oids, "", 0) for oids in gets),
-            *(self._step(Ask.NEXT, (root,), root, 0) for root in plan.walks),
+            *(_Step(self, Ask.GET, oids, "", 0) for oids in gets),
+            *(_Step(self, Ask.NEXT, (root,), root, 0) for root in plan.walks),
         ]
         self._last: Answers | None = None
 
-    def _step(self, kind: Ask, oids: tuple[str, ...], root: str, rows: int) -> _Step:
-        step = _Step(kind, oids, root, rows)
-        step.ask = self._prepare(kind, oids, partial(self._come, step))
-        return step
-
     def start(self, deadline: float, done: Callable[[Answers], None]) -> None:
         """Ask it once more."""
-        if self._batch != self._pace.batch:
+        if self._batch != self.device.pace.batch:
             self._lay()
         self.busy = True
         self._deadline, self._done = deadline, done
@@ -85,14 +88,15 @@ class Course:
             step = self._first[self._asked]
             self._asked += 1
             self._under_way += 1
-            step.ask(self._deadline)
+            self._put(step, self._deadline)
 
-    def _come(self, step: _Step, what: Response | Missing) -> None:
+    def come(self, step: _Step, what: Response | Missing) -> None:
+        """Take what a question came to; ask the next, or end the poll."""
         if what is not step.what or step.odd:
             self._take(step, what)
         then = step.then
         if then is not None:
-            then.ask(self._deadline)
+            self._put(then, self._deadline)
             return
         self._under_way -= 1
         if self._asked < len(self._first):
@@ -104,22 +108,22 @@ class Course:
         if what != step.what:
             self._changed = True
         step.what = what
-        step.odd = isinstance(what, Missing) or (step.kind is Ask.GET and what.status != 0)
+        step.odd = isinstance(what, Missing) or (step.ask is Ask.GET and what.status != 0)
         if isinstance(what, Missing):
             self._silent |= what.silent
         self._odd |= step.odd
-        if step.kind is Ask.NEXT:
+        if step.ask is Ask.NEXT:
             step.row = row = next_row(what, step.root, step.oids[0])
             if not isinstance(row, Row) or step.rows + 1 == ROWS:
                 step.then = None
             elif step.then is None or step.then.oids[0] != row.oid:
-                step.then = self._step(Ask.NEXT, (row.oid,), step.root, step.rows + 1)
+                step.then = _Step(self, Ask.NEXT, (row.oid,), step.root, step.rows + 1)
 
     def _finish(self) -> None:
         self.busy = False
         if self._odd:
             self._last = None
-            self._go_on(self._known(), self._deadline, self._done)
+            self._go_on(self.device, self.plan, self._known(), self._deadline, self._done)
             return
         if self._changed or self._last is None:
             self._last = self._answers()
@@ -130,14 +134,14 @@ class Course:
         for first in self._first[: self._asked]:
             step: _Step | None = first
             while step is not None and step.what is not None:
-                known[step.kind, step.oids] = step.what
+                known[step.ask, step.oids] = step.what
                 step = step.then
         return known
 
     def _answers(self) -> Answers:
         answers: dict[str, Raw] = {}
         for first in self._first:
-            if first.kind is Ask.GET and isinstance(first.what, Response):
+            if first.ask is Ask.GET and isinstance(first.what, Response):
                 answers.update(answered(first.oids, first.what))
                 continue
             step, rows = first, 0
