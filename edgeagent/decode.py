@@ -34,9 +34,9 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
     for item in items:
         if item.code == "when" or not _asked(item, answers):
             continue
-        reading = _reading(item, driver.kind.point(item.point), answers, now, origin)
+        reading = reading_of(item, driver.kind.point(item.point), answers, now, origin)
         known = readings.get(item.point)
-        readings[item.point] = reading if known is None else _better(known, reading)
+        readings[item.point] = reading if known is None else better(known, reading)
     if items is not driver.items:
         shown = [variant for variant in driver.variants if shows(variant.between, answers)]
         for id in {item.point for item in driver.items} - {item.point for item in items}:
@@ -45,8 +45,8 @@ def decode(driver: Driver, answers: Answers, now: float, origin: str | None = No
     aggregate(driver.kind, readings)
     for item in items:
         if item.code == "when":
-            reading, known = _derived(item, readings, now, origin), readings.get(item.point)
-            readings[item.point] = reading if known is None else _better(known, reading)
+            reading, known = derived(item, readings, now, origin), readings.get(item.point)
+            readings[item.point] = reading if known is None else better(known, reading)
     for id, point in driver.kind.points.items():
         if point.doubt is not None and id in readings and point.doubt.holds(readings):
             readings[id] = Reading.bad("implausible", now, origin)
@@ -67,7 +67,7 @@ def identity(driver: Driver, answers: Answers, now: float) -> dict[str, str | No
     """Decode vendor, model, serial and firmware; None where the device does not say."""
     found: dict[str, str | None] = {}
     for item in driver.identity:
-        reading = _reading(item, None, answers, now, None)
+        reading = reading_of(item, None, answers, now, None)
         found[item.point] = found.get(item.point) or (None if reading.value is None else str(reading.value))
     return found
 
@@ -76,7 +76,8 @@ def _asked(item: Item, answers: Answers) -> bool:
     return item.walk in answers if item.walk else any(address in answers for address in item.addresses)
 
 
-def _reading(item: Item, point: Point | None, answers: Answers, now: float, origin: str | None) -> Reading:
+def reading_of(item: Item, point: Point | None, answers: Answers, now: float, origin: str | None) -> Reading:
+    """Read one item; `point` is its word of the vocabulary, None for what only tells who a device is."""
     try:
         value = _CODES[item.code](item, answers)
     except NoValue as reason:
@@ -92,7 +93,7 @@ def _reading(item: Item, point: Point | None, answers: Answers, now: float, orig
     return Reading(value, now, origin=origin)
 
 
-def _better(known: Reading, other: Reading) -> Reading:
+def better(known: Reading, other: Reading) -> Reading:
     """Join two sources of one point: sets unite, otherwise the earlier value stands."""
     if isinstance(known.value, frozenset) or isinstance(other.value, frozenset):
         return _united(known, other)
@@ -112,7 +113,8 @@ def _united(*sources: Reading) -> Reading:
     return Reading(members, sources[0].time, quality, reason, sources[0].origin)
 
 
-def _derived(item: Item, readings: Mapping[str, Reading], now: float, origin: str | None) -> Reading:
+def derived(item: Item, readings: Mapping[str, Reading], now: float, origin: str | None) -> Reading:
+    """Read one flag that is made of other readings."""
     assert item.when is not None  # noqa: S101 - the loader gives every derived item its condition
     holds = item.when.holds(readings)
     return Reading.bad("unknown", now, origin) if holds is None else Reading(holds, now, origin=origin)

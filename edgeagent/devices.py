@@ -17,12 +17,14 @@ from __future__ import annotations
 from copy import copy
 from typing import Final
 
+from edgeagent import redecode
 from edgeagent.catalog import Driver
 from edgeagent.config import Device
 from edgeagent.decode import decode, identity, omitted
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.phases import UNREAD
 from edgeagent.readings import Answers, Missing, Quality, Reading, Value, fruitless, silence
+from edgeagent.redecode import Table
 from edgeagent.values import text_of
 
 MISSES: Final = 3
@@ -36,6 +38,7 @@ RECHECK: Final = 600.0
 REACHABLE: Final = "reachable"
 IDENTITY: Final = "identity"
 _OWN: Final = frozenset({REACHABLE, IDENTITY})
+_NOTHING: Final = frozenset[str]()
 
 
 class DeviceState:
@@ -43,6 +46,11 @@ class DeviceState:
 
     `origin` is the id of the drill of which it is a twin, None for what the device really says.
     """
+
+    __slots__ = (
+        "_checked", "_goods", "_last", "_own", "_real", "_slow", "_table", "_usual", "device", "driver", "facts",
+        "misses", "observed", "origin", "readings", "reason",
+    )  # fmt: skip
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -57,6 +65,9 @@ class DeviceState:
         self._goods = GOODS
         self._own = _OWN - device.driver.points
         self._last: Answers | None = None
+        self._table: Table | None = None
+        """What a shortcut needs to go on from there."""
+        self._usual = _usual(device.driver)
         self._checked: float | None = None
         self._slow = False
         """It answered, but not all that would prove it: it is asked for that alone next time."""
@@ -69,14 +80,15 @@ class DeviceState:
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""
         twin = copy(self)
-        vars(twin).update(origin=origin, _real=self, readings=dict(self.readings), _last=None)
+        for name, value in {"origin": origin, "_real": self, "readings": dict(self.readings), "_last": None}.items():
+            setattr(twin, name, value)
         return twin
 
     def wants(self, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what to ask next: addresses to get and subtrees to walk."""
         driver = self.device.driver
         if not self._doubtful(now):
-            return self.driver.gets, self.driver.walks
+            return self._usual
         known = (address for item in driver.identity for address in item.addresses)
         if self._slow:
             return tuple(dict.fromkeys((*self._proof(), *known))), ()
@@ -93,6 +105,9 @@ class DeviceState:
 
     def take(self, answers: Answers, now: float) -> frozenset[str]:
         """Take the answers of one poll; return the ids of the points whose reading is another one now."""
+        if answers is self._last and self._goods >= GOODS and not (self.misses or self._doubtful(now)):
+            self.observed = now  # most polls of a calm site: all that follows would say so too
+            return _NOTHING
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
@@ -118,8 +133,18 @@ class DeviceState:
             changed |= self._follow(self._real, now)
         if not verdict:
             return changed | self._all_bad("profile-mismatch", now)
+        return changed | self._replace(self._decoded(answers, now))
+
+    def _decoded(self, answers: Answers, now: float) -> dict[str, Reading]:
+        """Decode what these answers change, or all of them where that cannot be told."""
+        found, last = None, self._last
+        if last is not None and self._table is not None and self._table.driver is self.driver:
+            found = redecode.changed(self._table, last, answers, self.readings, now, self.origin)
+        if found is None:
+            found = decode(self.driver, answers, now, self.origin)
+            self._table = redecode.table(self.driver, answers)
         self._last = answers
-        return changed | self._replace(decode(self.driver, answers, now, self.origin))
+        return found
 
     def _proof(self) -> tuple[str, ...]:
         """Return the addresses without which nothing can be said about what the device is."""
@@ -139,6 +164,7 @@ class DeviceState:
     def _know(self, answers: Answers, now: float) -> frozenset[str]:
         """Learn which card it is; what such a card does not have is said to be so."""
         self.driver = suited(self.device.driver, answers)
+        self._usual = _usual(self.driver)
         self.facts = known(self.driver, answers, now)
         return self._replace(omitted(self.device.driver, self.driver, now))
 
@@ -148,7 +174,7 @@ class DeviceState:
         if identity is not None and identity.value != _identity(self):
             changed = self._replace({IDENTITY: Reading(identity.value, now, origin=self.origin)})
         if self.driver is not real.driver:
-            self.driver, self.facts = real.driver, real.facts
+            self.driver, self.facts, self._usual = real.driver, real.facts, real._usual
             changed |= self._replace(omitted(self.device.driver, self.driver, now, self.origin))
         return changed
 
@@ -177,9 +203,15 @@ class DeviceState:
         return self._replace({id: Reading.bad(reason, now, self.origin) for id in points})
 
     def _replace(self, readings: dict[str, Reading]) -> frozenset[str]:
-        changed = frozenset(id for id, reading in readings.items() if not reading.same(self.readings.get(id)))
-        self.readings.update(readings)
+        known = self.readings
+        changed = frozenset([id for id, reading in readings.items() if not reading.same(known.get(id))])
+        known.update(readings)
         return changed
+
+
+def _usual(driver: Driver) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what is asked of a device that nobody doubts; the same for all of a driver."""
+    return driver.gets, driver.walks
 
 
 def _identity(state: DeviceState) -> Value | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from edgeagent.catalog import Kind
+from edgeagent.catalog import Kind, Point
 from edgeagent.readings import Missing, Quality, Raw, Reading
 
 PHASES: Final = ("l1", "l2", "l3")
@@ -49,11 +49,16 @@ def aggregate(kind: Kind, readings: dict[str, Reading]) -> None:
     for id, point in kind.points.items():
         if point.aggregate is None or (id in readings and readings[id].value is not None):
             continue
-        rows = [readings[f"{id}.{phase}"] for phase in PHASES if f"{id}.{phase}" in readings]
-        fitted = [row for row in rows if row.reason not in ("not-fitted", Missing.ABSENT, Missing.NULL)]
-        values = [row.value for row in fitted if isinstance(row.value, (int, float))]
-        if values and len(values) == len(fitted):
-            worst = next((row for row in fitted if row.quality is not Quality.GOOD), fitted[0])
-            readings[id] = replace(worst, value=round(_AGGREGATES[point.aggregate](values), 6))
-        elif rows:
-            readings[id] = next((row for row in fitted if row.value is None), rows[0])
+        made = aggregate_of(point, [readings[f"{id}.{phase}"] for phase in PHASES if f"{id}.{phase}" in readings])
+        if made is not None:
+            readings[id] = made
+
+
+def aggregate_of(point: Point, rows: Sequence[Reading]) -> Reading | None:
+    """Make one plain point of its phases; None where there are none."""
+    fitted = [row for row in rows if row.reason not in ("not-fitted", Missing.ABSENT, Missing.NULL)]
+    values = [row.value for row in fitted if isinstance(row.value, (int, float))]
+    if point.aggregate is not None and values and len(values) == len(fitted):
+        worst = next((row for row in fitted if row.quality is not Quality.GOOD), fitted[0])
+        return replace(worst, value=round(_AGGREGATES[point.aggregate](values), 6))
+    return next((row for row in fitted if row.value is None), rows[0]) if rows else None
