@@ -8,7 +8,7 @@
 # make second-opinion            the same walks as Network UPS Tools reads them, into docs/
 # make sbom                      what is installed with the agent, as CycloneDX JSON, into build/
 # make audit                     known weaknesses of what is pinned, as the databases of PyPI know them
-# make bench                     what polling costs, as ratios
+# make bench [ROWS=snmp,modbus] [QUICK=1]   what it costs and how soon it tells, beside its peers; docs/performance.md
 # make soak [SEED=n] [LASTS=150]  a storm of faults over one agent, and what must have been heard of it
 # make clean                     back to a bare checkout
 
@@ -17,6 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 ARGS ?=
+comma := ,
 # Three files at a time: most tests wait for something. ARGS="-n 0 -s" shows what one of them prints.
 JOBS ?= 3
 # Debian keeps the daemons that tests start where a plain user's PATH does not look.
@@ -66,7 +67,7 @@ second-opinion: $(VENV)/.dev programs
 	$(BIN)/python -m tests.second_opinion docs/second-opinion.md
 
 bench: $(VENV)/.dev programs
-	$(BIN)/pytest -s -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+	$(BIN)/python -m tests.benchmarks $(subst $(comma), ,$(ROWS)) $(if $(QUICK),--quick) $(ARGS)
 
 sbom: $(VENV)/.dev
 	$(BIN)/python -m tests.sbom build/edgeagent.cdx.json

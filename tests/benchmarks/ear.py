@@ -18,12 +18,12 @@ class Ear:
         self.heard: list[tuple[float, str, bytes]] = []
         self._socket = socket.create_connection(("127.0.0.1", port), 5)
         self._socket.settimeout(None)
-        name = _text(f"ear-{id(self)}")
-        self._socket.sendall(_packet(0x10, _text("MQTT") + b"\x04\x02\x00\x00" + name))
+        name = text(f"ear-{id(self)}")
+        self._socket.sendall(packet(0x10, text("MQTT") + b"\x04\x02\x00\x00" + name))
         self._subscribed = threading.Event()
         for first in range(0, len(filters), 500):
-            wanted = b"".join(_text(topic) + b"\x00" for topic in filters[first : first + 500])
-            self._socket.sendall(_packet(0x82, b"\x00\x01" + wanted))
+            wanted = b"".join(text(topic) + b"\x00" for topic in filters[first : first + 500])
+            self._socket.sendall(packet(0x82, b"\x00\x01" + wanted))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -55,8 +55,8 @@ class Ear:
                 return
             rest += data
             used = 0
-            while (packet := _next(rest, used)) is not None:
-                kind, begin, used = packet
+            while (found := _next(rest, used)) is not None:
+                kind, begin, used = found
                 if kind >> 4 == 3:
                     end = begin + 2 + int.from_bytes(rest[begin : begin + 2], "big")
                     topic = rest[begin + 2 : end].decode()
@@ -78,11 +78,13 @@ def _next(data: bytearray, at: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _text(text: str) -> bytes:
-    return len(text).to_bytes(2, "big") + text.encode()
+def text(word: str) -> bytes:
+    """Write a string as MQTT does (§1.5.3)."""
+    return len(word).to_bytes(2, "big") + word.encode()
 
 
-def _packet(kind: int, body: bytes) -> bytes:
+def packet(kind: int, body: bytes) -> bytes:
+    """Write a packet with its remaining length (§2.2.3)."""
     size, left = bytearray(), len(body)
     while True:
         size.append(left & 0x7F | (0x80 if left > 0x7F else 0))

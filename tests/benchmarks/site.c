@@ -10,7 +10,7 @@
  *   reset                     forget the polls counted so far
  *   polls INTERVAL            {"polls", "requests", "devices", "gaps", "p50", "p99", "max"}; |gap - interval| in ms
  *
- * A poll is counted when slot 0 is asked. No memory is taken while it serves, no line written but those above.
+ * A poll is counted when slot 0 is asked.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,11 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST 0x7f010001u
-#define SLOTS 64
-#define BATCH 128
-#define LARGE 2048
-#define HELD 16384
+enum { FIRST = 0x7f010001, SLOTS = 64, BATCH = 128, LARGE = 2048, HELD = 16384 };
 
 struct object { const char *oid; int tag; int value, spread; const char *text; };
 
@@ -160,8 +156,8 @@ static int put_value(unsigned char *out, struct device *d, int i, double at) {
 }
 
 static int find(const unsigned char *oid, int n, int next) {
-    int low = 0, high = COUNT;
-    while (low < high) {
+    int low = 0;
+    for (int high = COUNT; low < high;) {
         int mid = (low + high) / 2, i = sorted[mid];
         int order = memcmp(ber[i], oid, ber_length[i] < n ? ber_length[i] : n);
         if (!order) order = ber_length[i] - n;
@@ -233,8 +229,7 @@ static int answer(struct device *d, const unsigned char *in, int size, unsigned 
 }
 
 static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
 }
 
 static void report(double interval) {
@@ -267,11 +262,10 @@ static int listen_up(void) {
     static char text[65536];
     static int have;
     int n = (int)read(0, text + have, sizeof text - 1 - have);
-    if (n == 0) return 0;
-    if (n < 0) return 1;
+    if (n <= 0) return n;
     have += n, text[have] = 0;
-    char *line = text, *stop;
-    for (; (stop = strchr(line, '\n')); line = stop + 1) *stop = 0, command(line);
+    char *line = text;
+    for (char *stop; (stop = strchr(line, '\n')); line = stop + 1) *stop = 0, command(line);
     have -= (int)(line - text);
     memmove(text, line, have);
     return 1;
@@ -328,15 +322,11 @@ static struct session *sessions[65536];
 static void serve_modbus(int fd) {
     struct session *s = sessions[fd];
     int n = (int)recv(fd, s->data + s->have, LARGE - s->have, MSG_DONTWAIT);
-    if (n <= 0) {
-        if (n < 0 && errno == EAGAIN) return;
-        close(fd), free(s), sessions[fd] = 0;
-        return;
-    }
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) { close(fd), free(s), sessions[fd] = 0; return; }
     s->have += n;
     unsigned char *p = s->data, *end = p + s->have, out[LARGE];
-    double at = now();
-    for (; end - p >= 12; p += 6 + (p[4] << 8 | p[5])) {
+    for (double at = now(); end - p >= 12; p += 6 + (p[4] << 8 | p[5])) {
         struct device *d = &devices[s->device];
         int first = p[8] << 8 | p[9], count = p[10] << 8 | p[11], m = 9;
         if (is_dead(s->device)) continue;
@@ -375,18 +365,15 @@ static void welcome(int listener, int poll_fd) {
 int main(int argc, char **argv) {
     if (argc < 4) return fprintf(stderr, "site snmp|modbus PORT DEVICES [moving SHARE] [delay MS] [loss SHARE]\n"), 2;
     modbus = !strcmp(argv[1], "modbus"), total = atoi(argv[3]);
-    for (int i = 4; i + 1 < argc; i += 2) {
-        if (!strcmp(argv[i], "moving")) moving = atof(argv[i + 1]);
-        if (!strcmp(argv[i], "delay")) delay = atof(argv[i + 1]) / 1000;
-        if (!strcmp(argv[i], "loss")) loss = atof(argv[i + 1]);
-    }
+    for (int i = 4; i + 1 < argc; i += 2)
+        *(!strcmp(argv[i], "moving") ? &moving : !strcmp(argv[i], "delay") ? &delay : &loss) = atof(argv[i + 1]);
+    delay /= 1000;
     encode_oids();
     devices = calloc(total, sizeof *devices), gap_room = 4000000, gaps = malloc(gap_room * sizeof *gaps);
     held = calloc(HELD, sizeof *held);
     for (int i = 0; i < total; i++)
         for (int k = 0; k < SLOTS; k++) devices[i].values[k] = modbus ? (k < 50 ? 230 + k : 0) : k < COUNT ? OBJECTS[k].value : 0;
-    struct rlimit most = {65536, 65536};
-    setrlimit(RLIMIT_NOFILE, &most);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){65536, 65536});
     int fd = socket(AF_INET, (modbus ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0), one = 1, large = 32 << 20;
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
