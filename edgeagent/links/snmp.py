@@ -67,8 +67,8 @@ class SnmpLink:
             loop.call_soon(self._guard, done, {})
             return
         device = self._device(target)
-        course = device.courses.get(plan)
-        if course is None:
+        course = device.course
+        if course is None or course.plan is not plan:
             course = self._course(device, plan)
         deadline = loop.time() + target.timeout
         if course.busy:
@@ -77,9 +77,12 @@ class SnmpLink:
             course.start(deadline, done)
 
     def _course(self, device: Device, plan: Plan) -> Course:
-        if len(device.courses) >= _COURSES:
-            del device.courses[next(iter(device.courses))]
-        course = device.courses[plan] = Course(device, plan, self._put, self._go_on)
+        course = device.courses.get(plan)
+        if course is None:
+            if len(device.courses) >= _COURSES:
+                del device.courses[next(iter(device.courses))]
+            course = device.courses[plan] = Course(device, plan, self._put, self._go_on)
+        device.course = course
         return course
 
     def _poll(self, device: Device, plan: Plan, known: Known, deadline: float, done: Callable[[Answers], None]) -> None:
@@ -287,12 +290,14 @@ class SnmpLink:
         return said
 
     def _look_at(self, question: Question, when: float) -> None:
-        self._set_timer(self._wheel.add(question, when))
+        wake = self._wheel.add(question, when)
+        if wake is not None:
+            self._set_timer(wake)
 
-    def _set_timer(self, when: float | None) -> None:
-        if when is None or (self._timer is not None and self._timer.when() <= when):
-            return
+    def _set_timer(self, when: float) -> None:
         if self._timer is not None:
+            if self._timer.when() <= when:
+                return
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(when, self._guard, self._sweep)
 
@@ -311,7 +316,8 @@ class SnmpLink:
                 question.again = question.deadline
                 self._look_at(question, question.deadline)
                 self._send(question)
-        self._set_timer(self._wheel.next)
+        if self._wheel.next is not None:
+            self._set_timer(self._wheel.next)
 
     def _time_out(self, question: Question) -> None:
         sent = bool(question.peer)

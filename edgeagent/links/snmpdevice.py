@@ -30,6 +30,8 @@ class Device:
     numeric: bool
     resolving: asyncio.Task[None] | None = None
     courses: dict[Plan, Course] = field(default_factory=dict)
+    course: Course | None = None
+    """The one it was asked last."""
     open: list[Question] = field(default_factory=list)
 
 
