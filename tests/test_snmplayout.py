@@ -116,7 +116,7 @@ def test_another_value_of_the_same_length_needs_no_full_reading(
         spread = [*around[:row], before, *around[row:]]
         first = read(form, answer(rows_of(*spread)))
         with monkeypatch.context() as closed:
-            closed.setattr(ber, "decode_message", None)
+            closed.setattr(ber, "decode_spans", None)
             spread[row] = after
             second = read(form, answer(rows_of(*spread), IDENT + 1), IDENT + 1)
         assert (first.values[row], second.values[row]) == told
@@ -155,11 +155,9 @@ def test_an_answer_to_another_question_or_of_another_version_is_none() -> None:
 
 def test_what_is_kept_of_layouts_is_bounded() -> None:
     form = asked()
-    for length in range(200):
-        for split in range(20):
-            pad = (b"\x04", bytes([length % 60]), b"x" * (length % 60))
-            read(form, answer(rows_of(b"".join(pad), tlv(0x04, b"a" * split), tlv(0x04, b"b" * (20 - split)))))
     for length in range(100):
         read(form, answer(rows_of(tlv(0x04, b"x" * length))))
+    for split in range(100):
+        read(form, answer(rows_of(tlv(0x04, b"a" * split), tlv(0x04, b"b" * (100 - split)))))
     assert len(form._layouts) <= snmplayout._LENGTHS
     assert max(map(len, form._layouts.values())) <= snmplayout._ALIKE

@@ -8,7 +8,7 @@ tags of more than a byte, elements that reach out of the one they lie in. Knows 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from edgeagent.links.snmpmessage import LAST_ID, Ask, Foreign, Response
 from edgeagent.readings import Missing, Raw
@@ -29,6 +29,10 @@ _ARC: Final = 20
 
 _MARK: Final = LAST_ID + 1
 _MARK_BYTES: Final = _MARK.to_bytes(4, "big")
+
+
+Spans: TypeAlias = list[tuple[int, int]]
+"""Where contents begin and end."""
 
 
 class Malformed(ValueError):
@@ -86,6 +90,11 @@ def _request(ask: Ask, oids: tuple[str, ...]) -> bytes:
 
 def decode_message(data: bytes) -> Response:
     """Read a whole v1 or v2c answer whose version and id are known to fit. Raises `Malformed`."""
+    return decode_spans(data)[0]
+
+
+def decode_spans(data: bytes) -> tuple[Response, Spans]:
+    """Read it and say where the contents of its values begin and end. Raises `Malformed`."""
     try:
         at, stop = enter(data, 0, len(data), SEQUENCE)
         _, at = enter(data, at, stop, INTEGER)
@@ -104,7 +113,7 @@ def decode_pdu(data: bytes, ident: int) -> Response:
     try:
         at, stop = enter(data, 0, len(data), RESPONSE)
         at, end = enter(data, at, stop, INTEGER)
-        response = _response(data, end, stop)
+        response, _ = _response(data, end, stop)
     except IndexError as error:
         raise Malformed("cut short") from error
     if int.from_bytes(data[at:end], "big", signed=True) != ident:
@@ -133,7 +142,7 @@ def _content(data: bytes, at: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _response(data: bytes, at: int, stop: int) -> Response:
+def _response(data: bytes, at: int, stop: int) -> tuple[Response, Spans]:
     """Read what follows the request-id, up to `stop`."""
     at, end = enter(data, at, stop, INTEGER)
     status = int.from_bytes(data[at:end], "big", signed=True)
@@ -145,6 +154,7 @@ def _response(data: bytes, at: int, stop: int) -> Response:
     names: list[str] = []
     tags = bytearray()
     values: list[Raw] = []
+    spans: Spans = []
     # Short lengths are read in place: a call for each of sixty elements would be half of the cost.
     while at < stop:
         if data[at] != SEQUENCE:
@@ -173,25 +183,8 @@ def _response(data: bytes, at: int, stop: int) -> Response:
         names.append(dotted(data[first:end]))
         tags.append(tag)
         values.append(value(tag, data[begin:at]))
-    return Response(status, index, tuple(names), bytes(tags), tuple(values))
-
-
-def spans(data: bytes) -> list[tuple[int, int, int]]:
-    """Return tag, beginning and end of each value in an answer that `decode_message` reads."""
-    size = len(data)
-    at, _ = enter(data, 0, size, SEQUENCE)
-    for tag in (INTEGER, OCTETS):
-        _, at = enter(data, at, size, tag)
-    at, _ = enter(data, at, size, RESPONSE)
-    for _ in range(3):
-        _, at = enter(data, at, size, INTEGER)
-    at, stop = enter(data, at, size, SEQUENCE)
-    found: list[tuple[int, int, int]] = []
-    while at < stop:
-        start, at = enter(data, at, size, SEQUENCE)
-        _, end = enter(data, start, size, OID)
-        found.append((data[end], *enter(data, end, size, data[end])))
-    return found
+        spans.append((begin, at))
+    return Response(status, index, tuple(names), bytes(tags), tuple(values)), spans
 
 
 def value(tag: int, content: bytes) -> Raw:

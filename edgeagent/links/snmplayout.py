@@ -18,9 +18,9 @@ from edgeagent.links.ber import INTEGER, LONGEST, NUMBERS, OID, STRINGS
 from edgeagent.links.snmpmessage import Ask, Foreign, Response, peek
 from edgeagent.readings import Raw
 
-_ALIKE: Final = 8
-"""Layouts of one length that are kept: values near 127 or 255 take a byte more or less."""
-_LENGTHS: Final = 64
+_ALIKE: Final = 32
+"""Layouts of one length that are kept: a value that goes to and fro over 127 takes a byte more or less."""
+_LENGTHS: Final = 32
 """Lengths of answers that are kept of one question."""
 _CODES: Final = {1: "b", 2: "h", 4: "i", 8: "q"}
 
@@ -33,7 +33,7 @@ class Layout:
 
     __slots__ = ("_pick", "_read", "_rest", "_spelt", "_told", "fixed", "mask")
 
-    def __init__(self, data: bytes, ident: int, told: Response) -> None:
+    def __init__(self, data: bytes, ident: int, told: Response, spans: ber.Spans) -> None:
         """Take the layout of an answer with its request-id at `ident`, which was read as `told`."""
         mask = bytearray(b"\xff") * len(data)
         mask[ident : ident + 4] = bytes(4)
@@ -42,7 +42,7 @@ class Layout:
         fixed: list[Raw] = []
         spelt: list[tuple[int, Callable[[bytes], Raw]]] = []
         lies = 0
-        for (tag, start, stop), value in zip(ber.spans(data), told.values, strict=True):
+        for tag, (start, stop), value in zip(told.tags, spans, told.values, strict=True):
             size = stop - start
             if not size or not (tag in STRINGS or tag == OID or (tag in NUMBERS and size <= LONGEST)):
                 order.append(~len(fixed))
@@ -113,11 +113,11 @@ class Form:
                     return layout.read(data)
         if peek(data) != (self._version, ident, at):
             raise Foreign
-        told = ber.decode_message(data)
+        told, spans = ber.decode_spans(data)
         if told.names == self._oids:
             told = told._replace(names=self._oids)  # one object, so that comparing them is comparing addresses
         if data[at : at + 4] == ident.to_bytes(4, "big"):
-            self._keep(Layout(data, at, told), len(data))
+            self._keep(Layout(data, at, told, spans), len(data))
         return told
 
     def _keep(self, layout: Layout, length: int) -> None:
