@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,7 @@ def main() -> int:
         return 1
     rounds, seconds = (1, 3.0) if chosen.quick else (chosen.rounds, chosen.seconds)
     rows: list[Row] = []
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Path(folder), seconds, rounds)
         for name in wanted:
@@ -66,7 +68,11 @@ def main() -> int:
                 print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
                 rows += ROWS[name](bench)
     if rows:
-        about = f"{report.machine()}; {rounds} rounds of {seconds:g} s, {time.strftime('%Y-%m-%d', time.gmtime())}."
+        load = max(before, os.getloadavg()[2])
+        about = (
+            f"{report.machine()}, load up to {load:.1f} with this run; {rounds} rounds of {seconds:g} s, "
+            f"{time.strftime('%Y-%m-%d', time.gmtime())}."
+        )
         chosen.out.mkdir(parents=True, exist_ok=True)
         (chosen.out / "bench.json").write_text(report.raw(rows, bench.raw, about), encoding="utf-8")
         (chosen.out / "bench.svg").write_text(picture.draw(rows), encoding="utf-8")

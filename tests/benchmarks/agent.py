@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +15,9 @@ from tests.benchmarks.site import SimulatedSite, address
 from tests.rig import TOPICS, Daemon, device, write_site
 
 DRIVERS: Final = Path(__file__).with_name("drivers")
+PROFILED: Final = Path(__file__).with_name("profiled.py")
+PROFILE: Final = "BENCH_PROFILE"
+"""The environment's word for a folder that profiles of the agent go to; its figures are worth nothing then."""
 AT_ONCE: Final = {"on_delay": 0, "off_delay": 0}
 START: Final = 120.0
 """s that ten thousand devices may take until the first pass."""
@@ -44,8 +50,9 @@ def sensors(site: SimulatedSite, interval: float = 1.0) -> list[str]:
 class Agent:
     """A running agent: what it costs, and where its messages are."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self.process, self._daemon = Process(daemon.pid), daemon
+    def __init__(self, daemon: Daemon, start: float) -> None:
+        self.process, self._daemon, self.start = Process(daemon.pid), daemon, start
+        """`start` is how long it took to its first pass, s."""
 
     @property
     def log(self) -> str:
@@ -63,10 +70,14 @@ def agent(folder: Path, broker: int, devices: Sequence[str], *tables: str, **env
     """Run the agent, from its first pass to the end of the block."""
     own = f'state = "{folder / "state"}"\ndrivers = ["{DRIVERS}"]'
     write_site(folder, broker, f"rate = {RATE}", *tables, *devices, agent=own)
-    daemon = Daemon(folder, **environ)
+    profile = os.environ.get(PROFILE)
+    before = [] if profile is None else [sys.executable, str(PROFILED), f"{profile}/{folder.parent.name}.prof"]
+    daemon, begun = Daemon(folder, before, **environ), time.monotonic()
     with ExitStack() as stack:
         stack.push(daemon)
         daemon.start(ready=False)
         daemon.until_says("first pass after", within=START)
-        yield Agent(daemon)
+        yield Agent(daemon, time.monotonic() - begun)
         assert daemon.running, daemon.log[-4000:]
+        if profile is not None:
+            daemon.stop(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -73,6 +74,8 @@ def share(values: Sequence[float], part: float) -> float:
 
 
 def _short(value: float) -> str:
+    if not math.isfinite(value):
+        return "never"
     return (
         f"{value:.3f}"
         if abs(value) < 1

@@ -16,9 +16,14 @@ MANY = 1000
 DEAD = 0.1
 
 
-def ours(bench: Bench, what: str, site: SimulatedSite, driver: str = "ups/bench") -> Cost:
-    """Measure the agent on a site of UPSes."""
+def ours(
+    bench: Bench, what: str, site: SimulatedSite, driver: str = "ups/bench", starts: list[float] | None = None
+) -> Cost:
+    """Measure the agent on a site of UPSes; `starts` takes the s until its first pass."""
     with bench.broker() as broker, agent(bench.place() / "site", broker, upses(site, driver)) as it:
+        bench.keep(f"{what}, start", seconds=it.start)
+        if starts is not None:
+            starts.append(it.start)
         return bench.cost(what, it.process, site)
 
 
@@ -38,10 +43,10 @@ def ups_site(bench: Bench, devices: int, **options: float) -> Iterator[Simulated
 def snmp(bench: Bench) -> Iterator[Row]:
     """Compare a poll of twenty objects at a thousand UPSes."""
     group, mine, bundled, documented = "SNMP, 20 objects, 1,000 UPSes at 1 s", [], [], []
-    gone = peers.missing("collectd")
+    gone, starts = peers.missing("collectd"), list[float]()
     with ups_site(bench, MANY) as site:
         for _ in range(bench.rounds):
-            mine.append(ours(bench, "agent, 1,000", site))
+            mine.append(ours(bench, "agent, 1,000", site, starts=starts))
             if not gone:
                 bundled.append(collectd(bench, "collectd bundled, 1,000", site, peers.snmp_bundled(site)))
                 documented.append(collectd(bench, "collectd documented, 1,000", site, peers.snmp_documented(site)))
@@ -55,6 +60,7 @@ def snmp(bench: Bench) -> Iterator[Row]:
         yield row(group, f"agent / collectd {name}", "", ratios, goal)
     yield row(group, "agent, gap p99", "ms", (cost.gap_p99 for cost in mine))
     yield row(group, "agent, resident", "MB", (cost.memory for cost in mine))
+    yield row(group, "agent, start to first pass", "s", starts, 3)
 
 
 def others(bench: Bench) -> Iterator[Row]:
@@ -89,10 +95,10 @@ def growth(bench: Bench) -> Iterator[Row]:
     """Show how it grows with the number of UPSes; a thousand are in `snmp`."""
     gone = peers.missing("collectd")
     for devices in (100, 10 * MANY):
-        group, mine, theirs = f"growth, {devices:,} UPSes at 1 s", [], []
+        group, mine, theirs, starts = f"growth, {devices:,} UPSes at 1 s", [], [], list[float]()
         with ups_site(bench, devices) as site:
             for _ in range(bench.rounds):
-                mine.append(ours(bench, f"agent, {devices:,}", site))
+                mine.append(ours(bench, f"agent, {devices:,}", site, starts=starts))
                 if not gone:
                     theirs.append(collectd(bench, f"collectd bundled, {devices:,}", site, peers.snmp_bundled(site)))
         most = devices == 10 * MANY
@@ -101,6 +107,7 @@ def growth(bench: Bench) -> Iterator[Row]:
         yield row(group, "agent, polls a second that are missing", "", (devices - cost.polls for cost in mine))
         yield row(group, "agent, gap p99", "ms", (cost.gap_p99 for cost in mine), 20 if most else None)
         yield row(group, "agent, resident", "MB", (cost.memory for cost in mine), 60 if most else None)
+        yield row(group, "agent, start to first pass", "s", starts)
         if theirs:
             yield row(group, "collectd bundled, CPU a poll", "us", (cost.poll for cost in theirs))
             yield row(group, "collectd bundled, gap p99", "ms", (cost.gap_p99 for cost in theirs))
@@ -141,7 +148,9 @@ def dead(bench: Bench) -> Iterator[Row]:
                     agent(bench.place() / "site", broker, upses(site)) as it,
                     Ear(broker, *it.topics([device for device, _ in plan])) as ear,
                 ):
-                    cost = bench.cost(f"agent, {share:.0%} dead", it.process, site)
+                    cost = bench.cost(
+                        f"agent, {share:.0%} dead", it.process, site, devices=len(living) if share else 200
+                    )
                     heard = bench.faults(
                         "faults", site, ear, plan, told=told_by_agent, lasting=bench.seconds, patience=4.0
                     )
@@ -153,7 +162,7 @@ def dead(bench: Bench) -> Iterator[Row]:
                     peers.collectd(bench.place(), broker, peers.snmp_bundled(site)) as process,
                     Ear(broker, *(f"collectd/ups-{device}/#" for device, _ in plan)) as ear,
                 ):
-                    cost = bench.cost("collectd, 10% dead", process, site)
+                    cost = bench.cost("collectd, 10% dead", process, site, devices=len(living))
                     heard = bench.faults(
                         "faults", site, ear, plan, told=told_by_collectd, lasting=bench.seconds, patience=6.0
                     )

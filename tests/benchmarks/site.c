@@ -243,8 +243,7 @@ static void report(double interval) {
 }
 
 static void forget(void) {
-    gap_count = polls = requests = 0;
-    for (int i = 0; i < total; i++) devices[i].last = 0;
+    for (int i = gap_count = polls = requests = 0; i < total; i++) devices[i].last = 0;
 }
 
 static void command(char *line) {
