@@ -121,8 +121,7 @@ class Course:
 
     def _finish(self) -> None:
         self.busy = False
-        if self._odd:
-            self._last = None
+        if self._odd:  # its answer will not be the same when all is well again, so the answers will be made anew
             self._go_on(self.device, self.plan, self._known(), self._deadline, self._done)
             return
         if self._changed or self._last is None:
