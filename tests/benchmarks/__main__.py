@@ -24,6 +24,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "growth": polling.growth,
     "modbus": polling.modbus,
     "dead": polling.dead,
+    "rough": polling.rough,
     "faults": telling.faults,
     "fast": telling.fast,
     "traps": telling.traps,

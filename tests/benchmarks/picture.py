@@ -57,6 +57,8 @@ def draw(rows: Sequence[Row]) -> str:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "never"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -179,3 +179,42 @@ def dead(bench: Bench) -> Iterator[Row]:
     yield row(group, "collectd, fault to PUBLISH p99", "ms", (heard.p99()[0] for _, heard in theirs))
     yield row(group, "collectd, faults never told in 6 s", "", (heard.lost for _, heard in theirs))
     yield row(group, "collectd, polls of the healthy a second, of 180", "", (cost.polls for cost, _ in theirs))
+
+
+def rough(bench: Bench) -> Iterator[Row]:
+    """Show what a slow network that loses packets does: 50 ms there and back, one answer in fifty lost."""
+    group, gone = "200 UPSes at 1 s, answers 50 ms late, 2 % lost", peers.missing("collectd")
+    mine: list[tuple[Cost, Delays]] = []
+    theirs: list[tuple[Cost, Delays]] = []
+    alarms: list[int] = []
+    plan = alternating(range(0, 200, 4))
+    with ups_site(bench, 200, delay=50, loss=0.02) as site:
+        for _ in range(bench.rounds):
+            with (
+                bench.broker() as broker,
+                agent(bench.place() / "site", broker, upses(site)) as it,
+                Ear(broker, *it.topics([device for device, _ in plan])) as ear,
+            ):
+                cost = bench.cost("agent, rough", it.process, site)
+                mine.append((cost, bench.faults("faults", site, ear, plan, told=told_by_agent, lasting=bench.seconds)))
+                alarms.append(it.log.count(".unreachable ("))
+            if not gone:
+                with (
+                    bench.broker() as broker,
+                    peers.collectd(bench.place(), broker, peers.snmp_bundled(site)) as process,
+                    Ear(broker, *(f"collectd/ups-{device}/#" for device, _ in plan)) as ear,
+                ):
+                    cost = bench.cost("collectd, rough", process, site)
+                    theirs.append(
+                        (cost, bench.faults("faults", site, ear, plan, told=told_by_collectd, lasting=bench.seconds))
+                    )
+    yield row(group, "agent, polls a second, of 200", "", (cost.polls for cost, _ in mine))
+    yield row(group, "agent, fault to PUBLISH p99", "ms", (heard.p99()[0] for _, heard in mine))
+    yield row(group, "agent, faults never told", "", (heard.lost for _, heard in mine), 0)
+    yield row(group, "agent, devices called unreachable", "", alarms)
+    if gone:
+        yield absent(group, "collectd", gone)
+        return
+    yield row(group, "collectd, polls a second, of 200", "", (cost.polls for cost, _ in theirs))
+    yield row(group, "collectd, fault to PUBLISH p99", "ms", (heard.p99()[0] for _, heard in theirs))
+    yield row(group, "collectd, faults never told", "", (heard.lost for _, heard in theirs))
