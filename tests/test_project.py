@@ -125,7 +125,7 @@ def package(tmp_path: Path) -> Path:
         "mqtt.py": "import paho.mqtt.client\nimport socket",
         "links/__init__.py": "import asyncio\nfrom edgeagent import catalog",
         "links/snmp.py": "import pysnmp",
-        "links/modbus.py": "import pymodbus",
+        "links/modbusrtu.py": "import pymodbus",
         "links/host.py": "import psutil",
         "alarms.py": "from edgeagent import rules",
         "rules.py": "from edgeagent import readings",
