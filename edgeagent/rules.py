@@ -20,7 +20,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, Missing, Quality, Reading
@@ -206,6 +206,13 @@ class Condition:
 
     text: str
     root: _Node
+    points: frozenset[str] = field(init=False, repr=False, compare=False)
+    """All point ids that the condition names."""
+
+    def __post_init__(self) -> None:
+        # Once: each device of a kind asks for them when the floor is planned, and each poll after that.
+        points = frozenset(point for node in _walk(self.root) for point in _points(node))
+        object.__setattr__(self, "points", points)
 
     def holds(self, readings: Mapping[str, Reading], limit: float | None = None, slack: float = 0.0) -> bool | None:
         """Evaluate. `limit` stands for the word "limit"; `slack` (point's unit) relaxes every order."""
@@ -215,11 +222,6 @@ class Condition:
     def silent(self, readings: Mapping[str, Reading]) -> bool:
         """Tell whether the device lacks what the condition asks for: not unknown for now, but never to be known."""
         return self.root.truth(_Scope(readings, None, 0.0)) is _ABSENT
-
-    @property
-    def points(self) -> frozenset[str]:
-        """All point ids that the condition names."""
-        return frozenset(point for node in _walk(self.root) for point in _points(node))
 
     @property
     def uses_limit(self) -> bool:
