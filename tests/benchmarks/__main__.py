@@ -43,6 +43,21 @@ def parts() -> None:
     subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False)
 
 
+def _write(out: Path, page: Path | None, rows: list[Row], bench: Bench, load: float) -> None:
+    """Write what there is by now, so that a run that is broken off leaves something."""
+    about = (
+        f"{report.machine()}, load up to {load:.1f} with this run; {bench.rounds} rounds of {bench.seconds:g} s, "
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}."
+    )
+    drawn = picture.draw(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "bench.json").write_text(report.raw(rows, bench.raw, about), encoding="utf-8")
+    (out / "bench.svg").write_text(drawn, encoding="utf-8")
+    if page:
+        report.insert(page, report.markdown(rows, about))
+        page.with_suffix(".svg").write_text(drawn, encoding="utf-8")
+
+
 def main() -> int:
     """Measure what is asked for, and say it as a table, raw figures, a picture and a page."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -61,26 +76,17 @@ def main() -> int:
         return 1
     rounds, seconds = (1, 3.0) if chosen.quick else (chosen.rounds, chosen.seconds)
     rows: list[Row] = []
-    before = os.getloadavg()[0]
+    loads = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Path(folder), seconds, rounds)
         for name in wanted:
             if name in ROWS:
                 print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
                 rows += ROWS[name](bench)
+                loads.append(os.getloadavg()[0])
+                _write(chosen.out, chosen.page, rows, bench, max(loads))
     if rows:
-        load = max(before, os.getloadavg()[2])
-        about = (
-            f"{report.machine()}, load up to {load:.1f} with this run; {rounds} rounds of {seconds:g} s, "
-            f"{time.strftime('%Y-%m-%d', time.gmtime())}."
-        )
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / "bench.json").write_text(report.raw(rows, bench.raw, about), encoding="utf-8")
-        (chosen.out / "bench.svg").write_text(picture.draw(rows), encoding="utf-8")
-        print(f"\n{about}\n{report.table(rows)}\n{chosen.out}/bench.json, {chosen.out}/bench.svg", flush=True)
-        if chosen.page:
-            report.insert(chosen.page, report.markdown(rows, about))
-            chosen.page.with_suffix(".svg").write_text(picture.draw(rows), encoding="utf-8")
+        print(f"\n{report.table(rows)}\n{chosen.out}/bench.json, {chosen.out}/bench.svg", flush=True)
     if PARTS in wanted:
         parts()
     return 0
