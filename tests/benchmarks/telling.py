@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from edgeagent import config
 from tests.benchmarks import peers
@@ -52,6 +54,9 @@ def faults(bench: Bench) -> Iterator[Row]:
         yield row(group, f"{name}, p50", "ms", (share(each.answer, 0.5) for each in found if each.answer))
         yield row(group, f"{name}, p99", "ms", (each.p99()[1] for each in found), goal)
     yield row(group, "agent, never told", "", (each.lost for each in (*alarms, *readings)), 0)
+    commits = [_commits(bench.place()) for _ in range(bench.rounds)]
+    yield row(group, "one commit on this disk, p50", "ms", (share(each, 0.5) for each in commits))
+    yield row(group, "one commit on this disk, p99", "ms", (share(each, 0.99) for each in commits))
     if gone:
         yield absent(group, "collectd", gone)
     else:
@@ -77,6 +82,21 @@ def fast(bench: Bench) -> Iterator[Row]:
                 heard.append(bench.faults("faults", site, ear, plan, told=told_by_agent, lasting=bench.seconds))
     yield row(group, "agent, fault to PUBLISH p99", "ms", (each.p99()[0] for each in heard), 120)
     yield row(group, "agent, of a core", "%", (cost.core for cost in cores), 10)
+
+
+def _commits(folder: Path, times: int = 200) -> list[float]:
+    """Measure how long the disk takes for a commit as an alarm's, in ms: what no alarm can be told before."""
+    database, found = sqlite3.connect(folder / "commits.db", isolation_level=None), list[float]()
+    database.execute("PRAGMA journal_mode=wal")
+    database.execute("PRAGMA synchronous=full")
+    database.execute("CREATE TABLE rows (text)")
+    for _ in range(times):
+        begun = time.monotonic()
+        database.execute("INSERT INTO rows VALUES (?)", ("x" * 1000,))
+        found.append((time.monotonic() - begun) * 1000)
+        time.sleep(0.005)
+    database.close()
+    return found
 
 
 def trap(number: int) -> bytes:
