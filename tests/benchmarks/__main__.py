@@ -34,7 +34,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "seats": crowding.seats,
 }
 PARTS: Final = "parts"
-"""The benchmarks of single parts, which are tests of their own: bench_*.py."""
+"""The benchmarks of single parts, which are tests of their own, bench_*.py: another five minutes, when asked for."""
 
 
 def parts() -> None:
@@ -61,14 +61,14 @@ def _write(out: Path, page: Path | None, rows: list[Row], bench: Bench, load: fl
 def main() -> int:
     """Measure what is asked for, and say it as a table, raw figures, a picture and a page."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join((*ROWS, PARTS))}; all without one")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}; all without one; or {PARTS}")
     parser.add_argument("--quick", action="store_true", help="once and briefly: to see that it runs, not to compare")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder of bench.json and bench.svg")
     parser.add_argument("--page", type=Path, help="a page to put the figures into; the picture goes beside it")
     chosen = parser.parse_args()
-    wanted = chosen.rows or [*ROWS, PARTS]
+    wanted = chosen.rows or [*ROWS]
     if unknown := set(wanted) - ROWS.keys() - {PARTS}:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     if COMPILER is None:
