@@ -45,7 +45,7 @@ def draw(rows: Sequence[Row]) -> str:
                 f"{each.what} · {each.group}",
                 each.spread.middle / (each.goal or 1),
                 _SHORT if each.verdict == SHORT else _OURS,
-                f"{_number(each.spread.middle)} {each.unit}",
+                f"{_number(each.spread.middle)} {each.unit if math.isfinite(each.spread.middle) else ''}",
             )
             for each in goals
         ]
