@@ -1,21 +1,19 @@
 """When each device is asked. Asks go out in slots, answers come back in lists, dead devices cost the others nothing.
 
 One timer serves all devices: it wakes at the next slot that has something due, starts all polls of that slot on
-their links and sleeps again. A device has at most one poll under way. What came back between two turns of the
-event loop is delivered as one list, so that one pass and one commit serve it all.
+their links and sleeps again. Slots are as wide as few devices need, and narrower for many, so that no slot is long. A
+device has at most one poll under way. What came back between two turns of the event loop is delivered as one list, so
+that one pass and one commit serve it all; of very much, the rest waits for the next turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import heapq
-import itertools
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from edgeagent.devices import DeviceState
 from edgeagent.endpoint import Endpoint
@@ -24,31 +22,43 @@ from edgeagent.readings import Answers
 
 SLOT: Final = 0.05
 """Polls that are due within this many seconds are asked together."""
+_NARROW: Final = 0.01
+"""The same where there are many."""
+_TOGETHER: Final = 50
+"""Polls of one slot, beyond which slots become narrower: a wake-up is cheap then, and what waits behind them is not."""
+_MOST: Final = 128
+"""Answers of one list."""
 FIRST_ROUND: Final = 1.0
 """The first polls, and so all later ones, are spread over this many seconds at most."""
 APART: Final = 0.02
 """Seconds between the first polls of two devices while they are few."""
+_AWAKE: Final = 1.0
+"""Seconds between two turns at most: the watchdog looks for them."""
+_NOTHING: Final = Plan(())
+_Asked: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Watch:
-    """One device on its link. `due` is when it is asked next or was asked last, in loop time."""
+    """One device on its link. `due` is when it is asked next or was asked last, in loop time; `slot` where it waits.
+
+    Called with the answers of its poll it hands them on.
+    """
 
     state: DeviceState
     link: Link
     target: Target
+    took: Callable[[_Watch, Answers], None]
     due: float
+    slot: int = -1
     busy: bool = False
     again: bool = False
     gone: bool = False
-    plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = field(default_factory=dict)
+    wanted: _Asked | None = None
+    plan: Plan = _NOTHING
 
-    def plan(self, now: float) -> Plan:
-        wanted = self.state.wants(now)
-        plan = self.plans.get(wanted)
-        if plan is None:
-            plan = self.plans[wanted] = Plan(*wanted)
-        return plan
+    def __call__(self, answers: Answers) -> None:
+        self.took(self, answers)
 
 
 class Poller:
@@ -62,37 +72,59 @@ class Poller:
     ) -> None:
         self._link_of, self._deliver, self._now = link_of, deliver, now
         self._watches: dict[str, _Watch] = {}
-        self._heap: list[tuple[float, int, _Watch]] = []
-        self._order = itertools.count()
+        self._states: dict[str, DeviceState] = {}
+        self._width = SLOT
+        self._slots: dict[int, list[_Watch]] = {}
+        self._order: list[int] = []
+        """The slots in which something waits, as a heap."""
+        self._plans: dict[_Asked, Plan] = {}
         self._inbox: list[tuple[_Watch, Answers]] = []
         self._hastened: frozenset[str] = frozenset()
-        self._wake = asyncio.Event()
+        self._ended: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
     @property
     def states(self) -> Mapping[str, DeviceState]:
         """All devices by id."""
-        return {id: watch.state for id, watch in self._watches.items()}
+        return self._states
 
     def watch(self, states: Iterable[DeviceState]) -> None:
         """Begin with these devices, spread over the first second."""
         start = asyncio.get_running_loop().time()
         fresh = list(states)
         spread = min(FIRST_ROUND, APART * (len(fresh) - 1))
+        watches = []
         for state in fresh:
             device = state.device
             target = Target(device.id, device.endpoint, device.driver.quirks, device.timeout)
             share = zlib.crc32(device.id.encode()) / 0xFFFFFFFF
-            watch = _Watch(state, self._link_of(device.endpoint), target, start + share * spread)
-            self._watches[device.id] = watch
+            watch = _Watch(state, self._link_of(device.endpoint), target, self._done, start + share * spread)
+            self._watches[device.id], self._states[device.id] = watch, state
+            watches.append(watch)
+        self._fit()
+        for watch in watches:
+            # From the middle of a slot: what is added to it later, rounded as it may be, stays within slots.
+            self._push(watch, (watch.due // self._width + 0.5) * self._width)
+
+    def _fit(self) -> None:
+        """Make slots as wide as suits so many polls."""
+        rate = sum(1 / watch.state.device.interval for watch in self._watches.values())
+        width = SLOT if rate * SLOT <= _TOGETHER else max(_NARROW, round(_TOGETHER / rate, 2))
+        if width == self._width:
+            return
+        waiting = [watch for slot, found in self._slots.items() for watch in found if watch.slot == slot]
+        self._width, self._slots, self._order = width, {}, []
+        for watch in waiting:
             self._push(watch, watch.due)
-        self._wake.set()
 
     def forget(self, ids: Iterable[str]) -> None:
         """Stop asking these devices."""
         for id in ids:
             self._watches.pop(id).gone = True
+            del self._states[id]
 
     def hasten(self, ids: frozenset[str]) -> None:
         """Ask these devices at their fast interval, all others at their own."""
@@ -114,50 +146,88 @@ class Poller:
 
     async def run(self) -> None:
         """Serve the timer until cancelled; a bug in what takes the answers ends it."""
-        loop = asyncio.get_running_loop()
-        while True:
-            self.turns += 1
-            self._wake.clear()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._wake()
+        try:
+            await self._ended
+        finally:
+            self._ended = None
+            for handle in (self._timer, self._soon):
+                if handle is not None:
+                    handle.cancel()
+
+    def _wake(self) -> None:
+        """Take a turn as soon as the loop has done what it is about."""
+        if self._soon is None and self._ended is not None:
+            self._soon = asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._soon = None
+        if self._ended is None or self._ended.done():
+            return
+        self.turns += 1
+        try:
+            self._ask_due()
             if self._inbox:
                 self._flush()
-            pause = self._heap[0][0] - loop.time() if self._heap else 1.0
-            if pause > 0:
-                # Woken early by answers or an earlier due time; at least once a second for the watchdog.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(pause, 1.0)):
-                        await self._wake.wait()
-                continue
-            self._ask_due(loop.time() + SLOT)
-            await asyncio.sleep(0)
+        except Exception as bug:
+            self._ended.set_exception(bug)
+            raise
+        self._rest()
 
-    def _ask_due(self, until: float) -> None:
-        now = self._now()
-        while self._heap and self._heap[0][0] <= until:
-            due, _, watch = heapq.heappop(self._heap)
-            if watch.gone or watch.busy or due != watch.due:
+    def _rest(self) -> None:
+        """Sleep until the next slot, unless there is something to do."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        when = min(self._order[0] * self._width, now + _AWAKE) if self._order else now + _AWAKE
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._inbox or when <= now:
+            self._wake()
+        else:
+            self._timer = loop.call_at(when, self._turn)
+
+    def _ask_due(self) -> None:
+        """Ask what is due in one slot; after a long pass the others come in the next turns."""
+        if not self._order or self._order[0] * self._width > asyncio.get_running_loop().time():
+            return
+        slot, now = heapq.heappop(self._order), self._now()
+        for watch in self._slots.pop(slot):
+            if watch.slot != slot or watch.busy or watch.gone:
                 continue
-            watch.busy = True
-            watch.link.ask(watch.target, watch.plan(now), functools.partial(self._done, watch))
+            watch.busy, watch.slot = True, -1
+            wanted = watch.state.wants(now)
+            if wanted is not watch.wanted:
+                watch.wanted, watch.plan = wanted, self._plans.setdefault(wanted, Plan(*wanted))
+            watch.link.ask(watch.target, watch.plan, watch)
 
     def _push(self, watch: _Watch, due: float) -> None:
         watch.due = due
-        heapq.heappush(self._heap, (due, next(self._order), watch))
-        if self._heap[0][2] is watch:
-            self._wake.set()
+        watch.slot = slot = int(due / self._width)
+        with_it = self._slots.get(slot)
+        if with_it is not None:
+            with_it.append(watch)
+            return
+        self._slots[slot] = [watch]
+        heapq.heappush(self._order, slot)
+        if self._order[0] == slot:
+            self._wake()
 
     def _done(self, watch: _Watch, answers: Answers) -> None:
         if watch.gone:
             return
         self._inbox.append((watch, answers))
-        self._wake.set()
+        if self._soon is None:
+            self._wake()
 
     def _flush(self) -> None:
-        inbox, self._inbox = self._inbox, []
+        inbox, self._inbox = self._inbox[:_MOST], self._inbox[_MOST:]
         self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
-        now = asyncio.get_running_loop().time()
+        now, hastened = asyncio.get_running_loop().time(), self._hastened
         for watch, _ in inbox:
             # Counted from when it was due, so that polls do not drift; one that fell behind starts anew.
-            due = watch.due + watch.state.interval(watch.state.device.id in self._hastened)
+            state = watch.state
+            due = watch.due + state.interval(hasten=bool(hastened) and state.device.id in hastened)
             watch.busy = False
-            self._push(watch, now if watch.again else max(due, now))
+            self._push(watch, now if watch.again or due < now else due)
             watch.again = False

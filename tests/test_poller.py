@@ -168,7 +168,7 @@ def test_what_is_due_together_is_asked_and_delivered_together() -> None:
 
     async def story(scene: Scene) -> None:
         scene.watch(*ids, interval=1.0)
-        await asyncio.sleep(10.0)
+        await asyncio.sleep(9.97)
 
     scene = play(story)
     moments = {time for time, _, _ in scene.link.asked}
