@@ -172,8 +172,8 @@ class Poller:
                 self._flush()
         except Exception as bug:
             self._ended.set_exception(bug)
-            raise
-        self._rest()
+        else:
+            self._rest()
 
     def _rest(self) -> None:
         """Sleep until the next slot, unless there is something to do."""
