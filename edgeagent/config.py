@@ -153,6 +153,11 @@ class _File(TreeTables):
     homeassistant: HomeAssistantEntry | None = None
     metrics: MetricsEntry | None = None
 
+    def named(self) -> frozenset[str]:
+        """Return the ids of all drivers that devices and parts of seats name."""
+        parts = {part.driver for seats in self.seats.values() for part in seats.parts.values()}
+        return frozenset(parts.union(device.driver for device in self.devices.values()))
+
 
 _SERVICE: Final = "service"
 """The place that a seat's URL names itself."""
@@ -168,8 +173,10 @@ FAST: Final = 1.0
 """Interval of power devices while power is abnormal, s."""
 
 
-def load(folder: Path, shipped: Path) -> Site:
+def load(folder: Path, shipped: Path, *, whole: bool = True) -> Site:
     """Read the site in `folder` with the drivers of `shipped` and of the site's own drivers folders.
+
+    Not `whole`: with the drivers that it names alone, be what it may with the others.
 
     Raises:
         Mistakes: everything that is wrong in the site's files and in all drivers.
@@ -185,7 +192,7 @@ def load(folder: Path, shipped: Path) -> Site:
             mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
     catalog = Catalog({}, {})
     try:
-        catalog = driverfiles.load([shipped, *own])
+        catalog = driverfiles.load([shipped, *own], None if whole or found is None else found.named())
     except Mistakes as error:
         mistakes += error.found
     if found is None:
