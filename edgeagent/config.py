@@ -192,7 +192,8 @@ def load(folder: Path, shipped: Path, *, whole: bool = True) -> Site:
             mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
     catalog = Catalog({}, {})
     try:
-        catalog = driverfiles.load([shipped, *own], None if whole or found is None else found.named())
+        only = () if whole or found is None else (found.named(),)
+        catalog = driverfiles.load([shipped, *own], *only)
     except Mistakes as error:
         mistakes += error.found
     if found is None:

@@ -57,9 +57,7 @@ def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _shipped_drivers_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        driverfiles, "load", lambda folders, _wanted=None: SHIPPED if folders == [drivers()] else LOAD(folders)
-    )
+    monkeypatch.setattr(driverfiles, "load", lambda folders: SHIPPED if folders == [drivers()] else LOAD(folders))
 
 
 def site(tmp_path: Path, text: str = SITE, **more: str) -> Site:
