@@ -16,7 +16,8 @@ from pyasn1.codec.ber import encoder
 from pyasn1.type import univ
 
 from edgeagent.endpoint import Endpoint
-from edgeagent.links.trapmessage import Malformed, Notification, answer, dotted, read
+from edgeagent.links.ber import Malformed, dotted
+from edgeagent.links.trapmessage import Notification, answer, read
 from edgeagent.links.traps import Fate, TrapListener
 from edgeagent.trapconfig import Traps
 from tests.trapscene import (
@@ -87,6 +88,11 @@ def test_object_identifiers_are_spelled_as_pyasn1_spells_them(rest: list[int], f
 def test_what_is_no_trap_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         read(data)
+
+
+def test_an_object_identifier_longer_than_any_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        read(second(".".join(["1.3", *["4294967295"] * 127, "128"])))
 
 
 # net-snmp's own programs.
@@ -260,7 +266,7 @@ def test_twenty_thousand_mutated_packets_raise_nothing(monkeypatch: pytest.Monke
         begin = time.perf_counter()
         for number in range(20_000):
             if number == 10_000:
-                monkeypatch.setattr("edgeagent.links.trapv3.hmac.compare_digest", lambda *_: True)
+                monkeypatch.setattr("edgeagent.links.usmmessage.hmac.compare_digest", lambda *_: True)
             heard = listener._hear(mutated(chance.choice(packets), chance), "127.0.0.1", float(number))
             fates[heard.fate] += 1
         print(f"{1e6 * (time.perf_counter() - begin) / 20_000:.0f} us each: {fates}")

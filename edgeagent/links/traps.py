@@ -27,8 +27,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.links import trapmessage
+from edgeagent.links.ber import Malformed
 from edgeagent.links.trapbook import RATE, Allowance, Book, Notes, Sender, plain
-from edgeagent.links.trapmessage import Malformed, Notification
+from edgeagent.links.trapmessage import Notification
+from edgeagent.links.udp import BUFFER, opened
 from edgeagent.trapconfig import Traps
 
 if TYPE_CHECKING:
@@ -48,8 +50,6 @@ _DATAGRAMS: Final = 64
 """Packets taken in one go: a few ms, after which the polls have their turn."""
 _PAUSE: Final = 0.05
 """Seconds for which a socket is left alone when PACKETS are used up."""
-_BUFFER: Final = 4 * 1024 * 1024
-"""Receive buffer asked for, in bytes. The kernel gives net.core.rmem_max at most: 208 KiB on Debian, 270 packets."""
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 State: TypeAlias = Literal["off", "listening", "failing"]
@@ -162,17 +162,16 @@ class TrapListener:
 
     def _listen(self, address: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = opened(family)
         try:
             if family is socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             sock.bind((address, port))
         except OSError:
             sock.close()
             raise
         given = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it for its own needs
-        less = f", with a buffer of {given // 1024} KiB (net.core.rmem_max)" if given < _BUFFER else ""
+        less = f", with a buffer of {given // 1024} KiB (net.core.rmem_max)" if given < BUFFER else ""
         _log.info("listening for traps at %s port %d/udp%s", address, sock.getsockname()[1], less)
         asyncio.get_running_loop().add_reader(sock, self._guard, self._drain, sock)
         return sock

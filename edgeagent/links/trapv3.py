@@ -3,44 +3,25 @@
 Of a trap the sender is the authoritative engine: its id stands in the packet, and a device's passwords give the key for
 any id. Of an inform we are it: whoever sends one first asks for our id and our clock, by being refused (§4).
 
-Loading this loads pysnmp; the listener does so when a device with version=3 is known.
+The listener loads this when a device with version=3 is known.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pyasn1.type import univ
-from pysnmp.proto.secmod.rfc3414 import localkey
-
 from edgeagent.endpoint import Endpoint
-from edgeagent.links.snmpv3 import AUTHENTICATED, AUTHS, PRIVATE, PRIVS, REPORTABLE, master
-from edgeagent.links.trapmessage import (
-    COUNTER,
-    INFORM,
-    OCTETS,
-    OID,
-    REPORT,
-    SEQUENCE,
-    Malformed,
-    Notification,
-    answer,
-    element,
-    integer,
-    notification,
-    number,
-    octets,
-    tlv,
-)
+from edgeagent.links.ber import INTEGER, OCTETS, OID, SEQUENCE, Malformed, enter, integer, tlv
+from edgeagent.links.trapmessage import COUNTER, INFORM, REPORT, Notification, answer, notification
+from edgeagent.links.usm import AUTHENTICATED, PRIVATE, Keys, User
+from edgeagent.links.usmmessage import Frame, authentic, inside, opened, read, write
 
 WINDOW: Final = 150
 """Seconds by which a sender's idea of our clock may be off (RFC 3414 §2.2.3)."""
-_SIZE: Final = 65507
 _KEPT: Final = 4096
 """Engines whose keys one account keeps; only those whose digest was right get there."""
 _UNKNOWN_ENGINE: Final = bytes.fromhex("2b060106030f01010400")
@@ -49,31 +30,12 @@ _NOT_IN_TIME: Final = bytes.fromhex("2b060106030f01010200")
 """usmStatsNotInTimeWindows.0, 1.3.6.1.6.3.15.1.1.2.0."""
 
 
+_ANSWERED: Final = (b"\xa0", b"\xa1", b"\xa5", bytes((INFORM,)))
+"""GetRequest, GetNextRequest, GetBulkRequest, InformRequest."""
+
+
 class Denied(Exception):
     """No user of a device here wrote this."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    auth: bytes = b""
-    priv: univ.OctetString | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """The message's frame. Positions of the digest are into the whole message."""
-
-    ident: int
-    level: int
-    reportable: bool
-    engine: bytes
-    boots: int
-    time: int
-    user: bytes
-    digest: tuple[int, int]
-    salt: bytes
-    data: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,40 +47,25 @@ class Heard:
     reply: bytes | None = None
 
 
-class Account:
+class Account(User):
     """A user with passwords and level, which many devices may share."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.user = endpoint.user.encode()
-        self.auth = AUTHS.get(endpoint.options["auth"])
-        self.priv = PRIVS.get(endpoint.options["priv"])
-        self.level = (AUTHENTICATED if self.auth else 0) | (PRIVATE if self.priv else 0)
-        self._secrets = endpoint.secrets
-        self._known: dict[bytes, _Keys] = {}
+        super().__init__(endpoint)
+        self._known: dict[bytes, Keys] = {}
 
-    def keys(self, engine: bytes) -> _Keys:
+    def keys(self, engine: bytes) -> Keys:
         """Return the keys for an engine (RFC 3414 §2.6)."""
-        known = self._known.get(engine)
-        if known is not None or self.auth is None:
-            return known or _Keys()
-        algorithm, _, protocol = self.auth
-        id = univ.OctetString(engine)
-        auth = localkey.localize_key(master(self._secrets["auth"], algorithm), id, getattr(hashlib, algorithm))
-        priv = self.priv and self.priv.localize_key(protocol, master(self._secrets["priv"], algorithm), id)
-        return _Keys(bytes(auth), priv)
+        return self._known.get(engine) or super().keys(engine)
 
-    def keep(self, engine: bytes, keys: _Keys) -> None:
+    def keep(self, engine: bytes, keys: Keys) -> None:
         """Keep the keys of an engine that has shown it has them too."""
         if engine not in self._known and len(self._known) >= _KEPT:
             del self._known[next(iter(self._known))]
         self._known[engine] = keys
 
-    def digest(self, keys: _Keys, message: bytes) -> bytes:
-        """Return the digest of a message whose own digest is zeros (RFC 3414 §6.3, RFC 7860 §4)."""
-        if self.auth is None:
-            return b""
-        algorithm, size, _ = self.auth
-        return hmac.digest(keys.auth, message, algorithm)[:size]
+
+_NOBODY: Final = Keys(None, b"", None)
 
 
 class Receiver:
@@ -141,133 +88,61 @@ class Receiver:
             Malformed: it is no notification.
             Denied: no account fits, or the digest is wrong.
         """
-        header = _header(message)
-        if header.reportable and header.engine != self.engine:
-            return Heard(reply=self._report(header, message, _UNKNOWN_ENGINE))
-        account, keys = _writer(header, message, accounts)
-        account.keep(header.engine, keys)
-        if header.reportable and header.level and not self._timely(header):
-            return Heard(reply=self._report(header, message, _NOT_IN_TIME, account, keys))
-        scoped = _opened(header, message, account, keys)
-        outer, at = _pdu(scoped)
-        told = notification(scoped, at, outer)
+        frame = read(message)
+        if frame.reportable and frame.engine != self.engine:
+            return Heard(reply=self._report(frame, message, _UNKNOWN_ENGINE))
+        account, keys = _writer(frame, message, accounts)
+        account.keep(frame.engine, keys)
+        if frame.reportable and frame.level and not self._timely(frame):
+            return Heard(reply=self._report(frame, message, _NOT_IN_TIME, AUTHENTICATED, keys))
+        scoped = opened(message, frame, keys)
+        at, end = inside(scoped)
+        told = notification(scoped, at, end)
         reply = None
-        if told.inform and header.reportable:
-            reply = self._seal(header, account, keys, header.level, answer(scoped[:outer], at))
+        if told.inform and frame.reportable:
+            reply = self._write(frame, frame.level, keys, answer(scoped[:end], at))
         return Heard(told, account, reply)
 
     @property
     def _now(self) -> int:
         return int(self._clock() - self._start)
 
-    def _timely(self, header: _Header) -> bool:
-        return header.boots == self._boots and abs(header.time - self._now) <= WINDOW
+    def _timely(self, frame: Frame) -> bool:
+        return frame.boots == self._boots and abs(frame.time - self._now) <= WINDOW
 
-    def _report(
-        self, header: _Header, message: bytes, counter: bytes, account: Account | None = None, keys: _Keys | None = None
-    ) -> bytes:
+    def _report(self, frame: Frame, message: bytes, counter: bytes, level: int = 0, keys: Keys = _NOBODY) -> bytes:
         self._reports = (self._reports + 1) & 0xFFFFFFFF
-        binding = tlv(SEQUENCE, tlv(OID, counter), integer(self._reports, COUNTER))
-        ident = _request_id(header, message)
-        pdu = tlv(REPORT, ident, integer(0), integer(0), tlv(SEQUENCE, binding))
-        scoped = tlv(SEQUENCE, tlv(OCTETS, self.engine), tlv(OCTETS), pdu)
-        return self._seal(header, account, keys, AUTHENTICATED if account else 0, scoped)
+        binding = tlv(SEQUENCE, tlv(OID, counter), tlv(COUNTER, integer(self._reports)[2:]))
+        pdu = tlv(REPORT, _request_id(frame, message), integer(0), integer(0), tlv(SEQUENCE, binding))
+        return self._write(frame, level, keys, tlv(SEQUENCE, tlv(OCTETS, self.engine), tlv(OCTETS), pdu))
 
-    def _seal(self, header: _Header, account: Account | None, keys: _Keys | None, level: int, scoped: bytes) -> bytes:
+    def _write(self, frame: Frame, level: int, keys: Keys, scoped: bytes) -> bytes:
         """Write a message of our engine in answer to another."""
-        now, salt, size = self._now, b"", 0
-        if account is not None and keys is not None and level & PRIVATE and account.priv:
-            ciphered, salted = account.priv.encrypt_data(keys.priv, (self._boots, now, None), scoped)
-            scoped, salt = tlv(OCTETS, bytes(ciphered)), bytes(salted)
-        if account is not None and level & AUTHENTICATED and account.auth:
-            size = account.auth[1]
-        head = tlv(
-            SEQUENCE, integer(header.ident), integer(_SIZE), tlv(OCTETS, bytes([level])), integer(3)
-        )  # fmt: skip
-        tail = tlv(OCTETS, salt)
-        security = tlv(
-            SEQUENCE, tlv(OCTETS, self.engine), integer(self._boots), integer(now), tlv(OCTETS, header.user),
-            tlv(OCTETS, bytes(size)), tail,
-        )  # fmt: skip
-        whole = tlv(SEQUENCE, integer(3), head, tlv(OCTETS, security), scoped)
-        if account is None or keys is None or not size:
-            return whole
-        at = len(whole) - len(scoped) - len(tail) - size
-        return whole[:at] + account.digest(keys, whole) + whole[at + size :]
+        return write(level, frame.ident, self.engine, self._boots, self._now, frame.user, keys, scoped)
 
 
-def _header(message: bytes) -> _Header:
-    outer = element(message, 0, len(message), SEQUENCE)
-    _, at = number(message, outer.start, outer.stop)
-    head = element(message, at, outer.stop, SEQUENCE)
-    ident, at = number(message, head.start, head.stop)
-    _, at = number(message, at, head.stop)
-    flags, at = octets(message, at, head.stop)
-    model, _ = number(message, at, head.stop)
-    level = flags[0] & (AUTHENTICATED | PRIVATE) if len(flags) == 1 else PRIVATE
-    if model != 3 or level == PRIVATE or ident < 0:
-        raise Malformed("a security model or level that does not exist")
-    wrapped = element(message, head.stop, outer.stop, OCTETS)
-    security = element(message, wrapped.start, wrapped.stop, SEQUENCE)
-    engine, at = octets(message, security.start, security.stop)
-    boots, at = number(message, at, security.stop)
-    now, at = number(message, at, security.stop)
-    user, at = octets(message, at, security.stop)
-    digest = element(message, at, security.stop, OCTETS)
-    salt, _ = octets(message, digest.stop, security.stop)
-    if len(engine) > 32 or len(user) > 32 or min(boots, now) < 0:
-        raise Malformed("security parameters out of range")
-    return _Header(
-        ident, level, bool(flags[0] & REPORTABLE), engine, boots, now, user,
-        (digest.start, digest.stop), salt, wrapped.stop, outer.stop,
-    )  # fmt: skip
-
-
-def _writer(header: _Header, message: bytes, accounts: Iterable[Account]) -> tuple[Account, _Keys]:
+def _writer(frame: Frame, message: bytes, accounts: Iterable[Account]) -> tuple[Account, Keys]:
     """Find the account that the message was written with: user, level and digest fit."""
-    start, stop = header.digest
-    given = message[start:stop]
-    # What stands after the message is not part of it, though it is part of the datagram.
-    zeroed = message[:start] + bytes(stop - start) + message[stop : header.end]
     for account in accounts:
-        if account.user != header.user or account.level != header.level:
+        if account.name != frame.user or account.level != frame.level:
             continue
-        keys = account.keys(header.engine)
-        if hmac.compare_digest(given, account.digest(keys, zeroed)):
+        keys = account.keys(frame.engine)
+        if authentic(message, frame, keys):
             return account, keys
     raise Denied
 
 
-def _opened(header: _Header, message: bytes, account: Account, keys: _Keys) -> bytes:
-    if not header.level & PRIVATE or account.priv is None:
-        return message[header.data : header.end]
-    ciphered, _ = octets(message, header.data, header.end)
-    try:
-        return bytes(
-            account.priv.decrypt_data(
-                keys.priv, (header.boots, header.time, univ.OctetString(header.salt)), univ.OctetString(ciphered)
-            )
-        )
-    except Exception as error:  # the link's edge: pysnmp and cryptography raise many things
-        raise Malformed("cannot be decrypted") from error
-
-
-def _pdu(scoped: bytes) -> tuple[int, int]:
-    """Return where a scoped PDU ends and where the PDU in it begins; a cipher's padding may follow."""
-    outer = element(scoped, 0, len(scoped), SEQUENCE)
-    _, at = octets(scoped, outer.start, outer.stop)
-    _, at = octets(scoped, at, outer.stop)
-    return outer.stop, at
-
-
-def _request_id(header: _Header, message: bytes) -> bytes:
+def _request_id(frame: Frame, message: bytes) -> bytes:
     """Return the request-id to report on, 0 when it cannot be seen (RFC 3412 §7.1.3)."""
-    if header.level & PRIVATE:
+    if frame.level & PRIVATE:
         return integer(0)
-    scoped = message[header.data : header.end]
-    end, at = _pdu(scoped)
-    inside = element(scoped, at, end)
-    if inside.tag not in (0xA0, 0xA1, 0xA5, INFORM):
+    scoped = message[frame.data : frame.end]
+    at, end = inside(scoped)
+    if scoped[at : at + 1] not in _ANSWERED:
         raise Malformed("reportable, and yet nothing that is answered")
-    found = element(scoped, inside.start, inside.stop, 0x02)
-    return scoped[found.at : found.stop]
+    try:
+        start, end = enter(scoped, at, end, scoped[at])
+        first, last = enter(scoped, start, end, INTEGER)
+    except IndexError as error:
+        raise Malformed("cut short") from error
+    return tlv(INTEGER, scoped[first:last])
