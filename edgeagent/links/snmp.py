@@ -1,8 +1,8 @@
 """All SNMP hosts over one UDP socket an address family: many questions in flight, each with its own deadline.
 
 Owns the sockets, request-ids, deadlines and resends. `snmpcourse` and, where that knows no further, `snmppoll` split a
-poll into questions. `snmplayout` turns those of v1 and v2c into bytes and back; `snmpcodec`, which does the same where
-a device is to be asked by pysnmp, and `snmpv3` load pysnmp and are loaded when such a device is first asked.
+poll into questions. `snmplayout` turns those of v1 and v2c into bytes and back, `usmsession` those of v3. `snmpcodec`
+and `snmpv3` do the same where a device is to be asked by pysnmp, and are loaded when such a device is first asked.
 
 What a question came to, a `Response` or a `Missing`, goes to its callback. There is no task, no future and, as long as
 a device goes on answering as it did, no new object a poll but what changed. One timer turns the wheel of deadlines.
@@ -212,8 +212,8 @@ class SnmpLink:
             return
 
     def _end_burst(self) -> None:
-        """Let the next requests go once nothing lies unread."""
-        unread = [sock for sock in self._sockets.values() if self._waiting and not self._drain(sock, _DATAGRAMS)]
+        """Let the next requests go once nothing lies unread; what the answers tell can wait for that."""
+        unread = [sock for sock in self._sockets.values() if self._waiting and not self._drain(sock, _BURST)]
         if unread:
             asyncio.get_running_loop().call_soon(self._guard, self._end_burst)
             return

@@ -1,9 +1,10 @@
-"""SNMPv3 with the user-based security model (RFC 3414): one conversation with one engine.
+"""SNMPv3 with the user-based security model (RFC 3414) by pysnmp: one conversation with one engine.
 
-Owns what is learnt of an engine: its id, its boots and its clock. pysnmp gives the keys and the ciphers. Its own
-`SnmpEngine` is not used to ask with: it keeps clocks by engine id and users by name, so that two devices with one
-engine id, or with one user name and two passwords, disturb each other, and an engine a device costs 0.12 s of CPU and
-0.7 MB. Here every device has its own clock and keys, and shares the socket and the deadlines with v1 and v2c.
+Stands where a device is to be asked by pysnmp, and beside `usmsession` as its oracle in the tests. Owns what is learnt
+of an engine: its id, its boots and its clock. pysnmp gives the keys and the ciphers. Its own `SnmpEngine` is not used
+to ask with: it keeps clocks by engine id and users by name, so that two devices with one engine id, or with one user
+name and two passwords, disturb each other, and an engine a device costs 0.12 s of CPU and 0.7 MB. Here every device
+has its own clock and keys, and shares the socket and the deadlines with v1 and v2c.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ REFRESH: Final = 300.0
 """Seconds until the names of devices are looked up again."""
 PACKETS: Final = 10_000
 """Packets of all addresses taken from the sockets in a row, and in a second: what is beyond waits in the kernel."""
-_DATAGRAMS: Final = 64
-"""Packets taken in one go: a few ms, after which the polls have their turn."""
+_GO: Final = 0.02
+"""Seconds for which packets are taken in one go: what the polls they make bring in takes longer than they do."""
 _PAUSE: Final = 0.05
 """Seconds for which a socket is left alone when PACKETS are used up."""
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
@@ -186,7 +186,8 @@ class TrapListener:
 
     def _drain(self, sock: socket.socket) -> None:
         now = _now()
-        for _ in range(_DATAGRAMS):
+        end = now + _GO
+        while now < end:
             if not self._allowance.take(now):
                 self._rest(sock, now)
                 return
@@ -196,8 +197,9 @@ class TrapListener:
                 return
             except OSError as error:
                 _log.debug("receiving: %s", error)
-                continue
-            self._take(data, address, sock, now)
+            else:
+                self._take(data, address, sock, now)
+            now = _now()
 
     def _rest(self, sock: socket.socket, now: float) -> None:
         """Leave a socket alone for a moment: somebody floods it, and polling is more than hearing."""
