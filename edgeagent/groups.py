@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from edgeagent.alarm import Rule
 from edgeagent.alarms import Alarms
@@ -37,6 +37,8 @@ _MANY: Final = {"is": "are", "has": "have", "does": "do", "runs": "run", "report
 
 Key: TypeAlias = tuple[str, str]
 """Alarm type id, and `seat` or the kind of the devices: faults with one key are alike."""
+GroupMemory: TypeAlias = tuple[str, Relation, str, str, bool]
+"""What a restart needs of a group: node, relation, key, whether it is formed."""
 
 
 @dataclass(slots=True)
@@ -296,23 +298,23 @@ class Groups:
 
     # -- over a restart ---------------------------------------------------------------------------------------
 
-    def memory(self) -> list[list[Any]] | None:
+    def memory(self) -> list[GroupMemory] | None:
         """Return what a restart needs as JSON-able data, None if it is as it was."""
         if not self._dirty:
             return None
         self._dirty = False
         return self.remembered()
 
-    def remembered(self) -> list[list[Any]]:
+    def remembered(self) -> list[GroupMemory]:
         """Return what a restart needs as JSON-able data."""
-        return [[group.node, group.relation.value, *group.key, group.formed] for group in self._groups.values()]
+        return [(group.node, group.relation, *group.key, group.formed) for group in self._groups.values()]
 
-    def restore(self, memory: Iterable[Iterable[Any]]) -> list[Rule]:
+    def restore(self, memory: Iterable[GroupMemory]) -> list[Rule]:
         """Take up what `memory` gave and is still of this site; return the rules."""
         for node, relation, type_id, kind, formed in memory:
             if (type_id, kind) in self._types and node in self._tree.nodes:
-                rule = self._rule((type_id, kind), node, Relation(relation))
-                self._groups[rule.id] = Group(node, Relation(relation), (type_id, kind), rule, formed)
+                rule = self._rule((type_id, kind), node, relation)
+                self._groups[rule.id] = Group(node, relation, (type_id, kind), rule, formed)
         return [group.rule for group in self._groups.values()]
 
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
+from typing_extensions import TypedDict
+
 from edgeagent.alarm import Change, Silence, Verb
 from edgeagent.catalog import Relation
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE
-from edgeagent.headsetlog import HeadsetLog
+from edgeagent.headsetlog import HeadsetLog, HeadsetMemory
 from edgeagent.inventory import AGENT, Fitted, fitted
 from edgeagent.readings import Missing, Quality, Reading, Readings, Value
 from edgeagent.seatblind import Blindness, Neighbours, Voice
@@ -65,6 +67,13 @@ class _Seat:
     alive: set[str] = field(default_factory=set)
     dark: dict[str, float] = field(default_factory=dict)
     ready: bool = False
+
+
+class SeatMemory(TypedDict):
+    """What a restart needs of `SeatWatch`: for whom it waits, and what headsets did."""
+
+    blind: list[str] | None
+    headsets: HeadsetMemory
 
 
 class SeatWatch:
@@ -285,18 +294,18 @@ class SeatWatch:
 
     # -- over restarts and reloads ----------------------------------------------------------------------------
 
-    def memory(self) -> dict[str, Any] | None:
+    def memory(self) -> SeatMemory | None:
         """Return what a restart needs as JSON-able data, None if it is as it was."""
         if not (self._dirty or self._headsets.dirty):
             return None
         self._dirty = self._headsets.dirty = False
         return self.remembered()
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> SeatMemory:
         """Return what a restart needs as JSON-able data."""
         return {"blind": self._blindness.remembered(), "headsets": self._headsets.remembered()}
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: SeatMemory) -> None:
         """Take up what `memory` gave."""
         self._blindness.restore(memory["blind"])
         self._headsets.restore(memory["headsets"])
