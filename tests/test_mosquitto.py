@@ -35,7 +35,7 @@ class Broker:
         command = [program, "-V", "5", "-h", "localhost", "-p", str(self.port), "--cafile", str(folder / "ca.crt")]
         if user:
             command += ["--cert", str(folder / f"{user}.crt"), "--key", str(folder / f"{user}.key")]
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=20)
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
     def may_write(self, user: str, topic: str) -> bool:
         """Publish with QoS 1 and tell whether the PUBACK carries "not authorized"."""
@@ -81,7 +81,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(["mosquitto", "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         started = Broker(port, folder)
         while started.client("mosquitto_pub", "edge-hq-1", "-t", "floor/v1/hq/live/exercise", "-m", "{}").returncode:
             assert process.poll() is None, (folder / "log").read_text()
@@ -89,7 +89,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         yield started
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
 
 
 @pytest.mark.parametrize(
