@@ -59,7 +59,7 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def until(probe: Callable[[], T | None], within: float = 30.0) -> T:
+def until(probe: Callable[[], T | None], within: float = 60.0) -> T:
     """Ask again and again until the answer is true; fail when it never is."""
     deadline = time.monotonic() + within
     while True:
@@ -124,7 +124,7 @@ class Mosquitto:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
 
@@ -153,8 +153,8 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(20)
-        self._thread.join(20)
+        self._process.wait(60)
+        self._thread.join(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -72,7 +72,7 @@ def notice(ear: Ear) -> dict[str, Any]:
     return ear.newest(f"{LIVE}/exercise") or {}
 
 
-def until_over(ear: Ear, drill_id: str, within: float = 30.0) -> dict[str, Any]:
+def until_over(ear: Ear, drill_id: str, within: float = 60.0) -> dict[str, Any]:
     """Wait for the end of a drill and return how it came out."""
     over: dict[str, Any] = until(
         lambda: (last := notice(ear).get("last")) and last["drill_id"] == drill_id and last, within

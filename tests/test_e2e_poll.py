@@ -46,7 +46,7 @@ def serial_line(folder: Path) -> Iterator[tuple[Path, Path]]:
         yield ends
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.mark.slow

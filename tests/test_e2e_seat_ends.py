@@ -67,7 +67,7 @@ class Workstation:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGCONT)
         self._process.kill()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

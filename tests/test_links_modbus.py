@@ -86,7 +86,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def until_good(link: ModbusLink, target: Target, gets: Sequence[str], within: float = 30.0) -> dict[str, Raw]:
+async def until_good(link: ModbusLink, target: Target, gets: Sequence[str], within: float = 60.0) -> dict[str, Raw]:
     end = time.monotonic() + within
     while time.monotonic() < end:
         answers = await ask(link, target, gets)

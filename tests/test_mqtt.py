@@ -45,7 +45,7 @@ class Heard:
         self.messages.append(message)
 
 
-async def eventually(true: Callable[[], object], within: float = 30.0) -> None:
+async def eventually(true: Callable[[], object], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not true():  # noqa: ASYNC110 - what is waited for comes from another program
             await asyncio.sleep(0.01)

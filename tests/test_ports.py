@@ -300,7 +300,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield number
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def device(driver: Driver, number: int) -> Device:
