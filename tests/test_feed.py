@@ -83,11 +83,11 @@ class Agent:
         entries = [Entry(change.verb, time.time(), {"alarm_id": change.alarm.alarm_id}) for change in changes]
         await self.feed.commit(Batch(journal=entries, outbox=messages))
 
-    async def drained(self, within: float = 45.0) -> None:
+    async def drained(self, within: float = 90.0) -> None:
         await eventually(lambda: not self.store.next_rows(1), within)
 
 
-async def eventually(true: Callable[[], object], within: float = 30.0) -> None:
+async def eventually(true: Callable[[], object], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not true():  # noqa: ASYNC110 - what is waited for comes from another program
             await asyncio.sleep(0.01)
