@@ -68,6 +68,7 @@ def test_no_message_however_spoilt_does_more_than_a_parser_may(name: str) -> Non
             for name in ("site", "seat-file", "procedure", "scenario")
             for what, data in (("number", ENDLESS), ("brackets", DEEP))
         ),
+        pytest.param("scenario", b"# Ma\rins", id="a carriage return alone"),
         pytest.param("driver", b"ups\n" + ENDLESS, id="driver number"),
         pytest.param("driver", b"kind\n" + DEEP, id="kind brackets"),
         pytest.param("state", b'run/x\n{"run":{"run_id":"x"', id="a row cut short"),
