@@ -196,9 +196,8 @@ class SeatWatch:
         )  # fmt: skip
         voice = self._voice(seat, seen)
         self._blindness.hear(seat.id, Voice.OUT if voice is Voice.LOST and seen.link is False else voice, now)
-        # One that answers otherwise has an agent that is down, and what hangs on nothing has no neighbours.
-        out = not seat.by or (voice is Voice.LOST and answers(seen))
-        self._switches[seat.by].hear(seat.id, Voice.OUT if out else voice, now)
+        # What hangs on nothing has no neighbours.
+        self._switches[seat.by].hear(seat.id, voice if seat.by else Voice.OUT, now, answers=answers(seen))
         return replace(seen, neighbours=seat.id in self._switches[seat.by])
 
     def _hear_agent(self, seat: _Seat, view: Mapping[str, Readings], now: float) -> None:
@@ -318,6 +317,8 @@ class SeatWatch:
             was = other._seats.get(id)
             if was is not None:
                 seat.word, seat.turned, seat.alive, seat.dark = was.word, was.turned, was.alive, was.dark
+                if seat.by == was.by:
+                    self._switches[seat.by].adopt(id, other._switches[was.by])
 
 
 def _word(reading: Reading | None) -> Word:
