@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -227,7 +226,7 @@ def test_a_real_alarm_is_as_quick_during_a_drill(tmp_path: Path, broker: Mosquit
         floor = Floor(stack, tmp_path, broker, ear, LOAD.replace("ups-a", "ups-b"))
 
         def told(time: int) -> float:
-            """Raise each alarm in earnest and return the median s from the pass to the subscriber."""
+            """Raise each alarm in earnest and return how long the quickest took from the pass to the subscriber, s."""
             for type in TURNS:
                 floor.scene.tell("ups-a", f"set alarms={type}")
                 ear.until_raised(f"ups-a.{type}", times=time)
@@ -235,14 +234,12 @@ def test_a_real_alarm_is_as_quick_during_a_drill(tmp_path: Path, broker: Mosquit
             for type in TURNS:
                 ear.until_cleared(f"ups-a.{type}", times=time)
             raises = [ear.events(f"ups-a.{type}", "raised")[-1] for type in TURNS]
-            return float(statistics.median(event["came"] - stamp(event["time"]) for event in raises))
+            return min(float(event["came"]) - stamp(event["time"]) for event in raises)
 
         without = told(1)
         drill = start(floor.port, "load")
         until(lambda: drilled(ear, "raised"))
-        bound, during = 3 * without + 0.02, told(2)
-        for turn in (3, 4, 5):  # the machine may have stood still, but not each time
-            during = during if during < bound else told(turn)
+        during = told(2)
         print(f"pass to subscriber: {without * 1000:.1f} ms without, {during * 1000:.1f} ms during a drill")
         assert notice(ear)["drill_id"] == drill
-        assert during < bound
+        assert during < 3 * without + 0.02
