@@ -109,6 +109,7 @@ class Floor:
         self._flow.moved(moved)
         self._curious |= self._supply.others(moved)
         seats, since = self._seats.step(view, changed, now)
+        self._groups.count(seats, self._seats.readings)
         onsets |= since
         self._causes.heard(read, joined, now)
         changed += self._say([(self._supply.mains, point) for point in points if self._supply.mains is not None])

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeagent.catalog import Severity
 from edgeagent.readings import Value
-from edgeagent.sitetree import CauseSettings
-from tests.seatrow import Row, ids, rows
+from edgeagent.scenario import Hours
+from edgeagent.sitetree import CauseSettings, SiteTree
+from tests.seatrow import OFFICE, Row, ids, rows
 
 SEATS = 16
 FEW = settings().max_examples // 4
@@ -151,3 +153,120 @@ def test_a_new_configuration_in_between_forgets_nobody_who_fell_silent() -> None
     row.take(row.floor.replace(row.site, row.now))
     row.to(900)
     assert {row.is_(seat) for seat in HIT} == {"failed"}
+
+
+# At night most seats are empty: the share is of those that could fail.
+
+NIGHT, LEFT = HIT[:6], HIT[6:]
+
+
+def dies(row: Row, at: float, seats: list[str]) -> None:
+    """Let a dead switch take along these seats, and the ports of all."""
+    row.part(at, "pc", seats, agent="silent")
+    row.at(at + 2, {f"{seat}-port": None for seat in HIT})
+
+
+def returns(row: Row, at: float, seats: list[str]) -> None:
+    row.at(at, {f"{seat}-port": {"link": "up"} for seat in HIT})
+    row.part(at, "pc", seats, agent="running")
+
+
+def test_the_few_who_are_there_at_night_are_one_fault_of_their_switch() -> None:
+    row = started("port")
+    row.part(50, "pc", LEFT, agent="left")
+    dies(row, 100, NIGHT)
+    row.to(300)
+    assert row.raised() == [GROUP]
+    assert row.hidden() == {f"{seat}.workstation-down": GROUP for seat in NIGHT}
+    returns(row, 400, NIGHT)
+    one_fault_of_the_switch(row)
+
+
+def watched(*, staffed: tuple[Hours, ...] = (), off: list[str] | None = None) -> Row:
+    """Start seats at a switch of which ten are empty by the calendar, or worked on."""
+    site = rows(2 * SEATS, switches=2, off=off or ())
+    nodes = {id: replace(node, staffed=staffed) if id in LEFT else node for id, node in site.tree.nodes.items()}
+    return Row(replace(site, tree=SiteTree(nodes)), hour=19.9).start()
+
+
+def test_seats_that_the_calendar_leaves_empty_do_not_count() -> None:
+    row = watched(staffed=(OFFICE,))
+    row.to(1000)
+    dies(row, 1000, HIT)
+    row.part(1003, "ping", HIT, echo=False).to(1300)
+    assert row.is_(LEFT[0]) == "empty"
+    assert row.raised() == [GROUP]
+
+
+def test_seats_that_are_worked_on_do_not_count() -> None:
+    row = watched(off=LEFT)
+    dies(row, 100, HIT)
+    row.part(103, "ping", HIT, echo=False).to(300)
+    assert row.raised() == [GROUP]
+
+
+def test_seats_that_are_back_count_again() -> None:
+    row = started("port")
+    row.part(50, "pc", LEFT, agent="left")
+    dies(row, 100, NIGHT)
+    row.part(110, "pc", LEFT, agent="running").to(300)
+    assert sorted(row.raised()) == [f"{seat}.workstation-down" for seat in NIGHT]
+
+
+def test_seats_that_come_back_into_the_outage_fold_under_it() -> None:
+    row = watched(staffed=(Hours(20 * 60, 24 * 60),))  # from 360 s on
+    dies(row, 100, NIGHT)
+    row.part(103, "ping", NIGHT, echo=False)
+    row.part(103, "pc", LEFT, agent="silent").part(110, "ping", LEFT, echo=False).to(300)
+    assert len(row.hidden()) == len(NIGHT)
+    row.to(600)
+    assert row.raised() == [GROUP]
+    assert len(row.hidden()) == SEATS
+    returns(row, 700, HIT)
+    row.part(700, "ping", HIT, echo=True).to(1000)
+    assert (row.standing(), row.hidden()) == (set(), {})
+
+
+def test_with_all_at_work_six_of_sixteen_are_six_faults() -> None:
+    row = started("port")
+    for seat in NIGHT:
+        row.part(100, "port", [seat], link="down").part(100, "pc", [seat], agent="silent")
+    row.to(300)
+    assert sorted(row.raised()) == [f"{seat}.workstation-down" for seat in NIGHT]
+
+
+def test_phones_of_those_who_left_can_still_fail_and_count() -> None:
+    row = Row(rows(2 * SEATS, switches=2, phone=True)).start()
+    row.part(50, "pc", LEFT, agent="left").part(100, "phone", NIGHT, registered=False).to(300)
+    assert sorted(row.raised()) == [f"{seat}.phone-down" for seat in NIGHT]
+
+
+def test_who_fails_and_then_leaves_still_counts_among_those_who_could() -> None:
+    row = started("port")
+    row.part(100, "pc", HIT[:5], softphone=False)
+    row.part(105, "pc", HIT[:5], agent="left").part(105, "pc", HIT[5:10], agent="left").to(300)
+    assert sorted(row.raised()) == [f"{seat}-pc.softphone-down" for seat in HIT[:5]]
+
+
+def test_a_restart_at_night_leaves_the_fault_of_many_as_grave_as_it_was() -> None:
+    row = started("port")
+    row.part(50, "pc", HIT[10:], agent="left")
+    dies(row, 100, HIT[:10])
+    row.to(200)
+    told = row.told()
+    assert row.record(GROUP).perceived_severity is Severity.CRITICAL, "all ten who were there"
+    row.restart(row.offset + 200)
+    row.to(300)
+    assert (row.told(), row.record(GROUP).perceived_severity) == (told, Severity.CRITICAL)
+
+
+def test_a_memory_from_before_sizes_were_kept_is_taken_up() -> None:
+    row = started("port")
+    dies(row, 100, HIT)
+    row.to(200)
+    row.memory["groups"] = [group[:5] for group in row.memory["groups"]]
+    row.restart(row.offset + 200)
+    row.to(300)
+    assert row.hidden() == {f"{seat}.workstation-down": GROUP for seat in HIT}
+    returns(row, 400, HIT)
+    one_fault_of_the_switch(row)
