@@ -39,6 +39,7 @@ from edgeagent.lifecycle import Live
 from edgeagent.readings import Readings
 from edgeagent.roster import Roster
 from edgeagent.rulebook import Rulebook
+from edgeagent.survived import taken
 
 __all__ = [
     "Alarm",
@@ -348,8 +349,8 @@ class Alarms:
         each row was stored, until a reading says how things are.
         """
         self._now = now
-        for alarm_id, row in rows.items():
-            state = _ROW.validate_python(row)
+        found = {id: state for id, row in rows.items() if (state := taken(_ROW, row, f"the alarm {id}")) is not None}
+        for alarm_id, state in found.items():
             rule = self._rules.find(alarm_id, state.member)
             if rule is None:
                 self._orphans[alarm_id] = state

@@ -24,6 +24,7 @@ from edgeagent.ridethrough import URGENT, Battery, Discharge, Ride, Source
 from edgeagent.rules import parse
 from edgeagent.seatfeeds import Dark, SeatFeeds, Supply
 from edgeagent.sitetree import SiteTree
+from edgeagent.survived import taken
 from edgeagent.trend import STALE
 from edgeagent.verdict import Part, Standing
 
@@ -294,9 +295,10 @@ class Forecasts:
 
     def restore(self, memory: Mapping[str, Any] | None) -> None:
         """Take up what `memory` gave."""
-        if memory is None:
+        found = None if memory is None else taken(_MEMORY, memory, "what was learnt for the forecast")
+        if found is None:
             return
-        self._memory = _MEMORY.validate_python(memory)
+        self._memory = found
         for ups, battery in self._batteries.items():
             battery.last = self._memory.discharges.get(ups)
 

@@ -274,6 +274,8 @@ _TOKEN: Final = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?)(?![\w.-])|(?P<name>[A-Za-z][\w-]*(?:\.[\w-]+)*)|(?P<op><=|>=|!=|==|[=<>()\[\],]))"
 )
 _WORDS: Final = frozenset({"and", "or", "not", "in", "has"})
+_NESTED: Final = 100
+"""Parentheses and negations in one condition at most: nobody reads more, and each costs depth."""
 
 
 def parse(text: str) -> Condition:
@@ -290,6 +292,8 @@ def parse(text: str) -> Condition:
             raise RuleError(f'cannot read "{text[at:].strip()}" in "{text}"')
         tokens.append("=" if match.group("op") == "==" else match.group().strip())
         at = match.end()
+    if tokens.count("(") + tokens.count("not") > _NESTED:
+        raise RuleError(f'too many parentheses and negations in "{text}"')
     parser = _Parser(tokens, text)
     root = parser.either()
     if parser.tokens:
