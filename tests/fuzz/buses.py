@@ -10,6 +10,8 @@ from typing import Any, Final, cast
 
 from edgeagent.endpoint import Endpoint, parse
 from edgeagent.links import Plan, Target, modbus, modbuswire, serial
+from edgeagent.links.modbusmbap import MbapLine
+from edgeagent.links.modbusrtu import RtuLine
 from edgeagent.probe import plan_of
 from edgeagent.readings import Missing
 from tests.fuzz import targets
@@ -61,8 +63,14 @@ class Wired(modbuswire.Wire):
         self.bus = Bus(script, self._rtu)
 
     async def _open(self, quirks: object, within: float) -> bool:
-        if self._client is None:
-            client = self._client = self._build(within)
+        if self._line is not None:
+            return True
+        self._line = line = self._build()
+        if isinstance(line, MbapLine):
+            line.connection_made(self.bus)
+            self.bus.hear = line.data_received
+        elif isinstance(line, RtuLine):
+            client = line._client = line._build(within)
             client.ctx.transport = self.bus
             self.bus.hear = client.ctx.data_received
         return True
@@ -176,7 +184,13 @@ def seeds_serial() -> list[bytes]:
 
 
 _LINK: Final = "edgeagent.links"
-_MODBUS: Final = (f"{_LINK}.modbuswire", f"{_LINK}.modbus", f"{_LINK}.blocks")
+_MODBUS: Final = tuple(f"{_LINK}.{name}" for name in ("modbuswire", "modbusmbap", "modbusrtu", "modbus", "blocks"))
+    f"{_LINK}.modbuswire",
+    f"{_LINK}.modbusmbap",
+    f"{_LINK}.modbusrtu",
+    f"{_LINK}.modbus",
+    f"{_LINK}.blocks",
+)
 TARGETS: Final = (
     targets.Target("modbus-tcp", modbus_builder("modbus://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),
     targets.Target("modbus-rtu", modbus_builder("modbus+rtuovertcp://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),

@@ -11,7 +11,7 @@ from pyasn1.type import univ
 from pysnmp.proto.api import v2c
 
 from edgeagent.endpoint import parse
-from edgeagent.links import Plan, Target, snmp, snmppoll
+from edgeagent.links import Plan, Target, snmp, snmpdevice, snmppoll
 from edgeagent.links import trapv3 as usm_ear
 from edgeagent.links.snmpmessage import Ask, Response
 from edgeagent.links.snmpv3 import Usm
@@ -62,11 +62,13 @@ def community(answer: univ.Sequence) -> bytes:
     return cast("bytes", encoder.encode(message))
 
 
-def at_the_edge(link: snmp.SnmpLink, device: snmp._Device, data: bytes) -> Response | Missing | None:
+def at_the_edge(link: snmp.SnmpLink, device: snmpdevice.Device, data: bytes) -> Response | Missing | None:
     """Give a datagram to the link as the answer to its one question; None when it is none."""
     found: list[Response | Missing] = []
-    question = snmp._Question(device, Ask.GET, NAMES, 1e9, 1e9, found.append, [IDENT], HOST)
-    link._open, link._by_id = {question: None}, {IDENT: question}
+    question = snmpdevice.Single(device, Ask.GET, NAMES, found.append)
+    question.deadline = question.again = 1e9
+    question.ids, question.peer = (IDENT,), HOST
+    device.open[:], link._by_id = [question], {IDENT: question}
     link._take(data, (HOST, 161))
     assert len(found) <= 1
     return found[0] if found else None
@@ -218,8 +220,14 @@ def seeds_traps() -> list[bytes]:
 
 
 _LINK: Final = "edgeagent.links"
+_SNMP: Final = tuple(f"{_LINK}.{name}" for name in ("ber", "snmplayout", "snmpmessage", "snmppoll"))
 TARGETS: Final = (
-    targets.Target("snmp", build_snmp, seeds_snmp, (f"{_LINK}.snmpcodec", f"{_LINK}.snmpmessage", f"{_LINK}.snmppoll")),
+    targets.Target(
+        "snmp",
+        build_snmp,
+        seeds_snmp,
+        _SNMP,
+    ),
     targets.Target("snmp-v3", build_v3, seeds_v3, (f"{_LINK}.snmpv3", f"{_LINK}.snmpcodec")),
     targets.Target(
         "traps", build_traps, seeds_traps, (f"{_LINK}.trapmessage", f"{_LINK}.trapv3", f"{_LINK}.traps"), 2048
