@@ -185,12 +185,6 @@ def seeds_serial() -> list[bytes]:
 
 _LINK: Final = "edgeagent.links"
 _MODBUS: Final = tuple(f"{_LINK}.{name}" for name in ("modbuswire", "modbusmbap", "modbusrtu", "modbus", "blocks"))
-    f"{_LINK}.modbuswire",
-    f"{_LINK}.modbusmbap",
-    f"{_LINK}.modbusrtu",
-    f"{_LINK}.modbus",
-    f"{_LINK}.blocks",
-)
 TARGETS: Final = (
     targets.Target("modbus-tcp", modbus_builder("modbus://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),
     targets.Target("modbus-rtu", modbus_builder("modbus+rtuovertcp://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),

@@ -222,12 +222,7 @@ def seeds_traps() -> list[bytes]:
 _LINK: Final = "edgeagent.links"
 _SNMP: Final = tuple(f"{_LINK}.{name}" for name in ("ber", "snmplayout", "snmpmessage", "snmppoll"))
 TARGETS: Final = (
-    targets.Target(
-        "snmp",
-        build_snmp,
-        seeds_snmp,
-        _SNMP,
-    ),
+    targets.Target("snmp", build_snmp, seeds_snmp, _SNMP),
     targets.Target("snmp-v3", build_v3, seeds_v3, (f"{_LINK}.snmpv3", f"{_LINK}.snmpcodec")),
     targets.Target(
         "traps", build_traps, seeds_traps, (f"{_LINK}.trapmessage", f"{_LINK}.trapv3", f"{_LINK}.traps"), 2048
