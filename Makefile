@@ -26,7 +26,7 @@ export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 
 # Programs that tests run against, each with its Debian package.
 PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients snmpd:snmpd snmpget:snmp socat:socat systemd-analyze:systemd \
-	snmp-ups:nut-snmp nutdrv_qx:nut-server umockdev-run:umockdev
+	snmp-ups:nut-snmp nutdrv_qx:nut-server umockdev-run:umockdev tshark:tshark
 
 # $(call install,packages): with apt-get as root or through sudo, else say what is missing.
 define install
