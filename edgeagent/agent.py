@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import time
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from edgeagent import payloads, sdnotify
+from edgeagent import garbage, payloads, sdnotify
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
@@ -178,13 +177,13 @@ class Agent:
         for state, answers in polled:
             id = state.device.id
             points = state.take(answers, now)
-            changed += ((id, point) for point in points)
+            changed += [(id, point) for point in points]
             if REACHABLE in points:
                 self._voice.availability(state, now)
             if IDENTITY in points and state.readings[IDENTITY].value == "mismatch":
                 log.warning("%s at %s is no %s, it shows %s", id, state.device.endpoint, state.driver.id, state.facts)
             if points or self._voice.due(id, now):
-                self._voice.readings(state, now)
+                self._voice.readings(state, now, points)
             self._waiting.discard(id)
         if not self._waiting:
             self._passed.set()
@@ -328,6 +327,7 @@ class Agent:
                 beat = now
                 clock_state, counts = self._clock_state(), self._figures().counts
                 self._voice.health(self._started, clock_state, counts, self._own_readings, self._clock.now())
+                garbage.sweep()
             await asyncio.sleep(1.0)
 
     async def _tell_systemd(self) -> None:
@@ -337,9 +337,7 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._passed.wait(), FIRST_PASS)
         log.info("first pass after %.1f s, %d devices still to answer", loop.time() - start, len(self._waiting))
-        # What there is by now stays: a collection that looks through all of it again would hold the loop up.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         sdnotify.ready(self._figures().line)
         self._still, seen = "", (0, 0)
         pause = min(sdnotify.watchdog_interval() or 10.0, 10.0)

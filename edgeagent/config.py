@@ -58,6 +58,8 @@ class Device:
     timeout: float
     alarms: Mapping[str, AlarmType]
     contacts: Mapping[str, Delays] = field(default_factory=dict)
+    alarm_interval: float | None = None
+    """How often what its alarms look at is asked, where that is more often than the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,15 @@ class _Snmp(Strict):
     engine: Literal["fast", "pysnmp"] = "fast"
 
 
+class _Polling(Strict):
+    alarm_interval: float | None = Field(default=None, ge=0.1, le=60)
+
+
 class _Device(DeviceTies):
     url: str
     interval: float | None = Field(default=None, ge=0.1, le=3600)
     fast: float | None = Field(default=None, ge=0.1, le=3600)
+    alarm_interval: float | None = Field(default=None, ge=0.1, le=60)
     timeout: float | None = Field(default=None, gt=0, le=60)
     alarms: dict[str, Override] = Field(default_factory=dict)
     contacts: dict[str, ContactEntry] = Field(default_factory=dict)
@@ -138,6 +145,7 @@ class _File(TreeTables):
     agent: _Agent = _Agent()
     traps: TrapsEntry | None = None
     snmp: _Snmp = _Snmp()
+    polling: _Polling = _Polling()
     devices: dict[str, _Device] = Field(default_factory=dict)
     drills: DrillsEntry = DrillsEntry()
     waivers: tuple[WaiverEntry, ...] = ()
@@ -367,10 +375,10 @@ class _Reader:
         if endpoint is None:
             return None
         fast = entry.fast or min(interval, FAST if driver.kind.power else interval)
+        often = entry.alarm_interval or (self._file.polling.alarm_interval if driver.kind.power else None)
         return Device(
             id, text_of(entry.name), driver, endpoint, entry.area, interval, min(fast, interval), timeout,
-            self._alarms[path],
-            contacts,
+            self._alarms[path], contacts, often if often is not None and often < interval else None,
         )  # fmt: skip
 
 

@@ -8,6 +8,9 @@ again. Nothing is believed before the device has shown that it fits its driver; 
 A probe reads whether its target can be reached: there `reachable` is a reading like any other, and what keeps the
 probe itself from being made says nothing about it.
 
+Where a device's alarms are asked for more often than the rest, the polls between two in full bring what they look at
+alone; the rest stays as it was.
+
 A twin is the device as a drill shows it: all that it reads carries the drill's id, and what the device is, the state
 of which it is the twin knows.
 """
@@ -15,6 +18,7 @@ of which it is the twin knows.
 from __future__ import annotations
 
 from copy import copy
+from math import inf
 from typing import Final
 
 from edgeagent import redecode
@@ -25,6 +29,7 @@ from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.phases import UNREAD
 from edgeagent.readings import Answers, Missing, Quality, Reading, Value, fruitless, silence
 from edgeagent.redecode import Table
+from edgeagent.urgent import urgent
 from edgeagent.values import text_of
 
 MISSES: Final = 3
@@ -48,8 +53,9 @@ class DeviceState:
     """
 
     __slots__ = (
-        "_checked", "_goods", "_last", "_own", "_real", "_slow", "_table", "_usual", "device", "driver", "facts",
-        "misses", "observed", "origin", "readings", "reason",
+        "_all", "_checked", "_goods", "_last", "_mark", "_own", "_pace", "_part", "_real", "_slow", "_table",
+        "_urgent", "_usual", "_whole", "device", "driver", "facts", "misses", "observed", "origin", "readings",
+        "reason",
     )  # fmt: skip
 
     def __init__(self, device: Device) -> None:
@@ -68,6 +74,14 @@ class DeviceState:
         self._table: Table | None = None
         """What a shortcut needs to go on from there."""
         self._usual = _usual(device.driver)
+        self._urgent = self._usual
+        """What is asked at `alarm_interval`, between two polls in full."""
+        self._mark: str | None = None
+        """An address that stands in a poll in full alone; None where all polls are."""
+        self._part: Answers | None = None
+        """The last answers to what is urgent, as long as no poll in full said otherwise."""
+        self._whole, self._pace, self._all = -inf, device.interval, True
+        self._sort()
         self._checked: float | None = None
         self._slow = False
         """It answered, but not all that would prove it: it is asked for that alone next time."""
@@ -80,7 +94,13 @@ class DeviceState:
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""
         twin = copy(self)
-        for name, value in {"origin": origin, "_real": self, "readings": dict(self.readings), "_last": None}.items():
+        for name, value in {
+            "origin": origin,
+            "_real": self,
+            "readings": dict(self.readings),
+            "_last": None,
+            "_part": None,
+        }.items():
             setattr(twin, name, value)
         return twin
 
@@ -88,7 +108,8 @@ class DeviceState:
         """Return what to ask next: addresses to get and subtrees to walk."""
         driver = self.device.driver
         if not self._doubtful(now):
-            return self._usual
+            part = self._mark is not None and self._last is not None and not self._all
+            return self._urgent if part and abs(now - self._whole) < self._pace else self._usual
         known = (address for item in driver.identity for address in item.addresses)
         if self._slow:
             return tuple(dict.fromkeys((*self._proof(), *known))), ()
@@ -97,17 +118,29 @@ class DeviceState:
 
     def interval(self, hasten: bool) -> float:
         """Return the seconds until the next poll: faster while abnormal, soon after a miss, slower when dead."""
-        own = self.device.fast if hasten else self.device.interval
+        own = self._pace = self.device.fast if hasten else self.device.interval
         if self.misses >= MISSES:
             doubled = own * 2.0 ** min(self.misses - MISSES + 1, _DOUBLINGS)
             return min(max(own, BACK_OFF_CAP), doubled)
-        return min(own, 2.0) if self.misses or self._goods < GOODS else own
+        if self.misses or self._goods < GOODS:
+            return min(own, 2.0)
+        if self._mark is None or self.device.alarm_interval is None:
+            return own
+        return 0.0 if self._all else min(own, self.device.alarm_interval)
+
+    def ask_all(self) -> None:
+        """Let the next poll be one in full, whatever its turn."""
+        self._all = True
 
     def take(self, answers: Answers, now: float) -> frozenset[str]:
         """Take the answers of one poll; return the ids of the points whose reading is another one now."""
         if answers is self._last and self._goods >= GOODS and not (self.misses or self._doubtful(now)):
             self.observed = now  # most polls of a calm site: all that follows would say so too
             return _NOTHING
+        if self._mark is not None:
+            if self._mark not in answers and self._last is not None:
+                return self._take_part(answers, self._last, now)
+            self._part, self._all, self._whole = None, False, now
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
@@ -134,6 +167,31 @@ class DeviceState:
         if not verdict:
             return changed | self._all_bad("profile-mismatch", now)
         return changed | self._replace(self._decoded(answers, now))
+
+    def _take_part(self, answers: Answers, last: Answers, now: float) -> frozenset[str]:
+        """Take what is urgent alone; all else is as it was. What it is or does now is a reason to ask for the rest."""
+        if answers is self._part and self._goods >= GOODS and not self.misses:
+            self.observed = now
+            return _NOTHING
+        missing = silence(answers) or fruitless(answers, self._urgent[0])
+        if missing is not None:
+            return self._missed(missing, now)
+        changed, self._part = self._answered(now), answers
+        walked = tuple(f"{walk}." for walk in self._urgent[1])
+        kept = {address: raw for address, raw in last.items() if not address.startswith(walked)} if walked else last
+        whole = {**kept, **answers}
+        if whole == last:
+            return changed
+        before = dict(self.readings)
+        moved = self._replace(self._decoded(whole, now))
+        self._all = any(not _trembles(before.get(id), self.readings[id]) for id in moved)
+        return changed | moved
+
+    def _sort(self) -> None:
+        """Find what is urgent of all that is asked."""
+        if self.device.alarm_interval is not None and self._real is None:
+            self._urgent = urgent(self.driver, self.device.alarms.values())
+            self._mark = next((each for each in self.driver.gets if each not in self._urgent[0]), None)
 
     def _decoded(self, answers: Answers, now: float) -> dict[str, Reading]:
         """Decode what these answers change, or all of them where that cannot be told."""
@@ -165,6 +223,7 @@ class DeviceState:
         """Learn which card it is; what such a card does not have is said to be so."""
         self.driver = suited(self.device.driver, answers)
         self._usual = _usual(self.driver)
+        self._sort()
         self.facts = known(self.driver, answers, now)
         return self._replace(omitted(self.device.driver, self.driver, now))
 
@@ -212,6 +271,12 @@ class DeviceState:
 def _usual(driver: Driver) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what is asked of a device that nobody doubts; the same for all of a driver."""
     return driver.gets, driver.walks
+
+
+def _trembles(before: Reading | None, now: Reading) -> bool:
+    """Tell whether a number is only another number."""
+    numbers = all(each is not None and type(each.value) in (int, float) for each in (before, now))
+    return numbers and before is not None and before.quality is now.quality
 
 
 def _identity(state: DeviceState) -> Value | None:

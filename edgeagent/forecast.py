@@ -40,6 +40,8 @@ _NEVER: Final = Starts()
 _STARTS: Final = 20
 _SOON, _BUSY, _CALM, _ALL = 1.0, 5.0, 10.0, 600.0
 """After how many s to look again: when something big changed, while something gives out, else, and at everything."""
+_AT_ONCE: Final = 100
+"""Devices that are judged in one step at most, while nothing presses."""
 _RUN_AGAIN: Final = 3600.0
 _SAME_RUN: Final = 1.0
 """The onset of an outage is dated back at times; one that begins later by more than this is another one."""
@@ -122,6 +124,8 @@ class Forecasts:
             sensor.area, sensor.limit = tree.area(device) or device, limits.get(device)
         self._parts = {id: part for id, part in self._parts.items() if self._kinds.get(id) == part.kind}
         self._dirty = dict.fromkeys(id for id, kind in self._kinds.items() if kind in verdict.KINDS)
+        self._left: list[str] = []
+        """Those that are still to be judged before the next look, the next one last."""
         self._next = 0.0
 
     # -- readings ---------------------------------------------------------------------------------------------
@@ -143,7 +147,8 @@ class Forecasts:
         if now < self._next:
             return False
         self._follow_mains(view, since, now)
-        self._judge(view, now)
+        if not self._judge(view, now):
+            return False
         found = self.at(now)
         self._looked, self._next = now, now + (_BUSY if found.rides or found.outage else _CALM)
         worth = self._told is None or differs(self._told, found)
@@ -206,22 +211,38 @@ class Forecasts:
             memory.starts = [*memory.starts, round(now - self._since, 1)][-_STARTS:]
             memory.counted, self._learnt = self._since, True
 
-    def _judge(self, view: Mapping[str, Readings], now: float) -> None:
-        """Judge anew the devices of which something changed, and now and then all."""
+    def _judge(self, view: Mapping[str, Readings], now: float) -> bool:
+        """Judge anew the devices of which something changed, and now and then all; tell whether that is done.
+
+        Of very many only some in one step: the next steps go on with the others.
+        """
         if now >= self._next_all:
             self._next_all = now + _ALL
             self._dirty |= dict.fromkeys(id for id, kind in self._kinds.items() if kind in verdict.KINDS)
-        for device in self._dirty:
-            if self._kinds[device] == verdict.UPS:
-                self._discharged(device, view, now)
-            elif _RUNS.holds(view.get(device, {})) and now - self._memory.runs.get(device, 0.0) > _RUN_AGAIN:
-                self._memory.runs[device], self._learnt = now, True
-        if not self._dirty or self._since is not None:
-            return  # how it would go is asked again when the outage is over
-        for device in self._dirty:
-            self._parts[device] = self._part(device, view.get(device, {}), now)
-        self._dirty = {}
-        self._standing = verdict.together(self._parts.values())
+        if not self._left:
+            self._left = list(reversed(self._dirty))
+        calm = self._since is None
+        some = self._left[-_AT_ONCE:] if calm else self._left
+        for device in reversed(some):
+            if device in self._dirty:
+                self._look_at(device, view, now, calm=calm)
+        del self._left[len(self._left) - len(some) :]
+        if self._left or not calm:
+            return not self._left
+        if some:
+            self._standing = verdict.together(self._parts.values())
+        return True
+
+    def _look_at(self, device: str, view: Mapping[str, Readings], now: float, *, calm: bool) -> None:
+        """Judge one device; how it would go is asked again when the outage is over."""
+        readings = view.get(device, {})
+        if self._kinds[device] == verdict.UPS:
+            self._discharged(device, view, now)
+        elif _RUNS.holds(readings) and now - self._memory.runs.get(device, 0.0) > _RUN_AGAIN:
+            self._memory.runs[device], self._learnt = now, True
+        if calm:
+            self._parts[device] = self._part(device, readings, now)
+            del self._dirty[device]
 
     def _part(self, device: str, readings: Readings, now: float) -> Part:
         battery = self._batteries.get(device)

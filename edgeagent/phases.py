@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from edgeagent.catalog import Kind, Point
@@ -60,5 +59,6 @@ def aggregate_of(point: Point, rows: Sequence[Reading]) -> Reading | None:
     values = [row.value for row in fitted if isinstance(row.value, (int, float))]
     if point.aggregate is not None and values and len(values) == len(fitted):
         worst = next((row for row in fitted if row.quality is not Quality.GOOD), fitted[0])
-        return replace(worst, value=round(_AGGREGATES[point.aggregate](values), 6))
+        value = round(_AGGREGATES[point.aggregate](values), 6)
+        return Reading(value, worst.time, worst.quality, worst.reason, worst.origin)
     return next((row for row in fitted if row.value is None), rows[0]) if rows else None

@@ -141,6 +141,7 @@ class Poller:
         if watch is None:
             return
         watch.again = watch.busy
+        watch.state.ask_all()
         if not watch.busy:
             self._push(watch, asyncio.get_running_loop().time())
 
@@ -170,10 +171,10 @@ class Poller:
             self._ask_due()
             if self._inbox:
                 self._flush()
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001 - handed on to whoever waits for `run`
             self._ended.set_exception(bug)
-            raise
-        self._rest()
+        else:
+            self._rest()
 
     def _rest(self) -> None:
         """Sleep until the next slot, unless there is something to do."""

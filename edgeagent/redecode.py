@@ -8,7 +8,6 @@ has a part in, and what a raw answer means.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -200,7 +199,7 @@ def _aggregate(table: Table, answers: Answers, view: _View, now: float, origin: 
             return False
         made = aggregate_of(table.driver.kind.points[point], list(view.of(ids).values()))
         if made is not None:
-            found[point] = made if made.time == now else replace(made, time=now)
+            found[point] = Reading(made.value, now, made.quality, made.reason, made.origin)
     return True
 
 

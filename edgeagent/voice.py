@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -77,12 +77,16 @@ class Voice:
             said = payloads.availability("online" if reading.value else "offline", reading.time, reading.reason)
         self._feed.hold(messages.state(self._tree.availability(state.device.id), said, now))
 
-    def readings(self, state: DeviceState, now: float) -> None:
-        """Say a device's readings when one of them moved by its deadband, or when it is time to."""
-        id, kind = state.device.id, state.driver.kind
+    def readings(self, state: DeviceState, now: float, changed: Iterable[str] | None = None) -> None:
+        """Say a device's readings when one of them moved by its deadband, or when it is time to.
+
+        `changed` are the points that may have moved since the last call, all if None.
+        """
+        id, kind, readings = state.device.id, state.driver.kind, state.readings
         at, last = self._said.get(id, (0.0, {}))
         if now - at < REFRESH and not any(
-            _moved(reading, last.get(point), kind.point(point)) for point, reading in state.readings.items()
+            _moved(readings[point], last.get(point), kind.point(point))
+            for point in (readings if changed is None else changed)
         ):
             return
         shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _NOT_THERE}

@@ -124,6 +124,22 @@ def test_intervals(tmp_path: Path, lines: tuple[str, ...], interval: float, fast
     assert (device.interval, device.fast) == (interval, fast)
 
 
+@pytest.mark.parametrize(
+    ("lines", "polling", "often"),
+    [
+        pytest.param((), "", None, id="off by default"),
+        pytest.param((), "[polling]\nalarm_interval = 0.2\n", 0.2, id="of the site"),
+        pytest.param(("alarm_interval = 0.5",), "[polling]\nalarm_interval = 0.2\n", 0.5, id="own"),
+        pytest.param(("alarm_interval = 5",), "", None, id="no less often than all of it"),
+    ],
+)
+def test_alarms_may_be_asked_more_often(
+    tmp_path: Path, lines: tuple[str, ...], polling: str, often: float | None
+) -> None:
+    found = site(tmp_path, ups(*lines), polling=polling)
+    assert found.devices["ups-a"].alarm_interval == often
+
+
 def test_what_has_no_part_in_power_is_not_polled_faster(tmp_path: Path) -> None:
     device = site(tmp_path).devices["contacts"]
     assert device.interval == device.fast == 0.5

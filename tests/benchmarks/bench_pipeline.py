@@ -186,19 +186,29 @@ async def measure(agent: Agent, memory: Memory, share: float) -> str:
     memory.polls, taken, memory.timing = 0, agent.taker.taken, True
     cpu, began = time.process_time(), time.monotonic()
     lags: list[float] = []
+    pauses: list[float] = [0.0]
+
+    def collecting(phase: str, _: object) -> None:
+        if phase == "start":
+            pauses.append(time.monotonic())
+        else:
+            pauses[-1] = time.monotonic() - pauses[-1]
+
+    gc.callbacks.append(collecting)
     last = time.monotonic()
     while last - began < MEASURED:
         await asyncio.sleep(0.01)
         now = time.monotonic()
         lags.append(now - last - 0.01)
         last = now
+    gc.callbacks.remove(collecting)
     cpu, passed = time.process_time() - cpu, time.monotonic() - began
     memory.timing = False
     lags.sort()
     return (
         f"{share:6.0%} {memory.polls / passed:8.0f} {cpu / max(1, memory.polls) * 1e6:9.1f} {cpu / passed:7.1%}"
         f" {memory.gap():8.1f} {lags[int(len(lags) * 0.99)] * 1000:8.1f} {lags[-1] * 1000:8.1f}"
-        f" {(agent.taker.taken - taken) / passed:8.0f} {rss():7.1f}"
+        f" {max(pauses) * 1000:8.1f} {(agent.taker.taken - taken) / passed:8.0f} {rss():7.1f}"
     )
 
 
@@ -220,8 +230,7 @@ def measured(count: int, shares: tuple[float, ...], driver: str, profile: bool) 
                 profiler = cProfile.Profile()
                 with profiler if profile else contextlib.nullcontext():
                     line = await measure(agent, memory, share)
-                own = 0.0
-                print(f"{count:6} {line} {own}", flush=True)
+                print(f"{count:6} {line}", flush=True)
                 if profile:
                     pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
             agent.finish()
@@ -239,7 +248,7 @@ def measured(count: int, shares: tuple[float, ...], driver: str, profile: bool) 
         print(f"{count:6} the link alone: {', '.join(alone)} us a poll; the site alone: {started:.1f} MB", flush=True)
 
 
-HEAD: Final = "  UPSes  moved  polls/s  us/poll    core  gap p99  lag p99  lag max    msg/s  RSS MB"
+HEAD: Final = "  UPSes  moved  polls/s  us/poll    core  gap p99  lag p99  lag max   gc max    msg/s  RSS MB"
 
 
 def test_what_a_poll_costs_the_agent() -> None:
