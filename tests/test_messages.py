@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -503,3 +504,14 @@ def test_an_inventory_that_one_message_cannot_hold_goes_on_in_the_next() -> None
 def test_bulk_state_is_qos_0_because_a_broker_queues_only_so_many_for_a_late_reader() -> None:
     assert [message.qos for message in told(Change(Verb.RAISED, ALARM, None, NOW)) if message.retain] == [0]
     assert state("t", {}, NOW).qos == 1
+
+
+def test_a_payload_that_is_held_takes_what_it_is_long() -> None:
+    payload = {f"point.{number}": 230.5 for number in range(40)}
+    tracemalloc.start()
+    try:
+        held = [dump(payload) for _ in range(100)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * sum(map(len, held))
