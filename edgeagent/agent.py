@@ -3,8 +3,9 @@
     links → poller → DeviceState.take → Lane.step → Ledger.enter → Store.commit → Feed
                 └──▶ Rehearsals.take, while a drill runs, after the live lane
 
-`_take` is the pass. Everything else here starts, watches, reloads and stops. A bug ends the task group and so the
-process; systemd starts it again and the store gives back alarms, acknowledgements, timers and the outbox.
+`_take` is the pass, in the order of `turn.py`. Everything else here starts, watches, reloads and stops. A bug ends the
+task group and so the process; systemd starts it again and the store gives back alarms, acknowledgements, timers and
+the outbox.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from edgeagent import garbage, payloads, sdnotify
+from edgeagent import garbage, payloads, sdnotify, turn
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
-from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
+from edgeagent.devices import DeviceState
 from edgeagent.drill import End
 from edgeagent.endpoint import Endpoint
 from edgeagent.feed import Feed, Settings
@@ -37,13 +38,14 @@ from edgeagent.messages import Mode, Tree
 from edgeagent.metrics import Exporter, Figures, standing_still
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
-from edgeagent.readings import Answers, Reading, Value
+from edgeagent.readings import Reading, Value
 from edgeagent.records import Records
 from edgeagent.rehearsals import Rehearsals, Surroundings
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
 from edgeagent.store import Batch
 from edgeagent.tomlfile import Mistakes
+from edgeagent.turn import Polled
 from edgeagent.voice import REFRESH, Voice
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class Agent:
             Settings(tree, site.language, site.rate), self._store, self._connect, self._command,
             clock=self._clock.now, on_trouble=self._trouble, on_announced=self._announced,
         )  # fmt: skip
-        self._voice = Voice(self._feed, tree, self._store)
+        self._voice = Voice(self._feed, tree, self._store, wall=self._clock.now)
         self._lane = Lane(site)
         self._ledger = Ledger(self._lane, self._feed, self._store, tree, site.language)
         self._records = Records(self._folder.database, self._feed, tree, self._clock.now)
@@ -170,23 +172,15 @@ class Agent:
 
     # The pass.
 
-    def _take(self, polled: list[tuple[DeviceState, Answers]]) -> None:
+    def _take(self, polled: Polled) -> None:
         """Carry the answers of one turn all the way: readings, alarms, store, feed."""
-        now = self._clock.now()
-        changed: list[tuple[str, str]] = []
-        for state, answers in polled:
-            id = state.device.id
-            points = state.take(answers, now)
-            changed += [(id, point) for point in points]
-            if REACHABLE in points:
-                self._voice.availability(state, now)
-            if IDENTITY in points and state.readings[IDENTITY].value == "mismatch":
-                log.warning("%s at %s is no %s, it shows %s", id, state.device.endpoint, state.driver.id, state.facts)
-            if points or self._voice.due(id, now):
-                self._voice.readings(state, now, points)
-            self._waiting.discard(id)
+        turn.take(polled, self._step, self._voice, self._clock.now())
+        if self._waiting:
+            self._waiting -= {state.device.id for state, _ in polled}
         if not self._waiting:
             self._passed.set()
+
+    def _step(self, polled: Polled, changed: list[tuple[str, str]], now: float) -> None:
         self._enter(self._lane.step(changed, [state.device.id for state, _ in polled], now))
         self._drills.take(polled, changed, now)
 

@@ -153,6 +153,11 @@ class _File(TreeTables):
     homeassistant: HomeAssistantEntry | None = None
     metrics: MetricsEntry | None = None
 
+    def named(self) -> frozenset[str]:
+        """Return the ids of all drivers that devices and parts of seats name."""
+        parts = {part.driver for seats in self.seats.values() for part in seats.parts.values()}
+        return frozenset(parts.union(device.driver for device in self.devices.values()))
+
 
 _SERVICE: Final = "service"
 """The place that a seat's URL names itself."""
@@ -168,8 +173,10 @@ FAST: Final = 1.0
 """Interval of power devices while power is abnormal, s."""
 
 
-def load(folder: Path, shipped: Path) -> Site:
+def load(folder: Path, shipped: Path, *, whole: bool = True) -> Site:
     """Read the site in `folder` with the drivers of `shipped` and of the site's own drivers folders.
+
+    Not `whole`: with the drivers that it names alone, be what it may with the others.
 
     Raises:
         Mistakes: everything that is wrong in the site's files and in all drivers.
@@ -185,7 +192,8 @@ def load(folder: Path, shipped: Path) -> Site:
             mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
     catalog = Catalog({}, {})
     try:
-        catalog = driverfiles.load([shipped, *own])
+        only = () if whole or found is None else (found.named(),)
+        catalog = driverfiles.load([shipped, *own], *only)
     except Mistakes as error:
         mistakes += error.found
     if found is None:
@@ -220,6 +228,7 @@ class _Reader:
         self._places: dict[str, Path_] = {}
         self._parsed: dict[str, Endpoint] = {}
         self._drivers: dict[tuple[str, ...], Driver] = {}
+        self._named: dict[str, frozenset[str]] = {}
         self._alarms: dict[Path_, Mapping[str, AlarmType]] = {}
         self._broken: set[Path_] = set()
 
@@ -331,7 +340,7 @@ class _Reader:
         """Return the driver for one of many units, once for all of the same place."""
         key = (driver.id, str(index), *(f"{name}={place}" for name, place in places.items()))
         if key not in self._drivers:
-            self._drivers[key] = driver.placed(places) if driver.places else driver.of_unit(index)
+            self._drivers[key] = driver.placed(places) if self._named[driver.id] else driver.of_unit(index)
         return self._drivers[key]
 
     def _made(self, id: str, entry: _Device, path: Path_) -> Device | None:
@@ -349,12 +358,15 @@ class _Reader:
         timeout = entry.timeout or max(TIMEOUT, driver.quirks.timeout or 0.0)
         interval = entry.interval or min(driver.kind.interval, CONTACTS if entry.contacts else driver.kind.interval)
         places = entry.places() | _asked(endpoint)
-        for name in sorted(places.keys() - driver.places - {"index"}):
+        if driver.id not in self._named:  # looking through all its items once, not once a device
+            self._named[driver.id] = driver.places
+        named = self._named[driver.id]
+        for name in sorted(places.keys() - named - {"index"}):
             key = "url" if name == _SERVICE else name
-            self._say((*path, key), f"{driver.id} reads nothing by {name}{nearest(name, sorted(driver.places))}")
-        if endpoint is not None and _SERVICE in driver.places - places.keys():
+            self._say((*path, key), f"{driver.id} reads nothing by {name}{nearest(name, sorted(named))}")
+        if endpoint is not None and _SERVICE in named - places.keys():
             self._say((*path, "url"), f"the service is missing: {endpoint}?service=crm, as the seat's file names it")
-        if entry.index > driver.last_unit and "index" not in driver.places:
+        if entry.index > driver.last_unit and "index" not in named:
             several = f"0 to {driver.last_unit}" if driver.last_unit else "no index: it reads one unit"
             self._say((*path, "index"), f"{driver.id} takes {several}")
         driver, contacts = wire(

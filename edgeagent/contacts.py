@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Literal
 
 from pydantic import Field
@@ -27,6 +28,7 @@ MARGIN: Final = 0.5
 """How much later than the next read an alarm may come at the earliest, s. Keeps two reads 0.3 s apart and more."""
 WIRE_BREAK: Final = "wire-break"
 """The point that tells of a supervised line, once for each: wire-break.smoke-hall."""
+_NONE: Final[Mapping[str, Delays]] = MappingProxyType({})
 FAULT: Final = "sensor-fault"
 """Why a quiet contact on a broken line has no value."""
 
@@ -65,6 +67,8 @@ class Delays:
 
 def debounced(type: AlarmType, delays: Mapping[str, Delays]) -> AlarmType:
     """Return an alarm type with the delays of the contacts (by point id) that its conditions look at."""
+    if not delays:
+        return type
     points = frozenset[str]().union(*(level.when.points for level in type.levels))
     for point in sorted(points & delays.keys()):
         type = delays[point].of(type)
@@ -78,6 +82,8 @@ def wire(
 
     Returns the driver with the contacts as points of their own, and the delays of each by point id.
     """
+    if not entries:
+        return driver, _NONE
     return _Wiring(driver, interval, say).wire(entries)
 
 

@@ -19,8 +19,8 @@ from edgeagent.kindfiles import DeviceFile, compile_kind
 from edgeagent.tomlfile import Document, Mistake, Mistakes, check, read
 
 
-def load(folders: Sequence[Path]) -> Catalog:
-    """Read all drivers folders, the shipped one first.
+def load(folders: Sequence[Path], wanted: frozenset[str] | None = None) -> Catalog:
+    """Read all drivers folders, the shipped one first; of the drivers only the `wanted` ones, if these are all there.
 
     Raises:
         Mistakes: everything that is wrong in any of their files.
@@ -55,7 +55,9 @@ def load(folders: Sequence[Path]) -> Catalog:
                 mistakes.append(document.mistake(("kind",), f"the folder is {path.parent.name}; make both the same"))
     for folder in folders:
         for path in sorted(folder.glob("*/*.toml")):
-            if path.name == "kind.toml" or (document := _document(path, folder, mistakes)) is None:
+            if path.name == "kind.toml" or (wanted is not None and f"{path.parent.name}/{path.stem}" not in wanted):
+                continue
+            if (document := _document(path, folder, mistakes)) is None:
                 continue
             if path.parent.name in broken - kinds.keys():
                 mistakes += check(document, DriverFile, document.data)[1]
@@ -68,6 +70,12 @@ def load(folders: Sequence[Path]) -> Catalog:
                 origin[driver.id] = document.file
                 if file is not None and (file.fallback is not None or file.without):
                     falling[driver.id] = (document, file)
+    if wanted is not None and not mistakes:
+        if not wanted <= drivers.keys():
+            return load(folders)  # whoever names a driver that is not there is told which are
+        behind = {file.fallback for _, file in falling.values() if file.fallback is not None}
+        if not behind <= drivers.keys():
+            return load(folders, wanted | behind)
     for id, (document, file) in falling.items():
         drivers[id] = _fallen_back(drivers[id], document, file, drivers, falling, mistakes)
     if mistakes:

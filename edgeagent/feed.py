@@ -221,8 +221,7 @@ class Feed:
 
     def on_disconnected(self, reason: str, code: int | None) -> None:
         """Take what was not acknowledged for not delivered."""
-        line, self._line = self._line, None
-        self._lost = reason
+        line, self._line, self._lost = self._line, None, reason
         self._on_trouble("disconnected", reason)
         if line is None:
             return
@@ -292,8 +291,6 @@ class Feed:
         self._patience.over(row)
         self._store.quarantine(row, why)
         self._on_trouble("quarantine", f"{message.topic}: {why}")
-
-    # The pump.
 
     def _wake(self) -> None:
         self._more = True
@@ -373,12 +370,15 @@ class Feed:
         except MqttError as error:  # it went away just now; on_disconnected follows
             log.debug("%s was not sent: %s", message.topic, error)
             return
-        line.sent[mid] = sent
+        if message.qos:
+            line.sent[mid] = sent
+        elif sent.row:  # nobody acknowledges it; it is retained, and said again after each connection
+            self._delivered(sent)
 
     def _flush(self) -> None:
-        acked, self._acked = self._acked, []
-        if acked:
-            self._store.delete(acked)
+        if self._acked:
+            self._store.delete(self._acked)
+            self._acked = []
 
     def _answer(self, message: Message, correlation: bytes | None) -> None:
         self._direct.append((message, correlation, None))
@@ -395,6 +395,6 @@ class Feed:
         return self._open.snapshot(self._tree, mode, language, store.boot, store.seq, now)
 
     def _status(self, *, online: bool, reason: str) -> Message:
-        now = self._clock()
-        payload = status(online=online, reason=reason, boot=self._store.boot, since=now)
+        now, boot = self._clock(), self._store.boot
+        payload = status(online=online, reason=reason, boot=boot, since=now)
         return messages.state(self._tree.own("status"), payload, now, place=Place.STATUS)

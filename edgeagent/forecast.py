@@ -26,7 +26,7 @@ from edgeagent.seatfeeds import Dark, SeatFeeds, Supply
 from edgeagent.sitetree import SiteTree
 from edgeagent.survived import taken
 from edgeagent.trend import STALE
-from edgeagent.verdict import Part, Standing
+from edgeagent.verdict import Part, Parts, Standing
 
 _RUNS: Final = parse("running or on-load")
 _HVAC: Final = "hvac"
@@ -96,7 +96,7 @@ class Forecasts:
         self._learnt = False
         self._batteries: dict[str, Battery] = {}
         self._sensors: dict[tuple[str, str], Sensor] = {}
-        self._parts: dict[str, Part] = {}
+        self._parts = Parts()
         self._standing: Standing | None = None
         self._since: float | None = None
         self._state, self._generator = "", ""
@@ -122,7 +122,7 @@ class Forecasts:
         self._sensors = {key: sensor for key, sensor in self._sensors.items() if self._kinds.get(key[0]) in _WARM}
         for (device, _), sensor in self._sensors.items():
             sensor.area, sensor.limit = tree.area(device) or device, limits.get(device)
-        self._parts = {id: part for id, part in self._parts.items() if self._kinds.get(id) == part.kind}
+        self._parts.keep(self._kinds)
         self._dirty = dict.fromkeys(id for id, kind in self._kinds.items() if kind in verdict.KINDS)
         self._left: list[str] = []
         """Those that are still to be judged before the next look, the next one last."""
@@ -230,7 +230,7 @@ class Forecasts:
         if self._left or not calm:
             return not self._left
         if some:
-            self._standing = verdict.together(self._parts.values())
+            self._standing = self._parts.standing()
         return True
 
     def _look_at(self, device: str, view: Mapping[str, Readings], now: float, *, calm: bool) -> None:
@@ -241,7 +241,7 @@ class Forecasts:
         elif _RUNS.holds(readings) and now - self._memory.runs.get(device, 0.0) > _RUN_AGAIN:
             self._memory.runs[device], self._learnt = now, True
         if calm:
-            self._parts[device] = self._part(device, readings, now)
+            self._parts.put(self._part(device, readings, now))
             del self._dirty[device]
 
     def _part(self, device: str, readings: Readings, now: float) -> Part:
@@ -276,8 +276,8 @@ class Forecasts:
             areas.setdefault(sensor.area, []).append((sensor, sensor.heat(now, self._observed(sensor.device))))
         warm = [worst for found in areas.values() if (worst := heat.worst(found)) is not None]
         standing = None if outage is not None else self._standing
-        parts = standing.parts if standing is not None else ()
-        origins = (self._origin, *(each.origin for group in (rides, warm, parts) for each in group))
+        judged = None if standing is None else standing.origin
+        origins = (self._origin, *(each.origin for group in (rides, warm) for each in group), judged)
         return Forecast(
             now, outage, self._past(), rides, self._feeds.dark(supply) if rides or supply.lost else (), standing,
             tuple(sorted(warm, key=lambda each: (*each.urgency, each.area))),
@@ -387,8 +387,7 @@ def _moments(forecast: Forecast) -> list[tuple[float | None, float]]:
 def _measures(forecast: Forecast) -> list[tuple[float, float]]:
     """Return the values that it shows, each with what makes a change of it news."""
     shown = [(-273.0 if warm.now is None else warm.now, 1.0) for warm in forecast.heat]
-    parts = forecast.standing.parts if forecast.standing is not None else ()
-    shortest = min((part.runtime for part in parts if part.runtime is not None), default=0.0)
+    shortest = (forecast.standing and forecast.standing.runtime) or 0.0
     return [*shown, (shortest, max(60.0, _SHARE * shortest))]
 
 

@@ -127,7 +127,6 @@ def payload(forecast: Forecast, name: Callable[[str], Text], language: str) -> F
     outage, standing = forecast.outage, forecast.standing
     texts = marked(line(forecast, name), drilled=forecast.origin is not None)
     reasons = standing.reasons if standing is not None else ()
-    parts = standing.parts if standing is not None else ()
     return {
         "time": stamp(forecast.at),
         "short_text": texts[language],
@@ -151,7 +150,7 @@ def payload(forecast: Forecast, name: Callable[[str], Text], language: str) -> F
         "dark_omitted": max(0, len(forecast.dark) - MOST),
         "readiness": standing.level if standing else None,
         "readiness_counts": {level.value: count for level, count in standing.counts.items()} if standing else {},
-        "readiness_runtime": min((part.runtime for part in parts if part.runtime is not None), default=None),
+        "readiness_runtime": standing.runtime if standing else None,
         "reasons": [_reason(forecast, reason, language) for reason in reasons[:MOST]],
         "reasons_omitted": max(0, len(reasons) - MOST),
         "heat": [_heat(warm, forecast.at, name) for warm in forecast.heat[:MOST]],

@@ -75,7 +75,7 @@ class Events(Protocol):
         """
 
     def on_ack(self, mid: int, code: int, failure: bool) -> None:
-        """Hear that the broker has a message (QoS 0: that it was written to the socket), or will not have it."""
+        """Hear that the broker has a message of QoS 1, or will not have it. Of QoS 0 nothing is heard."""
 
     def on_message(self, message: Received) -> None:
         """Hear a message of a subscription."""
@@ -239,7 +239,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
 
         def write(*_: object) -> None:
-            loop.add_writer(sock, self._io, client.loop_write)
+            loop.add_writer(sock, self._io, self._write)
 
         def rest(*_: object) -> None:
             loop.remove_writer(sock)
@@ -273,6 +273,16 @@ class Connection:
             sock = self._client.socket()
             if not isinstance(sock, ssl.SSLSocket) or not sock.pending():  # what TLS holds back wakes no selector
                 return
+
+    def _write(self) -> None:
+        """Write; without `on_publish`, for whose call paho builds an answer to each message of QoS 0 by itself."""
+        if self._client is not None:
+            client = self._client
+            client.on_publish = None
+            try:
+                client.loop_write()
+            finally:
+                client.on_publish = self._on_publish
 
     def _io(self, call: Callable[[], object]) -> None:
         """Run one step of paho; what it chokes on ends the connection, never the agent."""

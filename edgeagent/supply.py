@@ -32,7 +32,7 @@ from edgeagent.onset import Since, SinceMemory
 from edgeagent.readings import Reading, Readings, Value
 from edgeagent.sitetree import SiteTree
 from edgeagent.standby import CARRYING, TRANSFER, Standby, StandbyMemory
-from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen
+from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen, tells
 
 NORMAL: Final = "normal"
 LOST: Final = "lost"
@@ -81,6 +81,9 @@ class Supply:
         self._upses = [id for id in own if self._kinds[id] == UPS and self.mains in self._above[id]]
         self._gensets = [id for id, kind in self._kinds.items() if kind == GENERATOR]
         self._switches = [id for id in own if self._kinds[id] == SWITCH]
+        self._fed, self._asked = frozenset(self._upses), frozenset((*self._direct, *self._upses))
+        self._lit, self._out = set[str](), set[str]()
+        """Those with power at their input, and those without."""
         self.said: dict[str, Said] = {}
         self.readings: dict[str, Reading] = {}
         self._engines: dict[str, Engine] = {}
@@ -106,22 +109,21 @@ class Supply:
         better known now.
         """
         moved, dated = set[str](), dict[tuple[str, str], float]()
-        for id in dict.fromkeys(id for id, _ in changed if id in self._kinds):
+        kinds = self._kinds
+        for id in dict.fromkeys(id for id, point in changed if id in kinds and self._heeds(id, point)):
             readings = view.get(id, {})
-            said = listen(self._kinds[id], readings)
+            said = listen(kinds[id], readings)
             if said is None:
                 continue
-            engine = engine_of(readings) if self._kinds[id] == GENERATOR else Engine.UNKNOWN
+            engine = engine_of(readings) if kinds[id] == GENERATOR else Engine.UNKNOWN
             before = self.said.get(id)
             if said != before or engine is not self._engines.get(id, Engine.UNKNOWN):
                 moved.add(id)
-            self.said[id], self._engines[id] = said, engine
+            self._hear(id, said, engine)
             dark = said.input is False or (bool(said.mains) and not any(said.mains))
             if self._since.note(id, readings, now, dark=dark):
                 dated[id, "source"] = self._since.dark[id]
-        for id in read:
-            if id in self.said and self.said[id].input:
-                self._since.lit[id] = now
+        self._since.lit.update(dict.fromkeys(self._lit.intersection(read), now))
         due = self.next_due()
         if self.mains is None or not (moved or dated or (due is not None and due <= now)):
             return frozenset(moved), [], dated
@@ -134,6 +136,15 @@ class Supply:
             points = list(dict.fromkeys([*points, "state"]))
         return frozenset(moved), points, dated
 
+    def _heeds(self, id: str, point: str) -> bool:
+        return tells(self._kinds[id], point) or (id not in self.said and self._kinds[id] != ROOM)
+
+    def _hear(self, id: str, said: Said, engine: Engine) -> None:
+        """Keep what a device says, and count it."""
+        self.said[id], self._engines[id] = said, engine
+        for group, within in ((self._lit, said.input is True), (self._out, said.input is False)):
+            (group.add if within else group.discard)(id)
+
     def next_due(self) -> float | None:
         """Return when something happens without a reading, epoch s."""
         waits = None if self._back is None else self._back + _RETURNS
@@ -141,7 +152,7 @@ class Supply:
 
     def others(self, moved: Collection[str]) -> frozenset[str]:
         """Return the witnesses to ask at once because one of them changed its word."""
-        return frozenset((*self._direct, *self._upses)) - set(moved) if moved else frozenset()
+        return self._asked.difference(moved) if moved else frozenset()
 
     def shift(self, delta: float) -> None:
         """Move all that runs along with a clock that stepped."""
@@ -158,7 +169,7 @@ class Supply:
     def _weigh(self, now: float) -> list[str]:
         """Judge the state anew and return the points whose reading is another one now."""
         state, gone, dissent = self._judge()
-        dark = {id for id in self._upses if self._said(id).input is False}
+        dark = self._out & self._fed
         if self._returns(state, dark, now):
             state = NORMAL
         circuits = self._circuits(dark) if state == CIRCUIT_LOST else frozenset[str]()
@@ -202,8 +213,7 @@ class Supply:
         """Weigh the witnesses: the state, None if nobody speaks; who says that power is gone; who sees it still."""
         votes = [(id, vote) for id in self._direct for vote in self._said(id).mains]
         bad, good = {id for id, vote in votes if not vote}, {id for id, vote in votes if vote}
-        dark = {id for id in self._upses if self._said(id).input is False}
-        lit = {id for id in self._upses if self._said(id).input}
+        dark, lit = self._out & self._fed, self._lit & self._fed
         backed = self._backed()
         if backed or (backed is None and self._state == LOST):
             lit = set()
@@ -247,13 +257,12 @@ class Supply:
 
     def _arrives(self) -> bool:
         """Tell whether power reaches a UPS, or no UPS can be read."""
-        inputs = [self._said(id).input for id in self._upses]
-        return True in inputs or not any(found is False for found in inputs)
+        return not self._lit.isdisjoint(self._fed) or self._out.isdisjoint(self._fed)
 
     def _circuits(self, dark: Collection[str]) -> frozenset[str]:
         """Return the most specific nodes above all dark UPSes and above no lit one, else for each one its own."""
-        lit = [self._above[id] for id in self._upses if self._said(id).input]
-        whole = self._nearest(frozenset.intersection(*(self._above[id] for id in dark)), lit)
+        lit = list({self._above[id] for id in self._lit & self._fed})
+        whole = self._nearest(frozenset.intersection(*{self._above[id] for id in dark}), lit)
         if whole is not None:
             return frozenset({whole})
         return frozenset(self._nearest(self._above[id], lit) or id for id in dark)
@@ -265,8 +274,9 @@ class Supply:
 
     def _begin(self) -> float | None:
         """Return since when power is gone, by the earliest witness that can be trusted and is of this story."""
-        gone = [id for id in (*self._direct, *self._upses) if id in self._since.dark]
-        dates = [self._since.dark[id] for id in gone if self._since.noticed[id] >= self._after]
+        dates = [
+            at for id, at in self._since.dark.items() if id in self._asked and self._since.noticed[id] >= self._after
+        ]
         return min((*dates, *(() if self._onset is None else (self._onset,))), default=None)
 
     def _said(self, id: str) -> Said:
@@ -303,8 +313,7 @@ class Supply:
         """Take up what `memory` gave."""
         for id, said in memory["said"].items():
             if id in self._kinds:
-                self.said[id] = Said(*said)
-                self._engines[id] = memory["engines"].get(id, Engine.UNKNOWN)
+                self._hear(id, Said(*said), memory["engines"].get(id, Engine.UNKNOWN))
         for point, (value, time, reason, origin) in memory["readings"].items():
             held = frozenset(value) if isinstance(value, list) else value
             if held is None:

@@ -73,12 +73,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The whole site's: the worst of its parts. `reasons` and `parts` have the worst first, `counts` all levels."""
+    """The whole site's: the worst of its parts. `reasons` has the worst first, `counts` all levels.
+
+    `runtime` is the shortest of all, `origin` the drill that some of it comes from.
+    """
 
     level: Readiness
     reasons: tuple[Reason, ...]
-    parts: tuple[Part, ...]
     counts: Mapping[Readiness, int]
+    runtime: float | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +230,61 @@ def judge(
     return Part(resource, kind, level, tuple(reasons), runtime, proved, origin)
 
 
-def together(parts: Iterable[Part], site: Text | None = None) -> Standing | None:
-    """Add up what the devices are; None where there is no UPS and no generator to speak of."""
-    ranked = sorted(parts, key=lambda part: (-part.level.rank, _shortest(part), part.resource))
-    if not any(part.kind in (UPS, GENERATOR) for part in ranked):
-        return None
-    reasons = [reason for part in ranked for reason in part.reasons]
-    if all(part.kind != GENERATOR for part in ranked):
-        reasons.append(Reason("", "no-generator", _DARK, _NO_GENERATOR))
-    reasons.sort(key=lambda reason: -reason.level.rank)
-    level = reasons[0].level if reasons else Readiness.READY
-    return Standing(level, tuple(reasons), tuple(ranked), Counter(part.level for part in ranked))
+class Parts:
+    """All parts of a site, added up as they change: of those that are ready nothing is sorted or looked at again."""
+
+    def __init__(self, parts: Iterable[Part] = ()) -> None:
+        self._parts: dict[str, Part] = {}
+        self._against: dict[str, Part] = {}
+        self._runtimes: dict[str, float] = {}
+        self._origins: dict[str, str] = {}
+        self._levels, self._kinds = Counter[Readiness](), Counter[str]()
+        for part in parts:
+            self.put(part)
+
+    def get(self, id: str) -> Part | None:
+        """Return a device's share as it was judged last."""
+        return self._parts.get(id)
+
+    def put(self, part: Part) -> None:
+        """Take a device's share, in the place of what it was."""
+        id = part.resource
+        if id in self._parts:
+            self._take_off(self._parts[id])
+        self._parts[id] = part
+        self._levels[part.level] += 1
+        self._kinds[part.kind] += 1
+        if part.reasons:
+            self._against[id] = part
+        if part.runtime is not None:
+            self._runtimes[id] = part.runtime
+        if part.origin is not None:
+            self._origins[id] = part.origin
+
+    def keep(self, kinds: Mapping[str, str]) -> None:
+        """Leave out what is no device of its kind any more."""
+        for id in [id for id, part in self._parts.items() if kinds.get(id) != part.kind]:
+            self._take_off(self._parts.pop(id))
+
+    def _take_off(self, part: Part) -> None:
+        self._levels[part.level] -= 1
+        self._kinds[part.kind] -= 1
+        for group in (self._against, self._runtimes, self._origins):
+            group.pop(part.resource, None)
+
+    def standing(self) -> Standing | None:
+        """Say how it would go; None where there is no UPS and no generator to speak of."""
+        if not (self._kinds[UPS] or self._kinds[GENERATOR]):
+            return None
+        ranked = sorted(self._against.values(), key=lambda part: (-part.level.rank, _shortest(part), part.resource))
+        reasons = [reason for part in ranked for reason in part.reasons]
+        if not self._kinds[GENERATOR]:
+            reasons.append(Reason("", "no-generator", _DARK, _NO_GENERATOR))
+        reasons.sort(key=lambda reason: -reason.level.rank)
+        level = reasons[0].level if reasons else Readiness.READY
+        counts = {level: count for level, count in self._levels.items() if count}
+        shortest = min(self._runtimes.values(), default=None)
+        return Standing(level, tuple(reasons), counts, shortest, next(iter(self._origins.values()), None))
 
 
 def _short(runtime: float | None, window: tuple[float, float]) -> tuple[Readiness, Text] | None:

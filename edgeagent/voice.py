@@ -1,14 +1,23 @@
-"""What the agent says of its devices and of itself: inventory, availability, readings, health. Not its alarms."""
+"""What the agent says of its devices and of itself: inventory, availability, readings, health. Not its alarms.
+
+Readings wait for their turn: after the alarms of their pass, and no faster than the feed sends them. What waits is
+written when it is said, so that of ten changes of a device in that time one message is made and not ten.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from itertools import islice
+from typing import Final, TypeAlias
 
 from edgeagent import __version__, homeassistant, messages, payloads
-from edgeagent.catalog import Point
+from edgeagent.catalog import Kind
 from edgeagent.config import Site
+from edgeagent.delivery import Bucket
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
 from edgeagent.messages import Mode, Tree
@@ -21,27 +30,47 @@ EXPIRY: Final = 180.0
 """What is not said again vanishes from the broker after this many seconds, so that nobody takes it for fresh."""
 SCHEMA: Final = "v1"
 """The version of the feed, which is a level of every topic."""
+RATE: Final = 500.0
+"""Readings that are said in a second at most: what the feed sends of them."""
+_AT_ONCE: Final = 20
+"""Devices whose readings are said in one turn of the event loop."""
+_PAUSE: Final = 0.02
+"""s between two turns while some wait."""
 _NOT_THERE: Final = frozenset({Missing.ABSENT.value, "not-fitted"})
 """Reasons of points that a device does not have: they would only fill the message."""
 _WELL: Final[Mapping[str, Value]] = {"store": "ok", "clock.synced": True, "config.error": False, "quarantine": 0}
 """The agent's own readings when all is well. The broker is not among them: whoever reads this has reached it."""
 
 
+_Mark: TypeAlias = Value | Reading
+"""What is kept of a reading that was said: its value where it is a good one, else all of it."""
+
+
 class Voice:
-    """Builds the retained documents and hands them to the feed. `now` is epoch s everywhere.
+    """Builds the retained documents and hands them to the feed. `now` and `wall()` are epoch s, `clock()` never jumps.
 
     That of a drill, whose id is `exercise`, tells readings alone, and on the drill lane.
     """
 
-    def __init__(self, feed: Feed, tree: Tree, store: Store, exercise: str | None = None) -> None:
+    def __init__(
+        self, feed: Feed, tree: Tree, store: Store, exercise: str | None = None,
+        wall: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._feed, self._tree, self._store, self._exercise = feed, tree, store, exercise
+        self._wall, self._clock = wall, clock
         self._mode = Mode.LIVE if exercise is None else Mode.DRILL
-        self._said: dict[str, tuple[float, dict[str, Reading]]] = {}
+        self._said: dict[str, tuple[float, dict[str, _Mark]]] = {}
+        """By device: when it is to be said again, and what was said of the points that may move a little."""
+        self._points: dict[str, _Points] = {}
+        self._owed: dict[str, DeviceState] = {}
+        self._budget = Bucket(RATE, _AT_ONCE)
+        self._turn: asyncio.Handle | None = None
         self._discovered: set[str] = set()
         self._info: payloads.Info | None = None
 
     def site(self, site: Site, started: float, clock: payloads.Clock, now: float) -> None:
         """Say what there is at the site, and which agent with which configuration watches it."""
+        self._points.clear()
         for page in payloads.inventory(site):
             self._feed.hold(messages.state(self._tree.inventory(page["page"]), page, now))
         self._info = {
@@ -72,40 +101,81 @@ class Voice:
         """Say whether a device answers; nothing is known before its first answers."""
         reading = state.readings.get(REACHABLE)
         if reading is None:
+            self._owed.pop(state.device.id, None)
             said = payloads.availability("unknown", None)
         else:
             said = payloads.availability("online" if reading.value else "offline", reading.time, reading.reason)
         self._feed.hold(messages.state(self._tree.availability(state.device.id), said, now))
 
-    def readings(self, state: DeviceState, now: float, changed: Iterable[str] | None = None) -> None:
-        """Say a device's readings when one of them moved by its deadband, or when it is time to.
-
-        `changed` are the points that may have moved since the last call, all if None.
-        """
-        id, kind, readings = state.device.id, state.driver.kind, state.readings
-        at, last = self._said.get(id, (0.0, {}))
-        if now - at < REFRESH and not any(
-            _moved(readings[point], last.get(point), kind.point(point))
-            for point in (readings if changed is None else changed)
-        ):
+    def note(self, state: DeviceState, now: float, changed: Iterable[str]) -> None:
+        """Say a device's readings soon if they are worth it by these points that changed; for the first time, now."""
+        id = state.device.id
+        if id in self._owed:
             return
-        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _NOT_THERE}
-        units = {point: found.unit for point in shown if (found := kind.point(point)) and found.unit}
-        newest = max((reading.time for reading in shown.values()), default=now)
-        payload = payloads.device_state(shown, units, newest, state.observed)
-        expires = now + max(EXPIRY, 3 * state.device.interval)
-        said = replace(messages.state(self._tree.state(id, self._mode), payload, now, qos=0), expires=expires)
-        self._feed.hold(said if self._exercise is None else messages.drilled(said, self._exercise))
-        self._said[id] = (now, dict(state.readings))
+        said = self._said.get(id)
+        if said is None:
+            self._say(state, now)
+        elif self._expired(said[0], now) or self._moved(state, said[1], changed):
+            self._owed[id] = state
+            if self._turn is None:
+                self._turn = asyncio.get_running_loop().call_soon(self._speak)
+
+    def _speak(self) -> None:
+        """Say what is owed, as much as may be now, and the rest in the next turns."""
+        now, room = self._wall(), int(self._budget.fill(self._clock()))
+        for id in list(islice(self._owed, room)):
+            self._say(self._owed.pop(id), now)
+            self._budget.take(1)
+        self._turn = asyncio.get_running_loop().call_later(_PAUSE, self._speak) if self._owed else None
+
+    def readings(self, state: DeviceState, now: float) -> None:
+        """Say a device's readings at once when one of them moved by its deadband, or when it is time to."""
+        said = self._said.get(state.device.id)
+        if said is None or self._expired(said[0], now) or self._moved(state, said[1], state.readings):
+            self._say(state, now)
 
     def due(self, id: str, now: float) -> bool:
         """Tell whether a device's readings are to be said again though nothing changed."""
-        return now - self._said.get(id, (0.0, {}))[0] >= REFRESH
+        said = self._said.get(id)
+        return said is None or self._expired(said[0], now)
+
+    def _expired(self, due: float, now: float) -> bool:
+        return not 0 < due - now <= REFRESH  # further off is a clock that was set back
+
+    def _moved(self, state: DeviceState, last: Mapping[str, _Mark], points: Iterable[str]) -> bool:
+        """Tell whether any of these points is worth a message."""
+        readings, known = state.readings, self._known(state.driver.kind)
+        for point in points:
+            band = known[point][0]
+            # Live, what has no deadband is said at each change: it was not what it is now.
+            if not band and self._exercise is None:
+                return True
+            if _differs(readings[point], last.get(point), band):
+                return True
+        return False
+
+    def _say(self, state: DeviceState, now: float) -> None:
+        id, known = state.device.id, self._known(state.driver.kind)
+        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _NOT_THERE}
+        units = {point: unit for point in shown if (unit := known[point][1])}
+        newest = max((reading.time for reading in shown.values()), default=now)
+        payload = payloads.device_state(shown, units, newest, state.observed)
+        expires = now + max(EXPIRY, 3 * state.device.interval)
+        said = messages.state(self._tree.state(id, self._mode), payload, now, qos=0, expires=expires)
+        self._feed.hold(said if self._exercise is None else messages.drilled(said, self._exercise))
+        every = self._exercise is not None
+        marks = {point: _mark(reading) for point, reading in state.readings.items() if every or known[point][0]}
+        self._said[id] = (again_at(id, now), marks)
+
+    def _known(self, kind: Kind) -> _Points:
+        found = self._points.get(kind.id)
+        return self._points.setdefault(kind.id, _Points(kind)) if found is None else found
 
     def forget(self, ids: set[str], now: float) -> None:
         """Take devices that are no longer there off the broker, or off a drill's lane."""
         for id in ids:
             self._said.pop(id, None)
+            self._owed.pop(id, None)
         topics = [self._tree.state(id, self._mode) for id in sorted(ids)]
         if self._exercise is None:
             topics += [self._tree.availability(id) for id in sorted(ids)]
@@ -139,13 +209,41 @@ class Voice:
         self._feed.hold(replace(beat, expires=now + EXPIRY))
 
 
-def _moved(reading: Reading, last: Reading | None, point: Point | None) -> bool:
-    """Tell whether a reading is worth a message."""
-    if last is None or reading.quality is not last.quality or reading.reason != last.reason:
+def again_at(id: str, now: float) -> float:
+    """Return when a device that is said now is said again: each at its own second of the minute.
+
+    No sooner than half of the time, no later than all of it, whatever was said in the same second as this.
+    """
+    left = REFRESH * (zlib.crc32(id.encode()) / 2**32) - now % REFRESH
+    left += REFRESH if left <= 0 else 0.0
+    return now + (left if left >= REFRESH / 2 else left + REFRESH / 2)
+
+
+class _Points(dict[str, tuple[float, str]]):
+    """Deadband, 0 for none, and unit, "" for none, of the points of a kind; learnt as they are met."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __missing__(self, id: str) -> tuple[float, str]:
+        point = self._kind.point(id)
+        known = self[id] = (0.0, "") if point is None else (point.deadband, point.unit or "")
+        return known
+
+
+def _mark(reading: Reading) -> _Mark:
+    return reading if reading.value is None or reading.reason or reading.quality is not Quality.GOOD else reading.value
+
+
+def _differs(reading: Reading, mark: _Mark | None, band: float) -> bool:
+    """Tell whether a reading is worth a message after the one that said `mark`; a band of 0 is none."""
+    if mark is None:
         return True
-    values = (reading.value, last.value)
-    if point is None or not point.deadband or reading.quality is Quality.BAD:
-        return values[0] != values[1]
-    if not isinstance(values[0], (int, float)) or not isinstance(values[1], (int, float)):
-        return values[0] != values[1]
-    return abs(values[0] - values[1]) >= point.deadband
+    last = mark.value if isinstance(mark, Reading) else mark
+    worth = (mark.quality, mark.reason) if isinstance(mark, Reading) else (Quality.GOOD, None)
+    if (reading.quality, reading.reason) != worth:
+        return True
+    if not band or not isinstance(reading.value, (int, float)) or not isinstance(last, (int, float)):
+        return reading.value != last
+    return abs(reading.value - last) >= band

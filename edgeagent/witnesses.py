@@ -29,6 +29,15 @@ _LOADED: Final = 200.0
 _LIT: Final = frozenset({"normal", "eco", "booster", "reducer", "bypass"})
 _HOLDS: Final = frozenset({"normal", "eco", "booster", "reducer", "battery", "test"})
 """Sources with which a UPS feeds its load whatever happens at its input."""
+_HEARD: Final = {
+    UPS: frozenset({"source", "alarms", "input.voltage", "output.voltage", "battery.time"}),
+    GENERATOR: frozenset({
+        "mains.healthy", "running", "state", "mode", "alarms", "on-load", "output.power", "output.voltage",
+        "output.frequency",
+    }),
+    SWITCH: frozenset({"source.mains", "position", "generator.called", "alarms"}),
+}  # fmt: skip
+"""Points on which what a device says may hang, the count from which it is dated among them."""
 _STUCK: Final = frozenset({"generator-close-failed", "mains-open-failed", "failed-to-transfer"})
 
 
@@ -81,6 +90,12 @@ def alarms(readings: Mapping[str, Reading]) -> frozenset[str]:
     """Return the alarms that a device reports, grades aside."""
     found = value(readings, "alarms")
     return frozenset(member.partition(".")[0] for member in found) if isinstance(found, frozenset) else frozenset()
+
+
+def tells(kind: str, point: str) -> bool:
+    """Tell whether what a device says may be something else because a point changed."""
+    heard = _HEARD.get(kind)
+    return point in heard if heard is not None else point.startswith(PRESENT)
 
 
 def listen(kind: str, readings: Mapping[str, Reading]) -> Said | None:

@@ -434,3 +434,13 @@ def test_there_must_be_a_folder_with_files(tmp_path: Path) -> None:
         load(tmp_path, drivers())
     with pytest.raises(Mistakes, match="no such folder"):
         load(tmp_path / "none", drivers())
+
+
+def test_the_agent_reads_only_the_drivers_that_the_site_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driverfiles, "load", LOAD)
+    whole = site(tmp_path)
+    lean = load(tmp_path, drivers(), whole=False)
+    named = {device.driver.id for device in whole.devices.values()}
+    assert named <= lean.catalog.drivers.keys() < whole.catalog.drivers.keys()
+    assert lean.devices == whole.devices
+    assert lean.catalog.kinds == whole.catalog.kinds

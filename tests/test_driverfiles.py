@@ -249,3 +249,22 @@ def test_a_kind_of_the_catalogue_is_not_replaced_in_passing(tmp_path: Path) -> N
     (own / "pump" / "kind.toml").write_text(FILES["pump/kind.toml"], encoding="utf-8")
     told = mistakes(folder(tmp_path), own)
     assert told == ['own/pump/kind.toml:1: kind: "pump" stands in drivers/pump/kind.toml already']
+
+
+def test_a_wanted_driver_comes_with_the_one_behind_it_and_no_other() -> None:
+    lean, whole = load([drivers()], frozenset({"port/alcatel"})), load([drivers()])
+    assert set(lean.drivers) == {"port/alcatel", "port/if-mib"}
+    assert lean.drivers["port/alcatel"] == whole.drivers["port/alcatel"]
+    assert lean.kinds == whole.kinds
+
+
+def test_who_wants_a_driver_that_is_not_there_is_shown_all(tmp_path: Path) -> None:
+    assert set(load([folder(tmp_path)], frozenset({"pump/onne"})).drivers) == {"pump/one"}
+
+
+def test_a_mistake_in_a_driver_that_nobody_wants_stops_nobody(tmp_path: Path) -> None:
+    own = folder(tmp_path)
+    (own / "pump/broken.toml").write_text("driver = 1", encoding="utf-8")
+    assert set(load([own], frozenset({"pump/one"})).drivers) == {"pump/one"}
+    with pytest.raises(Mistakes):
+        load([own])

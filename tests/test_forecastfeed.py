@@ -16,7 +16,7 @@ from edgeagent.messages import LARGEST, dump
 from edgeagent.outlast import Starts, weigh
 from edgeagent.ridethrough import Gap, Ride, Source
 from edgeagent.seatfeeds import Dark
-from edgeagent.verdict import Part, Readiness, Reason, Standing, together
+from edgeagent.verdict import Part, Parts, Readiness, Reason, Standing
 
 BASE = 1_750_000_000.0
 RECORD = TypeAdapter(ForecastRecord)
@@ -41,7 +41,7 @@ def outage(
 
 def calm(*reasons: Reason, heat: tuple[Heat, ...] = ()) -> Forecast:
     level = reasons[0].level if reasons else Readiness.READY
-    return Forecast(BASE, standing=Standing(level, reasons, (), {}), heat=heat)
+    return Forecast(BASE, standing=Standing(level, reasons, {}), heat=heat)
 
 
 SHORT = replace(WEAK, low=100, high=120)
@@ -205,7 +205,7 @@ def test_a_thousand_upses_make_no_message_too_large() -> None:
     parts = [Part(ride.ups, "ups", Readiness.AT_RISK, (replace(RISK, resource=ride.ups),), 600.0) for ride in rides]
     dark = tuple(replace(FIRST, upses=(ride.ups,)) for ride in rides)
     heat = tuple(replace(WARM, area=f"room-{number}") for number in range(500))
-    forecast = Forecast(BASE, None, Starts(), rides, dark, together(parts), heat)
+    forecast = Forecast(BASE, None, Starts(), rides, dark, Parts(parts).standing(), heat)
     record = payload(forecast, name, "zh")
     assert len(dump({**record})) < LARGEST
     assert (record["batteries_omitted"], record["dark_omitted"]) == (1000 - MOST, 1000 - MOST)

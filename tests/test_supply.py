@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edgeagent import supply
 from edgeagent.readings import Reading, Value
 from edgeagent.sitetree import MAINS
+from edgeagent.supply import Supply
 from edgeagent.witnesses import listen
 from tests.hall import BASE, DARK, LIT, LOADED, ON_GENERATOR, OUT, RUNS, WELL, Hall, Plan, hall
 
@@ -384,3 +389,53 @@ def test_inputs_lit_one_by_one_by_a_generator_that_cannot_be_read_are_no_mains()
     floor.until(200)
     assert floor.supply() is None
     assert "mains.mains-lost" in floor.standing()
+
+
+WORDS: Mapping[str, st.SearchStrategy[Value | None]] = {
+    "source": st.sampled_from(["normal", "battery", "bypass", "off", "test", "other", None]),
+    "alarms": st.sampled_from([frozenset(), frozenset({"on-battery"}), frozenset({"testing"}), None]),
+    "input.voltage": st.sampled_from([230.0, 231.0, 0.0, None]),
+    "output.voltage": st.sampled_from([230.0, 0.0, None]),
+    "battery.time": st.sampled_from([0, 5, 60, None]),
+    "battery.charge": st.integers(0, 100),
+    "running": st.booleans(),
+    "on-load": st.booleans(),
+    "mains.healthy": st.booleans(),
+    "output.power": st.sampled_from([0.0, 4000.0]),
+    "mains-present": st.booleans(),
+    "temperature": st.integers(10, 40),
+}
+TURNS = st.lists(
+    st.tuples(
+        st.floats(0.1, 100.0), st.sampled_from(["ups-1", "ups-2", "ups-3", "generator-4", "environment-5"]),
+        st.fixed_dictionaries({}, optional=dict(WORDS)),
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+@given(TURNS)
+def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
+    turns: list[tuple[float, str, dict[str, Value | None]]],
+) -> None:
+    tree = witnesses("ups", "ups", "ups", "generator", "environment").site.tree
+    quick, slow = Supply(tree), Supply(tree)
+    view: dict[str, dict[str, Reading]] = {}
+    now = BASE
+    for later, id, values in turns:
+        now += later
+        told = {
+            point: Reading.bad("timeout", now) if value is None else Reading(value, now)
+            for point, value in values.items()
+        }
+        readings = view.setdefault(id, {})
+        changed = [(id, point) for point, reading in told.items() if not reading.same(readings.get(point))]
+        readings.update(told)
+        found = quick.step(view, changed, view, now)
+        with patch.object(supply, "tells", lambda kind, point: True):
+            assert slow.step(view, changed, view, now) == found
+        assert {id for id, said in quick.said.items() if said.input} == quick._lit
+        assert {id for id, said in quick.said.items() if said.input is False} == quick._out
+        assert (quick.said, quick.readings) == (slow.said, slow.readings)
+        for each in quick, slow:
+            each.restore(each.remembered())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from edgeagent import verdict
 from edgeagent.catalog import Text
 from edgeagent.readings import PARTIAL, Quality, Reading, Value
-from edgeagent.verdict import ATS, GENERATOR, UPS, Part, Readiness, judge, together
+from edgeagent.verdict import ATS, GENERATOR, UPS, Part, Parts, Readiness, Reason, Standing, judge
 
 BASE = 1_750_000_000.0
 DRIVERS = Path(__file__).parent.parent / "drivers"
@@ -173,21 +174,20 @@ def test_a_battery_that_was_not_discharged_for_a_year_is_at_risk() -> None:
 def test_the_worst_comes_first_and_decides() -> None:
     well, risk, dark = (look(UPS), look(UPS, output_load=85), look(UPS, runtime=None))
     parts = [replace(part, resource=f"ups-{index}") for index, part in enumerate((well, risk, dark))]
-    standing = together([*parts, look(GENERATOR, mode="manual")])
+    standing = Parts([*parts, look(GENERATOR, mode="manual")]).standing()
     assert standing is not None
     assert standing.level is NO
     assert [reason.id for reason in standing.reasons] == ["not-in-auto", "runtime", "load"]
-    assert [part.resource for part in standing.parts] == ["generator", "ups-2", "ups-1", "ups-0"]
     assert standing.counts == {NO: 1, DARK: 1, RISK: 1, Readiness.READY: 1}
 
 
 def test_a_site_without_a_generator_is_not_ready_and_one_without_either_has_no_verdict() -> None:
-    standing = together([look(UPS)])
+    standing = Parts([look(UPS)]).standing()
     assert standing is not None
     assert standing.level is DARK
     assert [reason.id for reason in standing.reasons] == ["no-generator"]
-    assert together([look(ATS)]) is None
-    assert together([]) is None
+    assert Parts([look(ATS)]).standing() is None
+    assert Parts().standing() is None
 
 
 def test_a_drill_marks_its_part() -> None:
@@ -239,3 +239,48 @@ def test_losing_sight_never_makes_it_ready(kind: str, data: st.DataObject) -> No
     points = sorted(set(WELL[kind]) - {"input.voltage", "battery.time", "running", "redundant", "reachable"})
     lost = data.draw(st.lists(st.sampled_from(points), min_size=1, unique=True))
     assert look(kind, bad=dict.fromkeys(lost, "error")).level is not Readiness.READY
+
+
+def slowly(parts: Mapping[str, Part]) -> Standing | None:
+    """Add up all parts at once, the ready ones too."""
+    ranked = sorted(
+        parts.values(),
+        key=lambda part: (-part.level.rank, 1e9 if part.runtime is None else part.runtime, part.resource),
+    )
+    if not any(part.kind in (UPS, GENERATOR) for part in ranked):
+        return None
+    reasons = [reason for part in ranked for reason in part.reasons]
+    if all(part.kind != GENERATOR for part in ranked):
+        reasons.append(Reason("", "no-generator", DARK, verdict._NO_GENERATOR))
+    reasons.sort(key=lambda reason: -reason.level.rank)
+    runtimes = [part.runtime for part in ranked if part.runtime is not None]
+    return Standing(
+        reasons[0].level if reasons else Readiness.READY, tuple(reasons), Counter(part.level for part in ranked),
+        min(runtimes, default=None), next((part.origin for part in ranked if part.origin), None),
+    )  # fmt: skip
+
+
+@st.composite
+def judged(draw: st.DrawFn) -> Part:
+    """Make a device's share; its kind is that of its id, or another one after the site was changed."""
+    id = draw(st.sampled_from(["ups-1", "ups-2", "ups-3", "generator-1", "ats-1"]))
+    kind = draw(st.sampled_from([id.partition("-")[0]] * 3 + [UPS]))
+    levels = draw(st.lists(st.sampled_from([NO, RISK, DARK]), max_size=2))
+    reasons = tuple(sorted((Reason(id, level.value, level, NAME) for level in levels), key=lambda it: -it.level.rank))
+    level = reasons[0].level if reasons else Readiness.READY
+    runtime, origin = draw(st.none() | st.floats(0, 5000)), draw(st.sampled_from([None, "drill-7"]))
+    return Part(id, kind, level, reasons, runtime, None, origin)
+
+
+@given(st.lists(judged(), max_size=20), st.frozensets(st.sampled_from(["ups-1", "generator-1", "ats-1"])))
+def test_adding_up_what_changed_gives_what_adding_up_everything_gives(turns: list[Part], gone: frozenset[str]) -> None:
+    parts, known = Parts(), dict[str, Part]()
+    for part in turns:
+        parts.put(part)
+        known[part.resource] = part
+        assert parts.standing() == slowly(known)
+    kinds = {id: id.partition("-")[0] for id in known if id not in gone}
+    parts.keep(kinds)
+    left = {id: part for id, part in known.items() if kinds.get(id) == part.kind}
+    assert parts.standing() == slowly(left)
+    assert {id: parts.get(id) for id in known} == {id: left.get(id) for id in known}

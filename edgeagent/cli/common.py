@@ -5,31 +5,47 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import orjson
 import typer
-from rich.console import Console
 
 from edgeagent import resources
 from edgeagent.catalog import Catalog, Driver
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
 from edgeagent.tomlfile import Mistakes
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 USAGE: Final = 2
 SILENT: Final = 3
 UNKNOWN: Final = 4
 CONFIG: Final = 78
-
-out = Console()
-err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ConfigDir = Annotated[Path, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the device.", min=0.1, max=60)]
 DriverId = Annotated[str | None, typer.Option("--driver", help="Take this driver, whatever the device says.")]
 _T = TypeVar("_T")
+
+
+@cache
+def out() -> Console:
+    """Return what tells people of results; not loaded where there is nothing to tell, as in the agent."""
+    from rich.console import Console
+
+    return Console()
+
+
+@cache
+def err() -> Console:
+    """Return what tells people all else."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 def load_catalog() -> Catalog:
@@ -43,17 +59,17 @@ def load_catalog() -> Catalog:
         mistaken(error)
 
 
-def load_site(config: Path) -> Any:  # noqa: ANN401 - config.Site, whose module is loaded only when it is needed
-    """Load the site's folder."""
+def load_site(config: Path, *, whole: bool = True) -> Any:  # noqa: ANN401 - config.Site, loaded when it is needed
+    """Load the site's folder, with all drivers that there are or only with those that it names."""
     from edgeagent import config as configuration
 
-    return configuration.load(config, resources.drivers())
+    return configuration.load(config, resources.drivers(), whole=whole)
 
 
-def site_of(config: Path) -> Any:  # noqa: ANN401 - see above
+def site_of(config: Path, *, whole: bool = True) -> Any:  # noqa: ANN401 - see above
     """Load the site's folder, or name every mistake in it and leave."""
     try:
-        return load_site(config)
+        return load_site(config, whole=whole)
     except Mistakes as error:
         mistaken(error)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from edgeagent.catalog import Driver
 from edgeagent.cli.common import (
@@ -109,7 +108,7 @@ def record(
         sys.stdout.write(text)
     else:
         to.write_text(text, encoding="utf-8")
-        err.print(f"{to}: {len(text.splitlines())} lines; read it for secrets before you pass it on")
+        err().print(f"{to}: {len(text.splitlines())} lines; read it for secrets before you pass it on")
 
 
 @app.command()
@@ -175,20 +174,22 @@ def _show(reading: Coroutine[Any, Any, Any], json: bool) -> None:
     if json:
         print_json(found.as_json())
         return
-    out.print(f"[bold]{found.driver.id}[/bold]  {found.driver.text.en}  {found.driver.text.zh}")
+    out().print(f"[bold]{found.driver.id}[/bold]  {found.driver.text.en}  {found.driver.text.zh}")
     if found.sure is not None:
         others = f"; could also be {', '.join(found.others)}" if found.others else ""
-        out.print(f"  {found.sure}{others}", markup=False)
+        out().print(f"  {found.sure}{others}", markup=False)
     for key, value in found.identity.items():
-        out.print(f"  {key}: {value or '–'}", markup=False)
+        out().print(f"  {key}: {value or '–'}", markup=False)
+    from rich.table import Table
+
     table = Table("point", "value", "unit", "quality", box=None)
     for id, fields in found.as_json()["readings"].items():
         value = fields["value"]
         shown = ", ".join(value) or "none" if isinstance(value, list) else "–" if value is None else str(value)
         reason = f" ({fields['reason']})" if "reason" in fields else ""
         table.add_row(id, shown, fields.get("unit", ""), f"{fields['quality']}{reason}")
-    out.print(table)
-    out.print("alarms: " + (", ".join(found.alarms) or "none"), markup=False)
+    out().print(table)
+    out().print("alarms: " + (", ".join(found.alarms) or "none"), markup=False)
 
 
 def _described(driver: Driver) -> dict[str, object]:

@@ -54,7 +54,7 @@ def scan(
     found = finish(_scanned(hosts, lines, ways))
     sys.stdout.write(scanner.sections(found))
     if community and any(seen.endpoint.protocol == "snmp" for seen in found):
-        err.print("the community is not printed: write community_secret=NAME into the URLs, or community=… yourself")
+        err().print("the community is not printed: write community_secret=NAME into the URLs, or community=… yourself")
     if not found:
         fail("nothing answered", SILENT)
 
@@ -72,7 +72,7 @@ async def _scanned(hosts: list[str], lines: list[str], ways: Any) -> list[Any]: 
         TimeRemainingColumn(),
         TextColumn("{task.fields[found]}"),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("scan", total=len(hosts) + len(lines), found="")
         found = []
         async for seen in scanner.scan(load_catalog(), hosts, lines, ways, lambda: bar.advance(task)):
@@ -117,4 +117,4 @@ def import_(
         fail(f"{target} stands there already; take another name or remove it", USAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(made, encoding="utf-8")
-    err.print(f"{target}: read it, then look at one value after the other on the controller's display")
+    err().print(f"{target}: read it, then look at one value after the other on the controller's display")

@@ -250,7 +250,7 @@ def _follow(site: Site, language: Literal["en", "zh"], begin: dict[str, object] 
     from edgeagent import drillscreen
 
     try:
-        following: Following = talk(drillscreen.follow(site, language, out, begin))
+        following: Following = talk(drillscreen.follow(site, language, out(), begin))
     except typer.Exit as left:
         if left.exit_code == INTERRUPTED:
             print_line(drillscreen.leaving(language))

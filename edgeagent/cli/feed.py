@@ -42,7 +42,7 @@ def alarms(config: ConfigDir, json: Json = False, drill: InDrill = False) -> Non
         print_json(snapshot)
     else:
         print_banner(desk.banner(snapshot["exercise"], site.language))
-        out.print(desk.table(snapshot))
+        out().print(desk.table(snapshot))
 
 
 @app.command()
@@ -116,7 +116,7 @@ def lane(drill: bool) -> Mode:
 def print_banner(text: str) -> None:
     """Print above everything else that a drill is on, if one is."""
     if text:
-        out.print(text, style="bold black on yellow", markup=False, highlight=False, soft_wrap=True)
+        out().print(text, style="bold black on yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _command(config: Path, verb: str, fields: dict[str, object], drill: bool = False) -> None:

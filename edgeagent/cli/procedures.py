@@ -43,10 +43,10 @@ def _run(context: typer.Context, config: OwnConfig = None) -> None:
 
     if config is None:
         fail("run needs --config DIR, or one of the words that `edgeagent run --help` lists", USAGE)
-    site = site_of(config)
+    site = site_of(config, whole=False)
     log.setup("debug" if logging.getLogger().level == logging.DEBUG else "info")
     try:
-        agent = Agent(site, lambda: load_site(config))
+        agent = Agent(site, lambda: load_site(config, whole=False))
     except Occupied as error:
         fail(str(error), 1)
     raise typer.Exit(finish(agent.run()))
@@ -63,7 +63,7 @@ def runs(config: ConfigDir, json: Json = False, drill: InDrill = False) -> None:
         print_json(answer["runs"])
     else:
         print_banner(desk.banner(talk(desk.exercise(site)), site.language))
-        out.print(desk.run_table(answer["runs"], site.language))
+        out().print(desk.run_table(answer["runs"], site.language))
 
 
 @app.command()

@@ -184,7 +184,7 @@ def _listed(lines: Iterable[Entry], language: str, zone: tzinfo | None) -> Itera
 
     changes = [happening.change for line in lines if (happening := faultrecord.read(line)) is not None]
     if not changes:
-        err.print("no runs in the journal")
+        err().print("no runs in the journal")
     width = max((len(change.run.run_id) for change in changes), default=0)
     for run in (change.run for change in changes):
         state = said(STATES[run.state], language)
@@ -249,4 +249,4 @@ def write(text: str, to: Path | None) -> None:
             raise
     except OSError as error:
         fail(f"{to}: {error.strerror}", 1)
-    err.print(f"{to} written", markup=False, highlight=False)
+    err().print(f"{to} written", markup=False, highlight=False)
