@@ -116,8 +116,10 @@ class Forecasts:
         self._kinds = {id: kind for id, kind in kinds.items() if kind in verdict.KINDS or kind in _WARM}
         upses = frozenset(id for id, kind in self._kinds.items() if kind == verdict.UPS)
         self._batteries = {ups: self._batteries.get(ups) or Battery(ups) for ups in sorted(upses)}
+        self._on, self._off = set[str](), set[str]()  # UPSes on battery, and those that give nothing
         for ups, battery in self._batteries.items():
             battery.last = battery.last or self._memory.discharges.get(ups)
+            self._count(ups, battery)
         self._feeds = SeatFeeds(tree, upses)
         self._sensors = {key: sensor for key, sensor in self._sensors.items() if self._kinds.get(key[0]) in _WARM}
         for (device, _), sensor in self._sensors.items():
@@ -188,6 +190,11 @@ class Forecasts:
         if battery.take(view.get(ups, {}), now, self._observed(ups)) and battery.last is not None:
             self._memory.discharges[ups] = battery.last
             self._learnt = True
+        self._count(ups, battery)
+
+    def _count(self, ups: str, battery: Battery) -> None:
+        for group, within in ((self._on, battery.on is True), (self._off, battery.off)):
+            (group.add if within else group.discard)(ups)
 
     def _follow_mains(self, view: Mapping[str, Readings], since: float | None, now: float) -> None:
         """Know since when the mains is gone and how far the generator is; learn how long it took."""
@@ -267,7 +274,7 @@ class Forecasts:
         outage = None if self._since is None else self._outage(self._since, rides, now)
         supply = Supply(
             {ride.ups: ride for ride in rides},
-            frozenset(ups for ups, battery in self._batteries.items() if battery.off),
+            frozenset(self._off),
             lost=outage is not None and outage.state != CIRCUIT_LOST and outage.generator != CARRYING,
             circuits=self._circuits,
         )
@@ -287,10 +294,8 @@ class Forecasts:
     def _rides(self, now: float) -> tuple[Ride, ...]:
         """Forecast every UPS on battery; in an outage also those of which nobody knows."""
         found: list[Ride] = []
-        for ups, battery in self._batteries.items():
-            if battery.off or (battery.on is not True and self._since is None):
-                continue
-            ride = battery.ride(now, self._observed(ups))
+        for ups in (self._on if self._since is None else self._batteries.keys()) - self._off:
+            ride = (battery := self._batteries[ups]).ride(now, self._observed(ups))
             if battery.on or ride.age is None or ride.age > STALE:
                 found.append(ride)
         return tuple(sorted(found, key=lambda ride: (ride.low is None, ride.low or 0.0, ride.ups)))

@@ -7,7 +7,7 @@ has a part in, and what a raw answer means.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -72,12 +72,14 @@ class Table:
             for address, ranges in variant.between.items():
                 self.shown[address] = (*self.shown.get(address, ()), ranges)
         self.made: dict[str, Point] = {}
+        self.phases: dict[str, tuple[str, ...]] = {}
         self.doubts: dict[str, tuple[Point, ...]] = {}
         for id, point in driver.kind.points.items():
             if id not in self.points:
                 continue
             if point.aggregate is not None:
-                self.made |= dict.fromkeys((id, *(f"{id}.{phase}" for phase in PHASES)), point)
+                self.phases[id] = tuple(f"{id}.{phase}" for phase in PHASES)
+                self.made |= dict.fromkeys((id, *self.phases[id]), point)
             for named in {id} | point.doubt.points if point.doubt is not None else ():
                 self.doubts[named] = (*self.doubts.get(named, ()), point)
         self.derived = {item.point: item for item in items if item.code == "when"}
@@ -85,6 +87,8 @@ class Table:
         for item in self.derived.values():
             for named in item.when.points if item.when is not None else ():
                 self.whens[named] = (*self.whens.get(named, ()), item)
+        looked = {*self.made, *self.doubts, *self.whens}
+        self.hidden = frozenset(looked - self.points)
         # Derived from what is derived, or with another source beside it: too seldom for a shortcut.
         own = self.derived.keys() & (self.whens.keys() | self.sources.keys() | self.made.keys())
         self.tangled = bool(own) or len(self.derived) < sum(item.code == "when" for item in items)
@@ -127,36 +131,33 @@ def changed(
         found[id] = reading = table.read(id, answers, now, origin)
         if id.startswith(_SIDES) and id.endswith(PHASES) and not _alike(readings.get(id), reading):
             return None  # it may be a phantom now, or none any more
-    view = _View(readings, found, table.points)
-    if not (_aggregate(table, answers, view, now, origin) and _derive(table, view, now, origin)):
+    view = dict(readings)
+    if not table.hidden.isdisjoint(view):
+        for id in table.hidden:
+            view.pop(id, None)
+    view.update(found)
+    if not (_aggregate(table, answers, view, found, now, origin) and _derive(table, view, found, now, origin)):
         return None
-    if any(readings[id].reason == _DOUBTED for id in found if id in readings):
-        return None
-    doubts = dict.fromkeys(point.id for id in found for point in table.doubts.get(id, ()))
-    for id in doubts:
-        doubt = table.driver.kind.points[id].doubt
-        if doubt is not None and (not view.knows({id, *doubt.points}) or doubt.holds(view.of(doubt.points))):
+    doubting: dict[str, Point] = {}
+    for id in found:
+        if id in readings and readings[id].reason == _DOUBTED:
+            return None
+        for point in table.doubts.get(id, ()):
+            doubting[point.id] = point
+    for id, point in doubting.items():
+        doubt = point.doubt
+        if doubt is not None and (not _knows(view, (id, *doubt.points)) or doubt.holds(view)):
             return None
     return found
 
 
-class _View:
-    """The readings as they are with what was found, as far as nobody doubts them: what is doubted hides its value."""
-
-    def __init__(self, readings: Readings, found: dict[str, Reading], points: frozenset[str]) -> None:
-        self._readings, self.found, self._points = readings, found, points
-
-    def get(self, id: str) -> Reading | None:
-        found = self.found.get(id)
-        return found if found is not None or id not in self._points else self._readings.get(id)
-
-    def knows(self, ids: Collection[str]) -> bool:
-        """Tell whether none of these is doubted."""
-        return all((reading := self.get(id)) is None or reading.reason != _DOUBTED for id in ids)
-
-    def of(self, ids: Collection[str]) -> dict[str, Reading]:
-        """Return the readings of these points."""
-        return {id: reading for id in ids if (reading := self.get(id)) is not None}
+def _knows(view: Readings, ids: Iterable[str]) -> bool:
+    """Tell whether none of these is doubted: what is doubted hides its value."""
+    for id in ids:
+        reading = view.get(id)
+        if reading is not None and reading.reason == _DOUBTED:
+            return False
+    return True
 
 
 def _points(table: Table, last: Answers, answers: Answers) -> Collection[str] | None:
@@ -186,30 +187,32 @@ def _there(row: Reading) -> tuple[bool, bool]:
     return row.value in (0, None) and row.reason not in UNREAD, row.reason in (Missing.ABSENT, Missing.NULL)
 
 
-def _aggregate(table: Table, answers: Answers, view: _View, now: float, origin: str | None) -> bool:
+def _aggregate(
+    table: Table, answers: Answers, view: dict[str, Reading], found: dict[str, Reading], now: float, origin: str | None
+) -> bool:
     """Make the plain points anew of which a phase changed; tell whether that can be told."""
-    found = view.found
-    for point in dict.fromkeys(table.made[id].id for id in found if id in table.made):
-        if point not in found and point in table.sources:
-            found[point] = table.read(point, answers, now, origin)
-        if point in found and found[point].value is not None:
+    made = table.made
+    for id, point in {made[id].id: made[id] for id in found if id in made}.items():
+        if id not in found and id in table.sources:
+            view[id] = found[id] = table.read(id, answers, now, origin)
+        if id in found and found[id].value is not None:
             continue
-        ids = [f"{point}.{phase}" for phase in PHASES]
-        if not view.knows(ids):
+        phases = table.phases[id]
+        if not _knows(view, phases):
             return False
-        made = aggregate_of(table.driver.kind.points[point], list(view.of(ids).values()))
-        if made is not None:
-            found[point] = Reading(made.value, now, made.quality, made.reason, made.origin)
+        whole = aggregate_of(point, [view[phase] for phase in phases if phase in view])
+        if whole is not None:
+            view[id] = found[id] = Reading(whole.value, now, whole.quality, whole.reason, whole.origin)
     return True
 
 
-def _derive(table: Table, view: _View, now: float, origin: str | None) -> bool:
+def _derive(table: Table, view: dict[str, Reading], found: dict[str, Reading], now: float, origin: str | None) -> bool:
     """Derive anew what hangs on a changed point; tell whether that can be told."""
     if not table.whens:
         return True
-    for item in dict.fromkeys(item.point for id in view.found for item in table.whens.get(id, ())):
+    for item in dict.fromkeys(item.point for id in found for item in table.whens.get(id, ())):
         when = table.derived[item].when
-        if table.tangled or when is None or not view.knows(when.points):
+        if table.tangled or when is None or not _knows(view, when.points):
             return False
-        view.found[item] = derived(table.derived[item], view.of(when.points), now, origin)
+        view[item] = found[item] = derived(table.derived[item], view, now, origin)
     return True

@@ -23,12 +23,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from edgeagent import checks
 from edgeagent.readings import PARTIAL, UNKNOWN_ENUM, Missing, Quality, Reading
 
 _ABSENT: Final = "absent"
-Truth: TypeAlias = bool | str | None
-"""True, False, None (unknown) or _ABSENT."""
-
+Truth = checks.Truth
 _GONE: Final = frozenset({Missing.ABSENT.value, Missing.NULL.value, "not-fitted"})
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent} | {"stale"})
 _ORDER: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -208,15 +207,17 @@ class Condition:
     root: _Node
     points: frozenset[str] = field(init=False, repr=False, compare=False)
     """All point ids that the condition names."""
+    _check: checks.Check = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Once: each device of a kind asks for them when the floor is planned, and each poll after that.
         points = frozenset(point for node in _walk(self.root) for point in _points(node))
         object.__setattr__(self, "points", points)
+        object.__setattr__(self, "_check", _compiled(self.root))
 
     def holds(self, readings: Mapping[str, Reading], limit: float | None = None, slack: float = 0.0) -> bool | None:
         """Evaluate. `limit` stands for the word "limit"; `slack` (point's unit) relaxes every order."""
-        truth = self.root.truth(_Scope(readings, limit, slack))
+        truth = self._check(readings, limit, slack)
         return truth if isinstance(truth, bool) else None
 
     def silent(self, readings: Mapping[str, Reading]) -> bool:
@@ -244,6 +245,28 @@ class Condition:
     def renamed(self, names: Mapping[str, str]) -> Condition:
         """Return the same condition on other points: {"door": "door.front"}."""
         return Condition(self.text, _renamed(self.root, names))
+
+
+def _compiled(node: _Node) -> checks.Check:
+    match node:
+        case _Not():
+            return checks.negation(_compiled(node.side))
+        case _Both():
+            return checks.both(tuple(map(_compiled, node.sides)), _ABSENT)
+        case _Either():
+            return checks.either(tuple(map(_compiled, node.sides)), _ABSENT)
+        case _Flag():
+            return checks.flag(node.point, _gap)
+        case _In():
+            return checks.within(node.point, node.words, _gap)
+        case _Compare(op="=" | "!="):
+            return checks.constant(node.point, node.right, equal=node.op == "=", gap=_gap)
+        case _Has():
+            return checks.has(node.point, node.member, _gap)
+        case _Compare(right=right) if right == "limit" or not isinstance(right, str):
+            bound = None if isinstance(right, str) else float(right)
+            return checks.order(node.point, _ORDER[node.op], bound, 1 if node.op[0] == "<" else -1, _gap)
+    return lambda readings, limit, slack: node.truth(_Scope(readings, limit, slack))
 
 
 def _renamed(node: _Node, names: Mapping[str, str]) -> _Node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeagent.catalog import Relation, Text
 from edgeagent.forecast import Forecast, Forecasts
@@ -408,3 +410,24 @@ def test_what_comes_from_a_drill_carries_its_mark() -> None:
     scene.view["ups-a"]["source"] = Reading("battery", BASE + 5, origin="drill-7")
     scene.forecasts.step(scene.view, [("ups-a", "source")], BASE + 5)
     assert scene.at(5).origin == "drill-7"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ups-a", "ups-b"]), st.sampled_from(["normal", "battery", "off", "other", None]),
+            st.sampled_from([0.5, 20.0, 400.0]),
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_what_is_on_battery_is_counted_as_looking_at_all_finds_it(
+    turns: list[tuple[str, str | None, float]],
+) -> None:
+    scene, second = Site(), 0.0
+    for ups, source, later in turns:
+        second += later
+        scene.say(second, ups, source=source)
+        batteries = scene.forecasts._batteries
+        assert scene.forecasts._on == {id for id, battery in batteries.items() if battery.on}
+        assert scene.forecasts._off == {id for id, battery in batteries.items() if battery.off}
