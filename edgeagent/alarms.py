@@ -33,6 +33,7 @@ from edgeagent.alarm import (
     Suppression,
     Verb,
 )
+from edgeagent.detector import begins
 from edgeagent.entry import State, closed
 from edgeagent.flood import FLOOD
 from edgeagent.lifecycle import Live
@@ -144,7 +145,7 @@ class Alarms:
         if rule.type.each:
             return [*self._roster.members(rule.id), *self._appearing(rule, readings, now)]
         live = self._roster.get(rule.id)
-        if live is None and readings and any(level.when.holds(readings, level.limit) for level in rule.type.levels):
+        if live is None and readings and begins(rule.type, readings):
             live = self._roster.add(rule)
         return [live] if live is not None else []
 

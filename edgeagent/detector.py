@@ -108,6 +108,14 @@ class Detector:
         return Detector(self.phase, onset, self.timer.shift(delta))
 
 
+def begins(type: AlarmType, readings: Mapping[str, Reading]) -> bool:
+    """Tell whether the condition of any level holds."""
+    for level in type.levels:  # noqa: SIM110 - a generator costs as much as what it asks
+        if level.when.holds(readings, level.limit):
+            return True
+    return False
+
+
 def judge(type: AlarmType, level: Level, readings: Mapping[str, Reading], *, active: bool) -> bool | None:
     """Tell whether what moves a level's detector on holds.
 

@@ -55,6 +55,9 @@ def aggregate(kind: Kind, readings: dict[str, Reading]) -> None:
 
 def aggregate_of(point: Point, rows: Sequence[Reading]) -> Reading | None:
     """Make one plain point of its phases; None where there are none."""
+    if point.aggregate is not None and (good := _good(rows)):
+        first = rows[0]
+        return Reading(round(_AGGREGATES[point.aggregate](good), 6), first.time, first.quality, None, first.origin)
     fitted = [row for row in rows if row.reason not in ("not-fitted", Missing.ABSENT, Missing.NULL)]
     values = [row.value for row in fitted if isinstance(row.value, (int, float))]
     if point.aggregate is not None and values and len(values) == len(fitted):
@@ -62,3 +65,14 @@ def aggregate_of(point: Point, rows: Sequence[Reading]) -> Reading | None:
         value = round(_AGGREGATES[point.aggregate](values), 6)
         return Reading(value, worst.time, worst.quality, worst.reason, worst.origin)
     return next((row for row in fitted if row.value is None), rows[0]) if rows else None
+
+
+def _good(rows: Sequence[Reading]) -> list[float]:
+    """Return the numbers of the rows if nothing is to be said of any, as nearly always; else none."""
+    values: list[float] = []
+    for row in rows:
+        value = row.value
+        if row.reason is not None or row.quality is not Quality.GOOD or not isinstance(value, (int, float)):
+            return []
+        values.append(value)
+    return values

@@ -16,9 +16,12 @@ from edgeagent.decode import better, derived, reading_of
 from edgeagent.items import Item, Ranges, shows
 from edgeagent.phases import PHASES, UNREAD, aggregate_of
 from edgeagent.readings import Answers, Missing, Raw, Reading, Readings
+from edgeagent.rules import Condition
 
 _MOST: Final = 4096
 """Raw answers of one item of which the meaning is remembered."""
+_MOVES: Final = 256
+"""Sets of points that move together of which the doubts are remembered."""
 _CODES: Final = frozenset({"number", "enum", "flag", "text", "code", "alarm", "bitmap", "flag-string", "number-list"})
 """Decoders that look at the addresses of their item alone."""
 _SIDES: Final = ("output.", "input.", "bypass.")
@@ -87,11 +90,23 @@ class Table:
         for item in self.derived.values():
             for named in item.when.points if item.when is not None else ():
                 self.whens[named] = (*self.whens.get(named, ()), item)
+        self._doubting: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Condition], ...]] = {}
         looked = {*self.made, *self.doubts, *self.whens}
         self.hidden = frozenset(looked - self.points)
         # Derived from what is derived, or with another source beside it: too seldom for a shortcut.
         own = self.derived.keys() & (self.whens.keys() | self.sources.keys() | self.made.keys())
         self.tangled = bool(own) or len(self.derived) < sum(item.code == "when" for item in items)
+
+    def doubting(self, found: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], Condition], ...]:
+        """Return what could make these points or others doubtful, each with the points that it is about."""
+        doubts = self._doubting.get(found)
+        if doubts is None:
+            if len(self._doubting) >= _MOVES:
+                self._doubting.clear()
+            points = dict.fromkeys(point.id for id in found for point in self.doubts.get(id, ()))
+            of = {id: doubt for id in points if (doubt := self.driver.kind.points[id].doubt) is not None}
+            doubts = self._doubting[found] = tuple(((id, *doubt.points), doubt) for id, doubt in of.items())
+        return doubts
 
     def read(self, id: str, answers: Answers, now: float, origin: str | None) -> Reading:
         """Return what the sources of one point say, together."""
@@ -138,15 +153,11 @@ def changed(
     view.update(found)
     if not (_aggregate(table, answers, view, found, now, origin) and _derive(table, view, found, now, origin)):
         return None
-    doubting: dict[str, Point] = {}
     for id in found:
         if id in readings and readings[id].reason == _DOUBTED:
             return None
-        for point in table.doubts.get(id, ()):
-            doubting[point.id] = point
-    for id, point in doubting.items():
-        doubt = point.doubt
-        if doubt is not None and (not _knows(view, (id, *doubt.points)) or doubt.holds(view)):
+    for ids, doubt in table.doubting(tuple(found)):
+        if not _knows(view, ids) or doubt.holds(view):
             return None
     return found
 
@@ -180,6 +191,8 @@ def _points(table: Table, last: Answers, answers: Answers) -> Collection[str] | 
 
 def _alike(old: Reading | None, new: Reading) -> bool:
     """Tell whether two readings of a phase say the same of whether it is there at all."""
+    if old is not None and old.value and new.value and old.reason is None and new.reason is None:
+        return True  # as nearly always
     return old is not None and old.reason != _NOT_FITTED and _there(old) == _there(new)
 
 

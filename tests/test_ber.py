@@ -82,7 +82,7 @@ def mutate(data: bytes, changes: list[tuple[int, bytes, int]]) -> bytes:
 
 def theirs(data: bytes) -> Response | None:
     try:
-        return snmpcodec.Community("2c", "public").unwrap(data, IDENT)
+        return snmpcodec.Community("2c", "public").unwrap(data, IDENT, ())
     except Exception:  # noqa: BLE001 - pyasn1 raises more than its own errors on crafted bytes
         return None
 

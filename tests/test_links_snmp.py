@@ -1138,7 +1138,10 @@ def test_request_ids_are_random_and_all_different() -> None:
         pytest.param("", set(), id="no device"),
         pytest.param("session(parse('snmp://h'))", set(), id="v2c"),
         pytest.param("session(parse('snmp://h?engine=pysnmp'))", {"pysnmp"}, id="v2c by pysnmp"),
-        pytest.param("session(parse('snmp://u@h?auth=none'))", {"pysnmp", "cryptography"}, id="v3"),
+        pytest.param("session(parse('snmp://u@h?auth=none')).wrap('get', ('1.3.6.1',), 1 << 24)", set(), id="v3"),
+        pytest.param(
+            "session(parse('snmp://u@h?auth=none&engine=pysnmp'))", {"pysnmp", "cryptography"}, id="v3 by pysnmp"
+        ),
     ],
 )
 def test_pysnmp_is_loaded_only_for_what_needs_it(code: str, loaded: set[str]) -> None:

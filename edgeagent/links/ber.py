@@ -110,15 +110,21 @@ def decode_spans(data: bytes) -> tuple[Response, Spans]:
 
 def decode_pdu(data: bytes, ident: int) -> Response:
     """Read a bare Response-PDU, as it lies in a v3 message. Raises `Foreign` for another request-id, `Malformed`."""
-    try:
-        at, stop = enter(data, 0, len(data), RESPONSE)
-        at, end = enter(data, at, stop, INTEGER)
-        response, _ = _response(data, end, stop)
-    except IndexError as error:
-        raise Malformed("cut short") from error
-    if int.from_bytes(data[at:end], "big", signed=True) != ident:
+    found, response, _ = decode_pdu_spans(data, RESPONSE)
+    if found != ident:
         raise Foreign
     return response
+
+
+def decode_pdu_spans(data: bytes, tag: int) -> tuple[int, Response, Spans]:
+    """Read a bare PDU of this tag: its request-id, what it says, and where its values lie. Raises `Malformed`."""
+    try:
+        at, stop = enter(data, 0, len(data), tag)
+        at, end = enter(data, at, stop, INTEGER)
+        response, spans = _response(data, end, stop)
+    except IndexError as error:
+        raise Malformed("cut short") from error
+    return int.from_bytes(data[at:end], "big", signed=True), response, spans
 
 
 def enter(data: bytes, at: int, stop: int, tag: int) -> tuple[int, int]:

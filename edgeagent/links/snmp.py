@@ -281,7 +281,7 @@ class SnmpLink:
         """Return what an answer says: the same object as last time when the same bytes say it."""
         form = question.form
         if form is None:
-            return question.device.session.unwrap(data, ident)
+            return question.device.session.unwrap(data, ident, question.oids)
         rest = data[at + 4 :]
         if rest == question.rest and question.said is not None and data[:at] == question.start:
             return question.said

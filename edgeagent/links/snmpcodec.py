@@ -116,7 +116,7 @@ class Community:
         head, tail = _message(self.version, self._community, ask, oids)
         return head + ident.to_bytes(4, "big") + tail
 
-    def unwrap(self, data: bytes, ident: int) -> Response:
+    def unwrap(self, data: bytes, ident: int, oids: tuple[str, ...]) -> Response:
         """Decode an answer. Raises what pyasn1 raises on bytes that are no message."""
         message, _ = decoder.decode(data, asn1Spec=_MESSAGE)
         return _response(message[2])

@@ -83,11 +83,16 @@ class Single(Question):
 def session(endpoint: Endpoint) -> Session:
     """Begin a conversation; what it needs is loaded now."""
     version = endpoint.options["version"]
+    slow = endpoint.options.get("engine") == "pysnmp"
     if version == "3":
-        from edgeagent.links.snmpv3 import Usm
+        if slow:
+            from edgeagent.links import snmpv3
+
+            return snmpv3.Usm(endpoint)
+        from edgeagent.links.usmsession import Usm
 
         return Usm(endpoint)
-    if endpoint.options.get("engine") == "pysnmp":
+    if slow:
         from edgeagent.links import snmpcodec
 
         return snmpcodec.Community(version, endpoint.secrets["community"])

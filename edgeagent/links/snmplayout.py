@@ -89,16 +89,37 @@ def _unsigned(content: bytes) -> int:
     return int.from_bytes(content, "big")
 
 
-class Form:
-    """One question as it is put to all devices of a community; `head` and `tail` go around its request-id."""
+class Layouts:
+    """The layouts in which a question was answered, by length, what came last first."""
 
-    __slots__ = ("_layouts", "_oids", "_version", "head", "tail")
+    __slots__ = ("_layouts", "_oids")
 
-    def __init__(self, version: int, community: str, ask: Ask, oids: tuple[str, ...]) -> None:
-        self.head, self.tail = ber.message(version, community, ask, oids)
-        self._version = version
+    def __init__(self, oids: tuple[str, ...]) -> None:
         self._oids = oids
         self._layouts: dict[int, list[Layout]] = {}
+
+    def _keep(self, data: bytes, ident: int, told: Response, spans: ber.Spans) -> Response:
+        """Keep the layout of an answer with its request-id at `ident`; return what it said."""
+        if told.names == self._oids:
+            told = told._replace(names=self._oids)  # one object, so that comparing them is comparing addresses
+        length = len(data)
+        if length not in self._layouts and len(self._layouts) >= _LENGTHS:
+            del self._layouts[next(iter(self._layouts))]
+        alike = self._layouts.setdefault(length, [])
+        alike.insert(0, Layout(data, ident, told, spans))
+        del alike[_ALIKE:]
+        return told
+
+
+class Form(Layouts):
+    """One question as it is put to all devices of a community; `head` and `tail` go around its request-id."""
+
+    __slots__ = ("_version", "head", "tail")
+
+    def __init__(self, version: int, community: str, ask: Ask, oids: tuple[str, ...]) -> None:
+        super().__init__(oids)
+        self.head, self.tail = ber.message(version, community, ask, oids)
+        self._version = version
 
     def read(self, data: bytes, ident: int, at: int) -> Response:
         """Read an answer that seems to have its request-id at `at`.
@@ -114,18 +135,43 @@ class Form:
         if peek(data) != (self._version, ident, at):
             raise Foreign
         told, spans = ber.decode_spans(data)
-        if told.names == self._oids:
-            told = told._replace(names=self._oids)  # one object, so that comparing them is comparing addresses
         if data[at : at + 4] == ident.to_bytes(4, "big"):
-            self._keep(Layout(data, at, told, spans), len(data))
+            told = self._keep(data, at, told, spans)
         return told
 
-    def _keep(self, layout: Layout, length: int) -> None:
-        if length not in self._layouts and len(self._layouts) >= _LENGTHS:
-            del self._layouts[next(iter(self._layouts))]
-        alike = self._layouts.setdefault(length, [])
-        alike.insert(0, layout)
-        del alike[_ALIKE:]
+
+class Pdus(Layouts):
+    """The Response-PDUs that answer one question, as they lie in v3 messages of whatever device."""
+
+    __slots__ = ()
+
+    def read(self, data: bytes, ident: int) -> Response:
+        """Read one. Raises `Foreign` for another request-id, and `Malformed`."""
+        at = _place(data)
+        alike = self._layouts.get(len(data)) if data[at : at + 4] == ident.to_bytes(4, "big") else None
+        if alike is not None:
+            number = int.from_bytes(data, "big")
+            for layout in alike:
+                if number & layout.mask == layout.fixed:
+                    return layout.read(data)
+        found, told, spans = ber.decode_pdu_spans(data, ber.RESPONSE)
+        if found != ident:
+            raise Foreign
+        if data[at - 2 : at + 4] == b"\x02\x04" + ident.to_bytes(4, "big"):
+            told = self._keep(data, at, told, spans)
+        return told
+
+
+def _place(data: bytes) -> int:
+    """Return where the request-id of a PDU lies, if that is four bytes long."""
+    length = data[1] if len(data) > 1 else 0
+    return 4 + (length & 0x7F if length & 0x80 else 0)
+
+
+@lru_cache(maxsize=4096)
+def pdus(oids: tuple[str, ...]) -> Pdus:
+    """Return what is known of the answers to a question of v3, the same for every device."""
+    return Pdus(oids)
 
 
 @lru_cache(maxsize=4096)
@@ -150,7 +196,7 @@ class Community:
         asked = self.form(ask, oids)
         return asked.head + ident.to_bytes(4, "big") + asked.tail
 
-    def unwrap(self, data: bytes, ident: int) -> Response:
+    def unwrap(self, data: bytes, ident: int, oids: tuple[str, ...]) -> Response:
         """Decode an answer. Raises `ber.Malformed` on bytes that are no message."""
         return ber.decode_message(data)
 

@@ -65,8 +65,8 @@ class Session(Protocol):
     def wrap(self, ask: Ask, oids: tuple[str, ...], ident: int) -> bytes:
         """Encode a request; `ident` is its request-id and, in v3, its msgID."""
 
-    def unwrap(self, data: bytes, ident: int) -> Response | Missing | None:
-        """Decode an answer whose version and id are known to fit.
+    def unwrap(self, data: bytes, ident: int, oids: tuple[str, ...]) -> Response | Missing | None:
+        """Decode an answer to a question for these names, whose version and id are known to fit.
 
         Returns None when the device only told its engine id or clock and wants to be asked again, a `Missing`
         when it refuses. Raises `Foreign`, and whatever the codec raises on bytes that are no message.

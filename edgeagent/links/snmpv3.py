@@ -113,7 +113,7 @@ class Usm:
             return message
         return message.replace(mark, self._digest(algorithm, size, message.replace(mark, bytes(size), 1)), 1)
 
-    def unwrap(self, data: bytes, ident: int) -> Response | Missing | None:
+    def unwrap(self, data: bytes, ident: int, oids: tuple[str, ...]) -> Response | Missing | None:
         """Check and decode an answer; see `Session.unwrap`."""
         try:
             message, _ = decoder.decode(data, asn1Spec=_MESSAGE)
