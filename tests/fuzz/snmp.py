@@ -14,9 +14,10 @@ from edgeagent.endpoint import parse
 from edgeagent.links import Plan, Target, snmp, snmpdevice, snmppoll
 from edgeagent.links import trapv3 as usm_ear
 from edgeagent.links.snmpmessage import Ask, Response
-from edgeagent.links.snmpv3 import Usm
 from edgeagent.links.trapmessage import Malformed, integer, tlv
 from edgeagent.links.traps import Fate, TrapListener
+from edgeagent.links.usmmessage import Frame
+from edgeagent.links.usmsession import Usm
 from edgeagent.readings import Answers, Missing
 from edgeagent.trapconfig import Traps
 from tests import trapscene
@@ -133,8 +134,10 @@ def build_v3() -> targets.Run:
     session = device.session
     assert isinstance(session, Usm)
 
+    known = Frame(IDENT, 0, False, own.engine, 3, 0, b"", (0, 0), b"", 0, 0)
+
     def run(data: bytes) -> None:
-        session._learn(own.engine, 3, 0)
+        session._learn(known)
         honest = data[:1] >= b"\x80"
         try:
             datagram = seal(own, account, keys, data[1:]) if honest else data[1:]
@@ -221,9 +224,10 @@ def seeds_traps() -> list[bytes]:
 
 _LINK: Final = "edgeagent.links"
 _SNMP: Final = tuple(f"{_LINK}.{name}" for name in ("ber", "snmplayout", "snmpmessage", "snmppoll"))
+_USM: Final = tuple(f"{_LINK}.{name}" for name in ("usmsession", "usmmessage", "usmcipher", "usm"))
 TARGETS: Final = (
     targets.Target("snmp", build_snmp, seeds_snmp, _SNMP),
-    targets.Target("snmp-v3", build_v3, seeds_v3, (f"{_LINK}.snmpv3", f"{_LINK}.snmpcodec")),
+    targets.Target("snmp-v3", build_v3, seeds_v3, _USM),
     targets.Target(
         "traps", build_traps, seeds_traps, (f"{_LINK}.trapmessage", f"{_LINK}.trapv3", f"{_LINK}.traps"), 2048
     ),
