@@ -1,8 +1,7 @@
 """The alarm list: which alarms to judge when, in which order to tell what changed, what operators ask of it.
 
 Whether a condition is there is in `detector.py`, what happens to one alarm in `lifecycle.py` and, with the table
-of its states, in `entry.py`; floods and first-out are in `flood.py`. Pure: no clock, no await, no I/O; `now`
-comes in as epoch s.
+of its states, in `entry.py`; floods and first-out in `flood.py`. Pure: no clock, no await, no I/O; `now` is epoch s.
 
 Order is the product: timers that ran out come before what new readings say, and a step is told in the order that
 `roster.py` gives it. Commands are steps of their own: an acknowledgement that was given before a re-raise is told
