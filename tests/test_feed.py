@@ -323,6 +323,22 @@ def test_restored_alarms_are_on_the_feed_and_what_is_no_longer_wanted_is_deleted
             assert [line["alarm_id"] for line in late.newest(TREE.alarms())["open"]] == ["a"]
 
 
+def test_what_is_being_written_when_it_is_to_stop_is_sent_before_it_leaves(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, Listener(broker.port, CRITICAL) as listener:
+
+        async def run() -> None:
+            async with agent(tmp_path, broker.port) as it:
+                await eventually(lambda: it.feed.connection.connected)
+                await it.drained()
+                telling = asyncio.create_task(it.tell(raised("late")))
+                await asyncio.sleep(0)
+                await it.feed.stop()
+                await telling
+
+        asyncio.run(run())
+        until(lambda: listener.on(CRITICAL))
+
+
 def test_the_end_of_a_drill_empties_its_lane_and_leaves_the_live_one(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Listener(broker.port, "floor/v1/hq/live/#") as live:
 
