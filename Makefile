@@ -10,6 +10,7 @@
 # make audit                     known weaknesses of what is pinned, as the databases of PyPI know them
 # make bench [ROWS=snmp,modbus] [QUICK=1]   what it costs and how soon it tells, beside its peers; docs/performance.md
 # make soak [SEED=n] [LASTS=150]  a storm of faults over one agent, and what must have been heard of it
+# make fuzz [SECONDS=60] [ARGS="--target snmp"]  each parser in turn, led by what it reaches; see docs/fuzzing.md
 # make clean                     back to a bare checkout
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -25,7 +26,7 @@ export PATH := $(PATH):/usr/sbin:/sbin:/lib/nut
 
 # Programs that tests run against, each with its Debian package.
 PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients snmpd:snmpd snmpget:snmp socat:socat systemd-analyze:systemd \
-	snmp-ups:nut-snmp nutdrv_qx:nut-server umockdev-run:umockdev
+	snmp-ups:nut-snmp nutdrv_qx:nut-server umockdev-run:umockdev tshark:tshark
 
 # $(call install,packages): with apt-get as root or through sudo, else say what is missing.
 define install
@@ -35,7 +36,7 @@ define install
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 endef
 
-.PHONY: demo check test golden supported feed captures second-opinion bench soak sbom audit programs clean
+.PHONY: demo check test golden supported feed captures second-opinion bench soak fuzz sbom audit programs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/edgeagent demo $(ARGS)
@@ -84,6 +85,9 @@ audit: $(BIN)/python
 soak: $(VENV)/.dev programs
 	$(BIN)/python -m tests.soak.storm $(or $(LASTS),150) $(SEED)
 
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
 programs:
 	@missing=; \
 	for pair in $(PROGRAMS); do command -v "$${pair%%:*}" >/dev/null || missing="$${missing:+$$missing }$${pair#*:}"; done; \
@@ -102,6 +106,12 @@ $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
 	touch $(VENV)/.demo $@
+
+# Where atheris has no wheel, the search goes without eyes; what counts lines is needed all the same.
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]" || \
+		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt coverage
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

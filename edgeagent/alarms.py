@@ -1,8 +1,7 @@
 """The alarm list: which alarms to judge when, in which order to tell what changed, what operators ask of it.
 
 Whether a condition is there is in `detector.py`, what happens to one alarm in `lifecycle.py` and, with the table
-of its states, in `entry.py`; floods and first-out are in `flood.py`. Pure: no clock, no await, no I/O; `now`
-comes in as epoch s.
+of its states, in `entry.py`; floods and first-out in `flood.py`. Pure: no clock, no await, no I/O; `now` is epoch s.
 
 Order is the product: timers that ran out come before what new readings say, and a step is told in the order that
 `roster.py` gives it. Commands are steps of their own: an acknowledgement that was given before a re-raise is told
@@ -40,6 +39,7 @@ from edgeagent.lifecycle import Live
 from edgeagent.readings import Readings
 from edgeagent.roster import Roster
 from edgeagent.rulebook import Rulebook
+from edgeagent.survived import taken
 
 __all__ = [
     "Alarm",
@@ -349,8 +349,8 @@ class Alarms:
         each row was stored, until a reading says how things are.
         """
         self._now = now
-        for alarm_id, row in rows.items():
-            state = _ROW.validate_python(row)
+        found = {id: state for id, row in rows.items() if (state := taken(_ROW, row, f"the alarm {id}")) is not None}
+        for alarm_id, state in found.items():
             rule = self._rules.find(alarm_id, state.member)
             if rule is None:
                 self._orphans[alarm_id] = state

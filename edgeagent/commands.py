@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import orjson
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from edgeagent.alarm import Refused
 from edgeagent.catalog import Text
 from edgeagent.messages import Message, Mode, Place, Tree, dump
 from edgeagent.mqtt import Received
 from edgeagent.payloads import answer, refusal
-from edgeagent.store import Batch, Store
+from edgeagent.store import Batch, Body, Store
+from edgeagent.survived import taken
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,16 @@ _REASONS: Final[Mapping[str, Text]] = {
     "unknown-verb": Text("there is no such command", "没有这个命令"),
     "internal-error": Text("the agent failed at it; its log says how", "代理执行失败，详见日志"),
 }
+
+
+class _Answered(TypedDict):
+    """What was answered to a transaction, and when, epoch s."""
+
+    at: float
+    answer: dict[str, Any]
+
+
+_ANSWERED: Final = TypeAdapter(_Answered)
 
 
 class Rejected(Exception):
@@ -67,7 +80,8 @@ class Commands:
         self._send = send
         self._clock = clock
         kept = store.load_state(_PREFIX)
-        self._answers = dict(sorted(kept.items(), key=lambda item: float(item[1]["at"])))
+        read = {key: said for key, row in kept.items() if (said := taken(_ANSWERED, row, key)) is not None}
+        self._answers = dict(sorted(read.items(), key=lambda item: item[1]["at"]))
         self._forgotten: list[str] = []
 
     def take(self, received: Received) -> None:
@@ -114,7 +128,7 @@ class Commands:
     def _remember(self, key: str, said: dict[str, Any], then: Callable[[], None]) -> None:
         self._answers[key] = {"at": self._clock(), "answer": said}
         self._forget()
-        state: dict[str, dict[str, Any] | None] = {**dict.fromkeys(self._forgotten), key: self._answers[key]}
+        state: dict[str, Body | None] = {**dict.fromkeys(self._forgotten), key: self._answers[key]}
         self._forgotten.clear()
         self._store.commit(Batch(state), lambda _: then())
 

@@ -118,7 +118,7 @@ def write(
     lines = [
         f'[site]\nid = "{SITE}"\nname = {{ en = "Demo call centre", zh = "演示呼叫中心" }}\n',
         f'[agent]\nid = "edge-demo"\nstate = "{folder / "state"}"\n',
-        f'[feed]\nbroker = "mqtt://127.0.0.1:{broker}"\n',
+        f'[feed]\nbroker = "mqtt://127.0.0.1:{broker}"\n[homeassistant]\n',
         _TREE,
         _QUICK if speed is None else f"[drills]\nspeed = {speed:g}\n",
     ]

@@ -45,7 +45,7 @@ from edgeagent.alarm import (
     texts,
 )
 from edgeagent.catalog import Severity
-from edgeagent.detector import Detector, Timer
+from edgeagent.detector import Detector, Phase, Timer
 
 KEEPS: Final = {
     Silence.SHELVED: Verb.SHELVED,
@@ -263,7 +263,9 @@ class Entry:
             return
         after = replace(record, suppression=suppression, root_cause_resource=root, last_changed=at)
         reminded = suppression.kind is Silence.OUT_OF_SERVICE
-        self.state.purge, self.state.nag, self.over = None, at + self.settings.remind if reminded else None, False
+        self.state.purge, self.state.nag = None, at + self.settings.remind if reminded else None
+        hidden = self.silence is Silence.BY_DESIGN and self.over
+        self.over = suppression.kind is Silence.BY_DESIGN and (hidden or self._ending)
         if suppression.kind is Silence.BY_DESIGN:
             self.freeze(at)
         self._put(KEEPS[suppression.kind], before, after, at, suppression.by, suppression.reason)
@@ -280,7 +282,14 @@ class Entry:
         """Suppress by design what was raised a moment ago and is not told yet: nobody will have seen it."""
         self.state.record = replace(self.listed, suppression=suppression, root_cause_resource=root)
         self.state.unseen = self.touched = True
+        self.over = self._ending
         self.freeze(now)
+
+    @property
+    def _ending(self) -> bool:
+        """Whether readings have said that it is over: they say so once, and nobody judges it again for that."""
+        active = [detector for detector in self.state.detectors if detector.active]
+        return bool(active) and all(detector.phase is Phase.CLEARING for detector in active)
 
     def unsuppress(self, now: float) -> None:
         """Let the settle time run that ends a suppression by design."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from edgeagent import messages
 from edgeagent.alarm import Alarm, Change
@@ -31,9 +31,7 @@ from edgeagent.underway import Line, Sent
 
 log = logging.getLogger(__name__)
 
-_REPLAYED: Final = 60.0
-_FLUSH: Final = 0.1
-_OVERHEAD: Final = 256
+_REPLAYED, _FLUSH, _OVERHEAD = 60.0, 0.1, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +192,8 @@ class Feed:
     async def stop(self, reason: str = "stop") -> None:
         """Send what waits for 2 s at most, say that we are gone, wait up to 3 s for that to be heard, disconnect."""
         patience = time.monotonic() + 2.0
+        with suppress(StoreError, TimeoutError):  # what is being written now is not among what waits yet
+            await asyncio.wait_for(asyncio.shield(self._store.commit(Batch())), 2.0)
         while (line := self._line) and (self._more or line.sent) and time.monotonic() < patience:  # noqa: ASYNC110 - bounded
             await asyncio.sleep(0.02)
         self._stopping = True

@@ -14,7 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import tzinfo
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NotRequired
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from edgeagent.alarm import Alarm, Change, Rule, Settings
 from edgeagent.alarms import Alarms
@@ -22,19 +25,31 @@ from edgeagent.catalog import AlarmType, Relation
 from edgeagent.causes import Causes, of_the_grid
 from edgeagent.config import Site
 from edgeagent.explaining import Flow, near_devices
-from edgeagent.groups import Groups, groupable
+from edgeagent.groups import GroupMemory, Groups, groupable
 from edgeagent.inventory import rules_of
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
-from edgeagent.seatwatch import SeatWatch
+from edgeagent.seatwatch import SeatMemory, SeatWatch
 from edgeagent.sitetree import SEAT
-from edgeagent.supply import Supply
+from edgeagent.supply import Supply, SupplyMemory
+from edgeagent.survived import taken
 
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent})
 _ASKED: Final = (Relation.POWER, Relation.NETWORK, Relation.SERVICE, Relation.COOLING)
 _ROUNDS: Final = 200
 """Of folding in one step; a few are the rule. Whatever may be wrong, the watching goes on."""
 _NOTHING: Final[Readings] = MappingProxyType({})
+
+
+class FloorMemory(TypedDict):
+    """What a restart needs of a floor but for its alarms."""
+
+    supply: SupplyMemory
+    groups: list[GroupMemory]
+    seats: NotRequired[SeatMemory]
+
+
+_MEMORY: Final = TypeAdapter(FloorMemory)
 
 
 class Floor:
@@ -94,6 +109,7 @@ class Floor:
         self._flow.moved(moved)
         self._curious |= self._supply.others(moved)
         seats, since = self._seats.step(view, changed, now)
+        self._groups.count(seats, self._seats.readings)
         onsets |= since
         self._causes.heard(read, joined, now)
         changed += self._say([(self._supply.mains, point) for point in points if self._supply.mains is not None])
@@ -210,12 +226,12 @@ class Floor:
         """Return all that a restart needs of one alarm as JSON-able data, None if its row can go."""
         return self._alarms.store(alarm_id)
 
-    def memory(self) -> dict[str, Any] | None:
+    def memory(self) -> FloorMemory | None:
         """Return what else a restart needs as JSON-able data, None if it is as it was at the last call."""
         fresh = [part.memory() for part in (self._supply, self._groups, self._seats)]
         return None if all(each is None for each in fresh) else self.remembered()
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> FloorMemory:
         """Return what `memory` gives, changed or not."""
         return {
             "supply": self._supply.remembered(), "groups": self._groups.remembered(),
@@ -232,7 +248,8 @@ class Floor:
         self._fresh += self._unnamed
         self._alarms.restore(rows, now, seen)
 
-    def _recall(self, memory: Mapping[str, Any] | None) -> list[Rule]:
+    def _recall(self, row: Mapping[str, Any] | None) -> list[Rule]:
+        memory = None if row is None else taken(_MEMORY, row, "what was known of supply, groups and seats")
         if memory is None:
             return []
         self._supply.restore(memory["supply"])

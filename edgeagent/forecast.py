@@ -24,6 +24,7 @@ from edgeagent.ridethrough import URGENT, Battery, Discharge, Ride, Source
 from edgeagent.rules import parse
 from edgeagent.seatfeeds import Dark, SeatFeeds, Supply
 from edgeagent.sitetree import SiteTree
+from edgeagent.survived import taken
 from edgeagent.trend import STALE
 from edgeagent.verdict import Part, Parts, Standing
 
@@ -36,13 +37,11 @@ _WATCHED: Final = {
     verdict.GENERATOR: verdict.POINTS[verdict.GENERATOR] | _RUNS.points,
 }
 _NEVER: Final = Starts()
-_STARTS: Final = 20
 _SOON, _BUSY, _CALM, _ALL = 1.0, 5.0, 10.0, 600.0
 """After how many s to look again: when something big changed, while something gives out, else, and at everything."""
 _AT_ONCE: Final = 100
 """Devices that are judged in one step at most, while nothing presses."""
-_RUN_AGAIN: Final = 3600.0
-_SAME_RUN: Final = 1.0
+_STARTS, _RUN_AGAIN, _SAME_RUN = 20, 3600.0, 1.0
 """The onset of an outage is dated back at times; one that begins later by more than this is another one."""
 _SHIFT, _WARM_SHIFT, _SHARE = 15.0, 60.0, 0.1
 """By how many s, or which share of the time that is left, a moment must move to be news: of a battery, of a room."""
@@ -320,9 +319,10 @@ class Forecasts:
 
     def restore(self, memory: Mapping[str, Any] | None) -> None:
         """Take up what `memory` gave."""
-        if memory is None:
+        found = None if memory is None else taken(_MEMORY, memory, "what was learnt for the forecast")
+        if found is None:
             return
-        self._memory = _MEMORY.validate_python(memory)
+        self._memory = found
         for ups, battery in self._batteries.items():
             battery.last = self._memory.discharges.get(ups)
 

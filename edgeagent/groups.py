@@ -3,18 +3,19 @@
 Alike are faults of one alarm type at seats, each seat counted once, or at devices of one kind. Those count that
 began within the window, be they raised or still waiting to be; a fault waits long enough that its fellows can come.
 When the first of them is about to be told, the most specific thing is sought below which there are at least `quorum`
-of them and a `share` of all that could have the fault, and four fifths of all that have it. The fault of many stands
-there, and ends when fewer than half of the quorum are left. Where something already accounts for them there is none.
+of them and a `share` of all that could have the fault, and four fifths of all that have it. A seat that left, is not
+staffed or is being worked on could not: it does not count until it is back. The fault of many stands there, and ends
+when fewer than half of the quorum are left. Where something already accounts for them there is none.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from edgeagent.alarm import Rule
 from edgeagent.alarms import Alarms
@@ -22,8 +23,9 @@ from edgeagent.catalog import AlarmType, Level, Relation, Severity, Text
 from edgeagent.causes import GROUP
 from edgeagent.explaining import Flow
 from edgeagent.lifecycle import Live, Presence
-from edgeagent.readings import Reading
+from edgeagent.readings import Reading, Readings
 from edgeagent.rules import parse
+from edgeagent.seatverdict import AWAY
 from edgeagent.sitetree import SEAT, CauseSettings, SiteTree
 
 _SHARED: Final = (Relation.NETWORK, Relation.POWER, Relation.SERVICE, Relation.PLACE)
@@ -37,19 +39,23 @@ _MANY: Final = {"is": "are", "has": "have", "does": "do", "runs": "run", "report
 
 Key: TypeAlias = tuple[str, str]
 """Alarm type id, and `seat` or the kind of the devices: faults with one key are alike."""
+GroupMemory: TypeAlias = tuple[str, Relation, str, str, bool] | tuple[str, Relation, str, str, bool, int]
+"""What a restart needs of a group: node, relation, key, whether it is formed, its size. Older ones tell no size."""
 
 
 @dataclass(slots=True)
 class Group:
     """One fault of many on a node. `there` counts the alarms of each member that has it, `whose` says whose each is.
 
-    `formed` is from when the quorum is met until the alarm is over: alike faults that come later are another story.
+    `size` is how many could have it when it began. `formed` is from when the quorum is met until the alarm is over:
+    alike faults that come later are another story.
     """
 
     node: str
     relation: Relation
     key: Key
     rule: Rule
+    size: int
     formed: bool = True
     there: Counter[str] = field(default_factory=Counter)
     whose: dict[str, str] = field(default_factory=dict)
@@ -71,15 +77,22 @@ class Groups:
         self._explained = explained
         self.readings: dict[str, dict[str, Reading]] = {}
         self._types: dict[Key, AlarmType] = {}
+        self._parts: dict[Key, str] = {}
         known: dict[int, bool] = {}
         for rule in rules:
             if id(rule.type) not in known:
                 known[id(rule.type)] = groupable(rule.type)
             if known[id(rule.type)] and (key := self._alike(rule)) is not None:
                 self._types.setdefault(key, rule.type)
+                if key not in self._parts:
+                    self._parts[key] = self._part(rule)
         self._faulty: dict[Key, dict[str, Live]] = {}
         self._groups: dict[str, Group] = {}
         self._sizes: dict[tuple[str, Relation], Counter[str]] = {}
+        self._away: dict[str, set[str]] = {part: set() for part in self._parts.values()}
+        self._less: dict[tuple[str, Relation], Counter[str]] = {
+            (part, relation): Counter() for part in self._away for relation in _SHARED
+        }
         self._again: dict[str, None] = {}
         self._dirty = False
 
@@ -108,11 +121,30 @@ class Groups:
             return None
         return rule.type.id, SEAT if node.seat else node.kind
 
+    def _part(self, rule: Rule) -> str:
+        """Return the point of a seat that says whether it can have a fault now, "" where it always can."""
+        node = self._tree.nodes[rule.resource]
+        if node.seat is not None:
+            return "phone" if node.kind == "phone" else "workstation"
+        return next(iter(rule.points)) if node.kind == SEAT and len(rule.points) == 1 else ""
+
     def _member(self, live: Live) -> str:
         node = self._tree.nodes[live.rule.resource]
         return node.seat or node.id
 
     # -- one step ---------------------------------------------------------------------------------------------
+
+    def count(self, points: Iterable[tuple[str, str]], seats: Mapping[str, Readings]) -> None:
+        """Take in which points of seats changed: what is away there cannot have a fault."""
+        for seat, point in points:
+            away = self._away.get(point)
+            if away is None or (gone := seats[seat][point].value in AWAY) is (seat in away):
+                continue
+            (away.add if gone else away.discard)(seat)
+            for relation in _SHARED:
+                less = self._less[point, relation]
+                for node in self._flow.above(seat, relation):
+                    less[node] += 1 if gone else -1
 
     def take(self, moved: Iterable[str], now: float) -> list[tuple[str, str]]:
         """Take in which alarms came and went; return the counts that changed."""
@@ -219,33 +251,35 @@ class Groups:
 
     # -- what they share --------------------------------------------------------------------------------------
 
-    def _shared(self, key: Key, faulty: Iterable[Live]) -> tuple[str, Relation] | None:
-        """Return the most specific thing that alike faults share, None if that is nothing."""
+    def _shared(self, key: Key, faulty: Iterable[Live]) -> tuple[str, Relation, int] | None:
+        """Return the most specific thing that alike faults share and how many could; None if that is nothing."""
         settings = self._settings
         members = {self._member(live): live.rule.resource for live in faulty}
         if len(members) < settings.quorum:
             return None
-        told = self._types[key].explained_by
+        told, part = self._types[key].explained_by, self._parts[key]
+        # Who failed and then went away counts on both sides.
+        left = [resource for member, resource in members.items() if member in self._away[part]]
         order = sorted(_SHARED, key=lambda relation: (relation not in told, _SHARED.index(relation)))
         candidates: list[tuple[int, int, int, int, str, Relation]] = []
         for rank, relation in enumerate(order):
             tally = self._tally(members.values(), relation)
-            sizes = self._size(key[1], relation)
+            sizes, less, also = self._size(key[1], relation), self._less[part, relation], self._tally(left, relation)
             candidates += [
-                (count, sizes[node], rank, -len(self._flow.above(node, relation)), node, relation)
+                (count, size, rank, -len(self._flow.above(node, relation)), node, relation)
                 for node, count in tally.items()
                 if count >= settings.quorum
-                and count >= settings.share * sizes[node]
+                and count >= settings.share * (size := sizes[node] - less[node] + also[node])
                 and self._free(node, relation, key)
             ]
         most = [each for each in candidates if each[0] >= _MOST * len(members)]
         if most:
-            *_, node, relation = min(most, key=lambda each: each[1:5])
+            _, size, *_, node, relation = min(most, key=lambda each: each[1:5])
         elif candidates:
-            *_, node, relation = min(candidates, key=lambda each: (-each[0], *each[1:5]))
+            _, size, *_, node, relation = min(candidates, key=lambda each: (-each[0], *each[1:5]))
         else:
             return None
-        return node, relation
+        return node, relation, size
 
     def _free(self, node: str, relation: Relation, key: Key) -> bool:
         """Tell whether a fault of many can stand on a node: no alarm there accounts for it, and no other one does."""
@@ -254,7 +288,7 @@ class Groups:
         return not taken and (relation is Relation.PLACE or self._flow.accuser(node, relation) is None)
 
     def _size(self, kind: str, relation: Relation) -> Counter[str]:
-        """Return how many seats, or devices of a kind, hang on each node."""
+        """Return how many seats, or devices of a kind, hang on each node, away or not."""
         if (kind, relation) not in self._sizes:
             those = (node.id for node in self._tree.of_kind(kind) if node.kind == SEAT or node.seat is None)
             self._sizes[kind, relation] = self._tally(those, relation)
@@ -268,26 +302,26 @@ class Groups:
                 tally[node] += count
         return tally
 
-    def _begin(self, key: Key, node: str, relation: Relation) -> Group:
-        rule = self._rule(key, node, relation)
+    def _begin(self, key: Key, node: str, relation: Relation, size: int) -> Group:
+        rule = self._rule(key, node, size)
         before = self._groups.pop(rule.id, None)
         if before is not None:
-            rule = before.rule
+            rule, size = before.rule, before.size
         else:
             self._alarms.admit(rule)
-        group = self._groups[rule.id] = Group(node, relation, key, rule)
+        group = self._groups[rule.id] = Group(node, relation, key, rule, size)
         self._dirty = True
         return group
 
-    def _rule(self, key: Key, node: str, relation: Relation) -> Rule:
+    def _rule(self, key: Key, node: str, size: int) -> Rule:
         """Make the rule of a fault of many out of the alarm type of its members."""
-        type, total = self._types[key], self._size(key[1], relation)[node]
+        type = self._types[key]
         point = parse(f"alike.{type.id} >= limit")
         grave = type.levels[-1].severity.rank > Severity.WARNING.rank
         lowest = Severity.MAJOR if grave else Severity.MINOR
         levels = [Level(lowest, point, float(max(1, ceil(self._settings.quorum / 2))))]
-        if grave and key[1] == SEAT and total >= _GRAVE[0]:
-            levels.append(Level(Severity.CRITICAL, point, float(ceil(_GRAVE[1] * total))))
+        if grave and key[1] == SEAT and size >= _GRAVE[0]:
+            levels.append(Level(Severity.CRITICAL, point, float(ceil(_GRAVE[1] * size))))
         made = AlarmType(
             GROUP, _of_many(type.text, seats=key[1] == SEAT), type.advice, tuple(levels), type.event_type,
             type.probable_cause, off_delay=type.off_delay, explained_by=type.explained_by,
@@ -296,23 +330,24 @@ class Groups:
 
     # -- over a restart ---------------------------------------------------------------------------------------
 
-    def memory(self) -> list[list[Any]] | None:
+    def memory(self) -> list[GroupMemory] | None:
         """Return what a restart needs as JSON-able data, None if it is as it was."""
         if not self._dirty:
             return None
         self._dirty = False
         return self.remembered()
 
-    def remembered(self) -> list[list[Any]]:
+    def remembered(self) -> list[GroupMemory]:
         """Return what a restart needs as JSON-able data."""
-        return [[group.node, group.relation.value, *group.key, group.formed] for group in self._groups.values()]
+        return [(group.node, group.relation, *group.key, group.formed, group.size) for group in self._groups.values()]
 
-    def restore(self, memory: Iterable[Iterable[Any]]) -> list[Rule]:
+    def restore(self, memory: Iterable[GroupMemory]) -> list[Rule]:
         """Take up what `memory` gave and is still of this site; return the rules."""
-        for node, relation, type_id, kind, formed in memory:
+        for node, relation, type_id, kind, formed, *told in memory:
             if (type_id, kind) in self._types and node in self._tree.nodes:
-                rule = self._rule((type_id, kind), node, Relation(relation))
-                self._groups[rule.id] = Group(node, Relation(relation), (type_id, kind), rule, formed)
+                size = told[0] if told else self._size(kind, relation)[node]
+                rule = self._rule((type_id, kind), node, size)
+                self._groups[rule.id] = Group(node, relation, (type_id, kind), rule, size, formed)
         return [group.rule for group in self._groups.values()]
 
 

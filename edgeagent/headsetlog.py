@@ -7,7 +7,9 @@ a seat. One that is seen at another seat soon after was carried there and had no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
+
+from typing_extensions import TypedDict
 
 KEPT: Final = 30 * 86_400.0
 """s that a failure counts."""
@@ -19,6 +21,13 @@ _MOST: Final = 1_000
 """Headsets that are kept; the longest without a failure goes."""
 _EACH: Final = 20
 """Seats that are kept of one headset."""
+
+
+class HeadsetMemory(TypedDict):
+    """What a restart needs: when each headset failed, by seat, epoch s, and which one each seat had."""
+
+    failed: dict[str, dict[str, float]]
+    worn: dict[str, str]
 
 
 class HeadsetLog:
@@ -107,11 +116,11 @@ class HeadsetLog:
 
     # -- over a restart ---------------------------------------------------------------------------------------
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> HeadsetMemory:
         """Return what a restart needs as JSON-able data."""
         return {"failed": self._failed, "worn": {seat: worn for seat, worn in self._worn.items() if self.eaten(seat)}}
 
-    def restore(self, memory: dict[str, Any]) -> set[str]:
+    def restore(self, memory: HeadsetMemory) -> set[str]:
         """Take up what `remembered` gave; return the seats at which headsets failed."""
         self._worn = dict(memory["worn"])
         self._failed = {headset: dict(failed) for headset, failed in memory["failed"].items()}

@@ -54,8 +54,9 @@ class Ledger:
         """Take up where the last process stopped."""
         store, lane = self._store, self._lane
         alarms, memory = _rows(store, _ALARM), store.load_state(_MEMORY)
-        marks = [mark["at"] for mark in (*store.load_state(SEEN).values(), *alarms.values())]
-        lane.floor.restore(alarms, now, max(marks, default=None), memory.get(_FLOOR))
+        marks = [mark.get("at") for mark in (*store.load_state(SEEN).values(), *alarms.values())]
+        seen = max((mark for mark in marks if isinstance(mark, float | int)), default=None)
+        lane.floor.restore(alarms, now, seen, memory.get(_FLOOR))
         lane.procedures.restore(_rows(store, _RUN), now)
         lane.forecasts.restore(memory.get(_FORECAST))
         self._listed, self._runs = dict(lane.records()), dict(lane.procedures.runs())

@@ -7,8 +7,9 @@ it so, after a start, the count must have grown in step with the clock between t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from edgeagent.readings import Readings
 from edgeagent.witnesses import number
@@ -16,6 +17,14 @@ from edgeagent.witnesses import number
 _ROUNDED: Final = 2.0
 """s by which a count of whole seconds may be off."""
 _OLDEST: Final = 24 * 3600.0
+
+
+class SinceMemory(TypedDict):
+    """What a restart needs of `Since`."""
+
+    dark: dict[str, float]
+    noticed: dict[str, float]
+    lit: dict[str, float]
 
 
 class Since:
@@ -66,10 +75,10 @@ class Since:
             times.update({id: at + delta for id, at in times.items()})
         self._count.clear()
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> SinceMemory:
         """Return what a restart needs."""
         return {"dark": dict(self.dark), "noticed": dict(self.noticed), "lit": {**self._seen, **self.lit}}
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: SinceMemory) -> None:
         """Take up what `remembered` gave. What was seen then bounds a count and proves none."""
         self.dark, self.noticed, self._seen = dict(memory["dark"]), dict(memory["noticed"]), dict(memory["lit"])

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-from edgeagent.messages import GAP, Gap, Keep, Message, Place, dump
+from edgeagent.messages import GAP, JSON, Gap, Keep, Message, Place, dump
 
 # Place 4 is Place.DRILL: its order is its story, so nothing of it is kept once a topic.
 # Place 3 is Place.EVENT, keep 3 and 4 are Keep.ENDED and Keep.RAISE: partial indexes take literals only.
@@ -42,6 +44,16 @@ CREATE TABLE quarantine(id INTEGER PRIMARY KEY, topic TEXT NOT NULL, body BLOB N
     at REAL NOT NULL);
 CREATE TABLE retained(topic TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+
+class _Properties(TypedDict):
+    """How a message is sent."""
+
+    type: str
+    user: dict[str, str]
+
+
+_PROPERTIES: Final = TypeAdapter(_Properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +245,10 @@ def _columns(row: Row) -> tuple[object, ...]:
 
 def _row(columns: tuple[Any, ...]) -> Row:
     id, place, topic, body, props, retain, qos, born, expires, keep, seq, subject, clears = columns
-    said = orjson.loads(props)
+    try:
+        said = _PROPERTIES.validate_json(props)
+    except ValidationError:  # changed on the disk: the message is what counts
+        said = {"type": JSON, "user": {}}
     message = Message(
         topic, body, Place(place), qos, bool(retain), said["user"], said["type"], born, expires, Keep(keep), seq,
         subject or "", bool(clears),

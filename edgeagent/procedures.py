@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from edgeagent import runtexts as texts
 from edgeagent.catalog import Text
@@ -23,6 +24,7 @@ from edgeagent.runs import SYSTEM, Live
 from edgeagent.runtexts import Refused
 from edgeagent.scopes import SITE, Scopes
 from edgeagent.sitetree import SiteTree
+from edgeagent.survived import taken
 from edgeagent.triggers import Triggers
 
 __all__ = ["Procedures", "Refused"]
@@ -30,9 +32,17 @@ __all__ = ["Procedures", "Refused"]
 LONGEST: Final = 2000
 """Characters that anybody may write down at once."""
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-_RUN: Final = TypeAdapter(Run)
-_DEFINITION: Final = TypeAdapter(Procedure)
-_CLOCKS: Final = TypeAdapter(Clocks)
+
+
+class _Row(TypedDict):
+    """What a restart needs of a run. `definition` is the version of the procedure that it was opened with."""
+
+    run: Run
+    definition: Procedure
+    clocks: Clocks
+
+
+_ROW: Final = TypeAdapter(_Row)
 
 
 class Procedures(RunEngine):
@@ -175,11 +185,9 @@ class Procedures(RunEngine):
         live = self._book.lives.get(run_id)
         if live is None:
             return None
-        return {
-            "run": _RUN.dump_python(live.run, mode="json", exclude_defaults=True),
-            "definition": _DEFINITION.dump_python(live.definition, mode="json", exclude_defaults=True),
-            "clocks": _CLOCKS.dump_python(live.clocks, mode="json", exclude_defaults=True),
-        }
+        row: _Row = {"run": live.run, "definition": live.definition, "clocks": live.clocks}
+        written: dict[str, Any] = _ROW.dump_python(row, mode="json", exclude_defaults=True)
+        return written
 
     def restore(self, rows: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Take up rows of `store` after a restart; the first step does what fell due meanwhile.
@@ -187,10 +195,12 @@ class Procedures(RunEngine):
         A proof that had to hold for a while begins anew: nobody watched.
         """
         self._now, self._stale = now, True
-        for row in rows.values():
-            run, definition = _RUN.validate_python(row["run"]), _DEFINITION.validate_python(row["definition"])
+        for id, row in rows.items():
+            kept = taken(_ROW, row, f"the run {id}")
+            if kept is None:
+                continue
+            run, definition, clocks = kept["run"], kept["definition"], kept["clocks"]
             same = self._procedures.get(definition.id)
-            clocks = _CLOCKS.validate_python(row["clocks"])
             live = Live(run, same if same == definition and same is not None else definition, clocks, self._scene)
             live.touched = False
             self._book.add(live)

@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
 from edgeagent import drillfeed, drillrecord, messages
 from edgeagent.alarm import Alarm, Refused
 from edgeagent.commands import Rejected
@@ -31,6 +34,7 @@ from edgeagent.rehearsal import Rehearsal, Rehearsed, Standing, prepared
 from edgeagent.requests import carry_out, no_drill
 from edgeagent.scenario import Planned, Scenario
 from edgeagent.store import Batch, Body, Entry, Store
+from edgeagent.survived import taken
 from edgeagent.voice import Voice
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,16 @@ _STATE: Final = "drill"
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _O = TypeVar("_O")
+
+
+class _Led(TypedDict):
+    """What is kept of the drill that runs: its id, and when it began, epoch s."""
+
+    drill: str
+    started: float
+
+
+_LED: Final = TypeAdapter(_Led)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +271,11 @@ class Rehearsals:
         """Say of the drill that an earlier life of the agent led that it is over. It is not taken up again."""
         store, now = self.around.store, self.around.clock()
         store.forget_drill()
-        found = store.load_state(_STATE).get(_STATE)
+        row = store.load_state(_STATE).get(_STATE)
+        found = None if row is None else taken(_LED, row, "the drill that was on")
         held = None
         if found is not None:
-            lines = store.journal(float(found["started"]) - 1.0, "drill")
+            lines = store.journal(found["started"] - 1.0, "drill")
             held = drillrecord.brief([each for each in drillrecord.read_all(lines) if each.drill == found["drill"]])
         if held is None:
             self._notice(now)

@@ -31,11 +31,8 @@ Truth = checks.Truth
 _GONE: Final = frozenset({Missing.ABSENT.value, Missing.NULL.value, "not-fitted"})
 _SILENT: Final = frozenset({missing.value for missing in Missing if missing.silent} | {"stale"})
 _ORDER: Final[dict[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 
 
 class RuleError(ValueError):
@@ -211,8 +208,7 @@ class Condition:
 
     def __post_init__(self) -> None:
         # Once: each device of a kind asks for them when the floor is planned, and each poll after that.
-        points = frozenset(point for node in _walk(self.root) for point in _points(node))
-        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "points", frozenset(point for node in _walk(self.root) for point in _points(node)))
         object.__setattr__(self, "_check", _compiled(self.root))
 
     def holds(self, readings: Mapping[str, Reading], limit: float | None = None, slack: float = 0.0) -> bool | None:
@@ -297,6 +293,8 @@ _TOKEN: Final = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?)(?![\w.-])|(?P<name>[A-Za-z][\w-]*(?:\.[\w-]+)*)|(?P<op><=|>=|!=|==|[=<>()\[\],]))"
 )
 _WORDS: Final = frozenset({"and", "or", "not", "in", "has"})
+_NESTED: Final = 100
+"""Parentheses and negations in one condition at most: nobody reads more, and each costs depth."""
 
 
 def parse(text: str) -> Condition:
@@ -313,6 +311,8 @@ def parse(text: str) -> Condition:
             raise RuleError(f'cannot read "{text[at:].strip()}" in "{text}"')
         tokens.append("=" if match.group("op") == "==" else match.group().strip())
         at = match.end()
+    if tokens.count("(") + tokens.count("not") > _NESTED:
+        raise RuleError(f'too many parentheses and negations in "{text}"')
     parser = _Parser(tokens, text)
     root = parser.either()
     if parser.tokens:

@@ -6,8 +6,9 @@
             after a while
 
 Of the seats at one switch it is the other way round: half of them that fall silent together, while others are heard,
-speak for each other. A seat that leaves, is not staffed any more or whose port is read as down does not count: that one
-is heard of. Times are epoch s.
+speak for each other. One that is silent and answers otherwise, by its link or an echo, speaks against that, but only as
+long as it does: that the switch is dead too is often noticed after its seats fell silent. A seat that leaves, is not
+staffed any more or whose port is read as down does not count: that one is heard of. Times are epoch s.
 """
 
 from __future__ import annotations
@@ -113,40 +114,55 @@ class Blindness:
 
 
 class Neighbours:
-    """The seats at one switch: those that fell silent together are in it until they are heard again."""
+    """The seats at one switch: those that fell silent together are in it until they are heard or answer again."""
 
     def __init__(self, quorum: int, window: float) -> None:
         self._quorum, self._window = quorum, window
         self._heard: set[str] = set()
-        self._lost: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
+        self._answering: set[str] = set()
+        """Not heard, but something else of them answers."""
         self._together: set[str] = set()
 
     def __contains__(self, seat: object) -> bool:
         """Tell whether a seat fell silent with its neighbours."""
         return seat in self._together
 
-    def hear(self, seat: str, voice: Voice, now: float) -> None:
-        """Take in how a seat counts by now."""
-        if voice is Voice.LOST:
-            if seat in self._heard:
-                self._lost[seat] = now
-                self._heard.discard(seat)
-            return
-        self._lost.pop(seat, None)
-        self._together.discard(seat)
+    def hear(self, seat: str, voice: Voice, now: float, *, answers: bool = False) -> None:
+        """Take in how a seat counts by now; `answers` says that something else of it than its agent does."""
+        lost, answers = voice is Voice.LOST, voice is Voice.LOST and answers
+        if not lost:
+            self._silent.pop(seat, None)
+        elif seat in self._heard:
+            self._silent[seat] = now
+        if answers or not lost:
+            self._together.discard(seat)
         (self._heard.add if voice is Voice.HEARD else self._heard.discard)(seat)
+        (self._answering.add if answers else self._answering.discard)(seat)
 
     def judge(self, now: float) -> frozenset[str]:
         """Return the seats that are newly known to have fallen silent together."""
-        while self._lost and now - next(iter(self._lost.values())) > self._window:
-            del self._lost[next(iter(self._lost))]
-        lost = len(self._lost)
-        if lost < self._quorum or lost < _NEIGHBOURS * (lost + len(self._heard)):
+        if len(self._silent) < self._quorum:
             return frozenset()
-        fresh = frozenset(self._lost) - self._together
+        self._silent = {seat: at for seat, at in self._silent.items() if now - at <= self._window}
+        lost = self._silent.keys() - self._answering
+        others = len(self._heard) + len(self._answering)
+        if len(lost) < self._quorum or len(lost) < _NEIGHBOURS * (len(lost) + others):
+            return frozenset()
+        fresh = frozenset(lost - self._together)
         self._together |= fresh
         return fresh
 
+    def adopt(self, seat: str, other: Neighbours) -> None:
+        """Take over what was known of a seat under another configuration."""
+        if seat in other._silent:
+            self._silent[seat] = other._silent[seat]
+        for own, theirs in (
+            (self._heard, other._heard), (self._answering, other._answering), (self._together, other._together),
+        ):  # fmt: skip
+            if seat in theirs:
+                own.add(seat)
+
     def shift(self, delta: float) -> None:
         """Move along with a clock that stepped."""
-        self._lost = {seat: at + delta for seat, at in self._lost.items()}
+        self._silent = {seat: at + delta for seat, at in self._silent.items()}

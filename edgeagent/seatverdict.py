@@ -60,6 +60,10 @@ class Part(StrEnum):
     MAINTENANCE = "maintenance"
 
 
+AWAY: Final = frozenset({Part.LEFT, Part.EMPTY, Part.MAINTENANCE})
+"""What cannot fail now: nobody is there to have the fault."""
+
+
 class Doubt(StrEnum):
     """Why nobody can say."""
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
+from typing_extensions import TypedDict
+
 from edgeagent.alarm import Change, Silence, Verb
 from edgeagent.catalog import Relation
 from edgeagent.config import Site
 from edgeagent.devices import REACHABLE
-from edgeagent.headsetlog import HeadsetLog
+from edgeagent.headsetlog import HeadsetLog, HeadsetMemory
 from edgeagent.inventory import AGENT, Fitted, fitted
 from edgeagent.readings import Missing, Quality, Reading, Readings, Value
 from edgeagent.seatblind import Blindness, Neighbours, Voice
@@ -65,6 +67,13 @@ class _Seat:
     alive: set[str] = field(default_factory=set)
     dark: dict[str, float] = field(default_factory=dict)
     ready: bool = False
+
+
+class SeatMemory(TypedDict):
+    """What a restart needs of `SeatWatch`: for whom it waits, and what headsets did."""
+
+    blind: list[str] | None
+    headsets: HeadsetMemory
 
 
 class SeatWatch:
@@ -187,9 +196,8 @@ class SeatWatch:
         )  # fmt: skip
         voice = self._voice(seat, seen)
         self._blindness.hear(seat.id, Voice.OUT if voice is Voice.LOST and seen.link is False else voice, now)
-        # One that answers otherwise has an agent that is down, and what hangs on nothing has no neighbours.
-        out = not seat.by or (voice is Voice.LOST and answers(seen))
-        self._switches[seat.by].hear(seat.id, Voice.OUT if out else voice, now)
+        # What hangs on nothing has no neighbours.
+        self._switches[seat.by].hear(seat.id, voice if seat.by else Voice.OUT, now, answers=answers(seen))
         return replace(seen, neighbours=seat.id in self._switches[seat.by])
 
     def _hear_agent(self, seat: _Seat, view: Mapping[str, Readings], now: float) -> None:
@@ -285,18 +293,18 @@ class SeatWatch:
 
     # -- over restarts and reloads ----------------------------------------------------------------------------
 
-    def memory(self) -> dict[str, Any] | None:
+    def memory(self) -> SeatMemory | None:
         """Return what a restart needs as JSON-able data, None if it is as it was."""
         if not (self._dirty or self._headsets.dirty):
             return None
         self._dirty = self._headsets.dirty = False
         return self.remembered()
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> SeatMemory:
         """Return what a restart needs as JSON-able data."""
         return {"blind": self._blindness.remembered(), "headsets": self._headsets.remembered()}
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: SeatMemory) -> None:
         """Take up what `memory` gave."""
         self._blindness.restore(memory["blind"])
         self._headsets.restore(memory["headsets"])
@@ -309,6 +317,8 @@ class SeatWatch:
             was = other._seats.get(id)
             if was is not None:
                 seat.word, seat.turned, seat.alive, seat.dark = was.word, was.turned, was.alive, was.dark
+                if seat.by == was.by:
+                    self._switches[seat.by].adopt(id, other._switches[was.by])
 
 
 def _word(reading: Reading | None) -> Word:

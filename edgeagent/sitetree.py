@@ -27,9 +27,9 @@ class CauseSettings:
     """How the cause finder of a site weighs and waits. Times in s.
 
     A fault that something above it could account for waits `hold`, so that the cause can speak first. `quorum` alike
-    faults that began within `window` of each other, at a `share` of what hangs on one node, are one group fault.
-    After its cause is over a fault has been read again and waits `settle` before it may speak for itself. A generator
-    that is ready should have the load within `transfer`.
+    faults that began within `window` of each other, at a `share` of what hangs on one node and can fail now, are one
+    group fault. After its cause is over a fault has been read again and waits `settle` before it may speak for
+    itself. A generator that is ready should have the load within `transfer`.
     """
 
     hold: float = 10.0

@@ -11,8 +11,10 @@ else            at rest                           idle
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from edgeagent.witnesses import Engine
 
@@ -22,6 +24,15 @@ TRANSFER: Final = 60.0
 RETURN: Final = 1800.0
 """s after which the load should be back on a mains that stays."""
 _BEST: Final = tuple(Engine)
+
+
+class StandbyMemory(TypedDict):
+    """What a restart needs of `Standby`."""
+
+    ready: float | None
+    back: float | None
+    lost: bool
+    due: float | None
 
 
 class Standby:
@@ -83,11 +94,11 @@ class Standby:
         self._ready = None if self._ready is None else self._ready + delta
         self._back = None if self._back is None else self._back + delta
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> StandbyMemory:
         """Return what a restart needs."""
         return {"ready": self._ready, "back": self._back, "lost": self._was_lost, "due": self.due}
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: StandbyMemory) -> None:
         """Take up what `remembered` gave."""
         self._ready, self._back = memory["ready"], memory["back"]
         self._was_lost, self.due = memory["lost"], memory["due"]

@@ -25,6 +25,7 @@ import orjson
 
 from edgeagent import database, outbox
 from edgeagent.messages import Message
+from edgeagent.survived import unpacked
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ class Store:
         found = self._reader.execute(
             "SELECT key, body FROM state WHERE key >= ? AND key < ? ORDER BY key", (prefix, prefix + "\U0010ffff")
         )
-        return {key: orjson.loads(body) for key, body in found}
+        return {key: said for key, body in found if (said := unpacked(body, key)) is not None}
 
     def journal(self, since: float = 0.0, kind: str | None = None, after: int = 0, limit: int = 10_000) -> list[Entry]:
         """Return journal entries, oldest first, from the time `since` (epoch s) and after the seq `after`."""
@@ -221,7 +222,11 @@ class Store:
             " ORDER BY seq LIMIT ?4",
             (since, after, kind, limit),
         )
-        return [Entry(kind, time, orjson.loads(body), seq) for kind, time, body, seq in found]
+        return [
+            Entry(kind, time, said, seq)
+            for kind, time, body, seq in found
+            if (said := unpacked(body, f"line {seq} of the journal")) is not None
+        ]
 
     def retained(self) -> set[str]:
         """Return every topic that holds, or may hold, a retained message of ours."""

@@ -23,19 +23,22 @@ tells of its circuit only after a while.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from edgeagent.catalog import Relation
-from edgeagent.onset import Since
+from edgeagent.onset import Since, SinceMemory
 from edgeagent.readings import Reading, Readings, Value
 from edgeagent.sitetree import SiteTree
-from edgeagent.standby import CARRYING, TRANSFER, Standby
+from edgeagent.standby import CARRYING, TRANSFER, Standby, StandbyMemory
 from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen, tells
 
 NORMAL: Final = "normal"
 LOST: Final = "lost"
 CIRCUIT_LOST: Final = "circuit-lost"
 UNCLEAR: Final = "unclear"
+_NO_WITNESS: Final = "no-witness"
 OVERDUE: Final = 600.0
 """s after which the generator should carry (PROCEDURES.md, outage, step 5)."""
 _SETTLED: Final = 30.0
@@ -43,6 +46,22 @@ _SETTLED: Final = 30.0
 
 _RETURNS: Final = 60.0
 """s in which UPSes return to a mains that is back."""
+
+
+class SupplyMemory(TypedDict):
+    """What a restart needs of `Supply`: what devices said as the fields of `Said`, readings likewise."""
+
+    said: dict[str, tuple[tuple[bool, ...], bool | None, bool | None, str | None, bool, bool, str | None]]
+    engines: dict[str, Engine]
+    readings: dict[str, tuple[bool | int | float | str | list[str] | None, float, str | None, str | None]]
+    state: str | None
+    turned: float | None
+    onset: float | None
+    after: float
+    late: float | None
+    back: tuple[float | None, bool]
+    since: SinceMemory
+    standby: StandbyMemory
 
 
 class Supply:
@@ -183,7 +202,7 @@ class Supply:
         }
         changed = []
         for point, value in told.items():
-            reason = "not-fitted" if point == "generator" else "no-witness"
+            reason = "not-fitted" if point == "generator" else _NO_WITNESS
             reading = Reading.bad(reason, now, origin) if value is None else Reading(value, now, origin=origin)
             if not reading.same(self.readings.get(point)):
                 self.readings[point] = reading
@@ -265,42 +284,42 @@ class Supply:
 
     # -- over a restart ---------------------------------------------------------------------------------------
 
-    def memory(self) -> dict[str, Any] | None:
+    def memory(self) -> SupplyMemory | None:
         """Return what a restart needs as JSON-able data, None if it is as it was."""
         if not self._dirty:
             return None
         self._dirty = False
         return self.remembered()
 
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> SupplyMemory:
         """Return what a restart needs as JSON-able data."""
         return {
             "said": {
-                id: [list(said.mains), said.input, said.feeds, said.position, said.called, said.stuck, said.origin]
+                id: (said.mains, said.input, said.feeds, said.position, said.called, said.stuck, said.origin)
                 for id, said in self.said.items()
             },
-            "engines": {id: engine.value for id, engine in self._engines.items()},
+            "engines": dict(self._engines),
             "readings": {
-                point: [sorted(reading.value) if isinstance(reading.value, frozenset) else reading.value,
-                        reading.time, reading.reason, reading.origin]
+                point: (sorted(reading.value) if isinstance(reading.value, frozenset) else reading.value,
+                        reading.time, reading.reason, reading.origin)
                 for point, reading in self.readings.items()
             },
             "state": self._state, "turned": self._turned, "onset": self._onset, "after": self._after,
-            "late": self._late, "back": [self._back, self._lost],
+            "late": self._late, "back": (self._back, self._lost),
             "since": self._since.remembered(), "standby": self._standby.remembered(),
         }  # fmt: skip
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: SupplyMemory) -> None:
         """Take up what `memory` gave."""
-        for id, (mains, *rest) in memory["said"].items():
+        for id, said in memory["said"].items():
             if id in self._kinds:
-                self._hear(id, Said(tuple(mains), *rest), Engine(memory["engines"].get(id, Engine.UNKNOWN)))
+                self._hear(id, Said(*said), memory["engines"].get(id, Engine.UNKNOWN))
         for point, (value, time, reason, origin) in memory["readings"].items():
             held = frozenset(value) if isinstance(value, list) else value
-            bad = held is None
-            self.readings[point] = (
-                Reading.bad(reason, time, origin) if bad else Reading(held, time, reason=reason, origin=origin)
-            )
+            if held is None:
+                self.readings[point] = Reading.bad(reason or _NO_WITNESS, time, origin)
+            else:
+                self.readings[point] = Reading(held, time, reason=reason, origin=origin)
         self._state, self._turned = memory["state"], memory["turned"]
         self._onset, self._after, self._late = memory["onset"], memory["after"], memory["late"]
         self._back, self._lost = memory["back"]

@@ -99,7 +99,7 @@ def read(path: Path, name: str | None = None) -> Document:
         raise Mistakes([Mistake(file, 0, "", f"cannot be read: {error}")]) from error
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of a number without end, of brackets without end: tomllib says more
         match = re.search(r"\(at line (\d+)", str(error))
         line = int(match.group(1)) if match else len(text.splitlines())
         raise Mistakes([Mistake(file, line, "", re.sub(r" \(at .*\)$", "", str(error)))]) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -10,11 +9,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
@@ -25,20 +24,34 @@ needs_mosquitto = pytest.mark.skipif(
 )
 
 
-_STRETCH: Final = 3_000
-_FIRST: Final = 20_000 + _STRETCH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.cycle(range(_FIRST, _FIRST + _STRETCH))
-for _ in range(os.getpid() % _STRETCH):  # a run after this one does not meet what this one left waiting
-    next(_ports)
+_FIRST, _LAST, _BLOCK = 20_000, 32_000, 50
+
+
+def _own_ports() -> Iterator[int]:
+    """Give ports of blocks that are claimed for as long as this process lives, by a name that the kernel holds."""
+    blocks = range(_FIRST, _LAST, _BLOCK)
+    begin = os.getpid() % len(blocks)  # a run after this one does not meet what this one left waiting
+    for first in (*blocks[begin:], *blocks[:begin]):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0edgeagent-test-ports-{first}")
+        except OSError:  # another run's
+            claim.close()
+            continue
+        claim.detach()
+        yield from range(first, first + _BLOCK)
+
+
+_ports = _own_ports()
 
 
 def free_port() -> int:
     """Give a port of 127.0.0.1 that neither TCP nor UDP uses, another one each time.
 
     It lies below the kernel's own range, so no outgoing connection takes it before its server does; tests that run
-    side by side have stretches of their own.
+    side by side, of one run or of several, have ports of their own.
     """
-    for port in itertools.islice(_ports, _STRETCH):
+    for port in _ports:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
             tcp.bind(("127.0.0.1", port))
             udp.bind(("127.0.0.1", port))
@@ -46,15 +59,17 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def until(probe: Callable[[], T | None], within: float = 10.0) -> T:
+def until(probe: Callable[[], T | None], within: float = 60.0) -> T:
     """Ask again and again until the answer is true; fail when it never is."""
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    while True:
+        late = time.monotonic() >= deadline  # before the answer: who stood still until then asks once more
         found = probe()
         if found:
             return found
+        if late:
+            raise AssertionError(f"did not come true within {within} s")
         time.sleep(0.02)
-    raise AssertionError(f"did not come true within {within} s")
 
 
 class Mosquitto:
@@ -109,7 +124,7 @@ class Mosquitto:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(5)
+            self._process.wait(60)
             self._process = None
 
 
@@ -138,8 +153,8 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(5)
-        self._thread.join(5)
+        self._process.wait(60)
+        self._thread.join(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -122,8 +122,8 @@ class Hall:
         self.folder = write_site(folder / "site", broker.port, TREE, *entries, agent=own, language="zh")
         may_drill(self.folder, speed=SPEED)
         self.daemon = stack.enter_context(Daemon(self.folder))
-        until(lambda: self.ear.state("headset-002") and self.ear.state("environment-001"), 20)
-        until(lambda: ask(self.port, "drill-check", scenario="outage-good-start")["ready"], 20)
+        until(lambda: self.ear.state("headset-002") and self.ear.state("environment-001"))
+        until(lambda: ask(self.port, "drill-check", scenario="outage-good-start")["ready"])
         self._done: set[tuple[str, str, str]] = set()
 
     def act(self, drill: str) -> None:

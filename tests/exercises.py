@@ -55,7 +55,7 @@ def ask(port: int, verb: str, lane: str = "drill", **fields: Any) -> dict[str, A
     body = json.dumps({"by": "王班长", "transaction": uuid.uuid4().hex, **fields}).encode()
     broker = Broker("127.0.0.1", port, client_id=f"desk-{uuid.uuid4().hex[:8]}")
     answer: dict[str, Any] = json.loads(
-        asyncio.run(request(broker, f"{root}/req/{verb}", body, f"{root}/res/{verb}", 10.0))
+        asyncio.run(request(broker, f"{root}/req/{verb}", body, f"{root}/res/{verb}", 60.0))
     )
     return answer
 
@@ -72,7 +72,7 @@ def notice(ear: Ear) -> dict[str, Any]:
     return ear.newest(f"{LIVE}/exercise") or {}
 
 
-def until_over(ear: Ear, drill_id: str, within: float = 10.0) -> dict[str, Any]:
+def until_over(ear: Ear, drill_id: str, within: float = 60.0) -> dict[str, Any]:
     """Wait for the end of a drill and return how it came out."""
     over: dict[str, Any] = until(
         lambda: (last := notice(ear).get("last")) and last["drill_id"] == drill_id and last, within

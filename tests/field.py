@@ -51,13 +51,13 @@ class SnmpSim:
             )  # fmt: skip
 
     def __enter__(self) -> Self:
-        until(lambda: "Listening at UDP" in self._log.read_text() or self._process.poll() is not None, 30)
+        until(lambda: "Listening at UDP" in self._log.read_text() or self._process.poll() is not None, 60)
         assert self._process.poll() is None, self._log.read_text()[-5000:]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(5)
+        self._process.wait(60)
 
 
 def varied(capture: Path, folder: Path, changes: Mapping[str, str]) -> Path:
@@ -113,7 +113,7 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
-        self._thread.join(5)
+        self._thread.join(60)
         for each in (self._front, *self._back.values()):
             each.close()
 
@@ -194,7 +194,7 @@ class Controller:
     def __exit__(self, *_: object) -> None:
         self._do(self._server.shutdown())  # type: ignore[no-untyped-call]
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     def write(self, address: int, *values: int) -> float:
@@ -231,7 +231,7 @@ class Spoken:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(5)
+        self._process.wait(60)
         for end in (self._process.stdin, self._process.stdout):
             assert end is not None
             with suppress(BrokenPipeError):

@@ -55,7 +55,7 @@ class Namespace:
 
         thread = threading.Thread(target=inside)
         thread.start()
-        result, error = came.get(timeout=60)
+        result, error = came.get(timeout=120)
         thread.join()
         if error is not None:
             raise error
@@ -78,7 +78,7 @@ def namespace() -> Iterator[Namespace]:
     with subprocess.Popen(["unshare", "-n", "sleep", "600"]) as process:
         try:
             ours = Path("/proc/self/ns/net").readlink()
-            until = time.monotonic() + 10
+            until = time.monotonic() + 30
             while Path(f"/proc/{process.pid}/ns/net").readlink() == ours:
                 assert time.monotonic() < until
                 assert process.poll() is None

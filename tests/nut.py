@@ -24,7 +24,7 @@ SNMP_UPS: Final = shutil.which("snmp-ups", path="/lib/nut:/usr/libexec/nut")
 def _fits() -> bool:
     if SNMP_UPS is None:
         return False
-    said = subprocess.run([SNMP_UPS, "-V"], capture_output=True, text=True, timeout=20, check=False).stdout
+    said = subprocess.run([SNMP_UPS, "-V"], capture_output=True, text=True, timeout=60, check=False).stdout
     return f"({VERSION})" in said
 
 
@@ -62,7 +62,7 @@ def _variables(port: int, device: Asked, folder: Path) -> Mapping[str, str]:
     try:
         done = subprocess.run(
             [SNMP_UPS, "-s", device.community.replace("/", "-"), *root, *options, "-d", "1"],
-            env={**os.environ, **places}, capture_output=True, text=True, errors="replace", timeout=20, check=False,
+            env={**os.environ, **places}, capture_output=True, text=True, errors="replace", timeout=60, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {}

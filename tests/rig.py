@@ -65,7 +65,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
-def edgeagent(*args: str | Path, within: float = 30.0, **environ: str) -> subprocess.CompletedProcess[str]:
+def edgeagent(*args: str | Path, within: float = 120.0, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run one command as a person does, outside the checkout."""
     command = [sys.executable, "-m", "edgeagent", *map(str, args)]
     return subprocess.run(
@@ -122,7 +122,7 @@ class Daemon:
                 cwd="/", env=environment(**self._environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         if ready:
-            self.until_says("first pass after", within=20.0)
+            self.until_says("first pass after")
 
     @property
     def pid(self) -> int:
@@ -147,7 +147,7 @@ class Daemon:
             log.seek(self._begin)
             return log.read().decode(errors="replace")
 
-    def until_says(self, words: str, within: float = 10.0) -> None:
+    def until_says(self, words: str, within: float = 60.0) -> None:
         """Wait until it logs these words in this life."""
         try:
             until(lambda: words in self.now or not self.running, within)
@@ -156,7 +156,7 @@ class Daemon:
                 sys.stdout.write(self.now[-20_000:])
         assert words in self.now, f"the agent ended with {self.wait()} and never said: {words}"
 
-    def wait(self, within: float = 10.0) -> int:
+    def wait(self, within: float = 60.0) -> int:
         """Wait for its end and return the exit code."""
         assert self._process is not None
         code = self._process.wait(within)
@@ -170,7 +170,7 @@ class Daemon:
         self._process.wait()
         self._process = None
 
-    def stop(self, within: float = 10.0) -> int:
+    def stop(self, within: float = 60.0) -> int:
         """End it as systemd does and return the exit code."""
         assert self._process is not None
         self._process.terminate()
@@ -233,11 +233,11 @@ class Ear(Reader):
         """Return the newest readings of a device, None without any."""
         return self.newest(f"{TOPICS}/device/{device}/state")
 
-    def until_raised(self, alarm: str, within: float = 10.0, times: int = 1) -> dict[str, Any]:
+    def until_raised(self, alarm: str, within: float = 60.0, times: int = 1) -> dict[str, Any]:
         """Wait for an alarm's raise and return the event."""
         return until(lambda: self.events(alarm, "raised")[times - 1 :], within)[0]
 
-    def until_cleared(self, alarm: str, within: float = 10.0, times: int = 1) -> dict[str, Any]:
+    def until_cleared(self, alarm: str, within: float = 60.0, times: int = 1) -> dict[str, Any]:
         """Wait for an alarm's end and return the event."""
         return until(lambda: self.events(alarm, "cleared", "closed")[times - 1 :], within)[0]
 

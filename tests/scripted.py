@@ -37,7 +37,7 @@ class Scripted:
 
     def __enter__(self) -> Self:
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         self.say(TREE.own("status"), {"state": "online", "reason": "start", "boot": 1, "since": None})
         return self
 

@@ -239,12 +239,16 @@ class Stage:
         return drill
 
     async def written(self) -> None:
-        """Wait until the disk has all of it, and the broker."""
+        """Wait until the disk has all of it, and the broker, which is sent so many messages a second."""
         for _ in range(3):
             with suppress(StoreError):
                 await self.store.commit(Batch())
             self.feed._wake()
             await asyncio.sleep(0)
+        for _ in range(1000):
+            if self.feed._line is None or not (self.feed._more or self.feed._dirty):
+                return
+            await asyncio.sleep(0.005)
 
     def lies(self) -> list[str]:
         """Return what lies retained on the drill lane."""

@@ -126,11 +126,11 @@ def test_the_site_sees_that_a_fallback_serves_and_when_the_first_is_back(tmp_pat
         with Daemon(site):
             with Ear(second.port) as ear:
                 until(lambda: (ear.newest(info) or {}).get("broker") == f"mqtt://127.0.0.1:{second.port}")
-                told = ear.until_raised(alarm, 30)
+                told = ear.until_raised(alarm, 60)
                 assert told["data"]["perceived_severity"] == "warning"
             second.stop()
             with first, Ear(first.port) as ear:
-                ear.until_cleared(alarm, 30)
+                ear.until_cleared(alarm, 90)
                 assert ear.newest(info)["broker"] == f"mqtt://127.0.0.1:{first.port}"
 
 
@@ -283,7 +283,7 @@ def test_a_half_open_line_is_given_up_after_the_keepalive_and_its_events_are_sen
         took = asyncio.run(run())
         until(lambda: listener.on(CRITICAL))
         assert [event["payload"]["subject"] for event in listener.on(CRITICAL)] == ["a"]
-    assert took < 3 * 2
+    assert took < 10 * 2, "not when TCP gives up, a quarter of an hour later"
     assert "connection lost: Keep alive timeout" in caplog.text
 
 

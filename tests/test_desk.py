@@ -177,7 +177,7 @@ def test_watch_says_first_that_a_drill_is_on_and_then_that_it_is_over(site: Path
             lines = iter(watching.stdout.readline, b"")
             reading = threading.Thread(target=lambda: seen.extend(each.decode().strip() for each in lines))
             reading.start()
-            until(lambda: seen, within=20)
+            until(lambda: seen)
             agent.tell([noticed(DRILL), state(TREE.exercise(), notice(None, OVER, "zh", NOW), NOW)])
             until(lambda: len(seen) > 1)
             watching.terminate()

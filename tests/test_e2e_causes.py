@@ -54,23 +54,23 @@ def test_a_generator_that_cannot_start_stands_in_the_run_and_keeps_none_open(tmp
         site.mains(there=False)
         until(lambda: latest(ear))
         site.tell("genset", "set alarms=fail-to-start.shutdown")
-        until(lambda: said(ear, "genset 号 启动失败") and said(ear, "供电中断，备用发电机未能启动"), 15)
+        until(lambda: said(ear, "genset 号 启动失败") and said(ear, "供电中断，备用发电机未能启动"))
         until(lambda: "柴油机启动失败" in forecast(ear))
         assert [each["verb"] for each in lines(ear) if "启动失败" in each["texts"]["zh"]] == ["alarm-joined"]
         assert any("genset failed to start" in line["texts"]["en"] for line in lines(ear, "outage", "alarm-joined"))
         assert set(raised(ear)) == {"mains.mains-lost", "genset.fail-to-start", "mains.generator-failed-to-start"}
 
         site.mains(there=True)
-        until(lambda: latest(ear)["state"] == "recovering", 15)
+        until(lambda: latest(ear)["state"] == "recovering")
         assert "genset.fail-to-start" in ear.listed(), "it latches, and stands beside a run that recovers all the same"
         until(lambda: "genset 号 启动失败" in forecast(ear))
         assert state_of(ear, "back-on-mains") == "ready", "a set that is locked out is not back in auto"
         site.tell("genset", "set alarms=")
-        until(lambda: state_of(ear, "back-on-mains") == "done", 15)
+        until(lambda: state_of(ear, "back-on-mains") == "done")
 
         site.tell("genset", "set mode=manual")
         site.mains(there=False)
-        until(lambda: said(ear, "相关告警：genset 号 未处于自动模式"), 15)
+        until(lambda: said(ear, "相关告警：genset 号 未处于自动模式"))
         until(lambda: "柴油机没有启动" in forecast(ear))
         assert len(runs_of(ear, "outage")) == 1
         assert "Traceback" not in daemon.log
@@ -87,19 +87,19 @@ def test_a_generator_that_runs_and_does_not_carry_or_cannot_be_read_explains_and
         until(lambda: latest(ear))
         ran = time.time()
         site.tell("genset", *RUNS)
-        failed = ear.until_raised("mains.generator-failed-to-transfer", 15)
+        failed = ear.until_raised("mains.generator-failed-to-transfer")
         assert stamp(failed["time"]) - ran >= 2, "it has the time that the site gives it"
         until(lambda: said(ear, "相关告警：发电机已运行，但负载未切换到发电机"))
         until(lambda: "柴油机未能带载" in forecast(ear))
         site.tell("genset", *LOADED)
         site.tell("ups-a ups-b", *LIT)
-        until(lambda: state_of(ear, "generator-carries") == "done", 15)
+        until(lambda: state_of(ear, "generator-carries") == "done")
         until(lambda: said(ear, "已恢复：发电机已运行，但负载未切换到发电机"))
 
         site.tell("genset", "silence")
-        until(lambda: said(ear, "相关告警：genset 号 通信中断"), 15)
+        until(lambda: said(ear, "相关告警：genset 号 通信中断"))
         site.tell("ups-a", *LOST)
-        until(lambda: said(ear, "相关告警：市电断电，且无法得知发电机状态"), 15)
+        until(lambda: said(ear, "相关告警：市电断电，且无法得知发电机状态"))
         site.tell("ups-a", *LIT)
         until(lambda: ear.state("ups-a")["source"] == "normal")
         assert latest(ear)["state"] == "open", "who gives that power cannot be seen, and lit inputs are no mains"
@@ -139,10 +139,10 @@ def test_a_self_test_is_no_outage_and_an_onset_is_dated_back_only_by_a_count_tha
         lost = time.time()
         site.mains(there=False)
         site.tell("ups-a", "ramp battery.time 0 600 600")
-        until(lambda: time.time() > lost + 3)  # nobody watches, and the battery counts
+        until(lambda: time.time() > lost + 6)  # nobody watches, and the battery counts
         daemon.start()
-        until(lambda: len(ear.events("mains.mains-lost", "raised")) == 2, 15)
-        until(lambda: abs(stamp(ear.record("mains.mains-lost")["onset"]) - lost) < 2.5, 15)
+        until(lambda: len(ear.events("mains.mains-lost", "raised")) == 2)
+        until(lambda: abs(stamp(ear.record("mains.mains-lost")["onset"]) - lost) < 5)
         assert "Traceback" not in daemon.log
 
 
@@ -174,19 +174,19 @@ def test_a_cooler_that_trips_and_a_sensor_that_dies_are_one_run_of_the_room(tmp_
         site.tell("probe", "set temperature=25")
         until(lambda: all(ear.state(id) for id in site.devices))
         site.tell("crac", "set alarms=fan-fault")
-        opened = until(lambda: lines(ear, "air-conditioning", "opened"), 15)
+        opened = until(lambda: lines(ear, "air-conditioning", "opened"))
         assert "【空调故障（机组故障）】大厅" in opened[0]["texts"]["zh"]
         site.tell("probe", "ramp temperature 25 33 1")
-        until(lambda: said(ear, "过高：probe 号", procedure="air-conditioning"), 15)
+        until(lambda: said(ear, "过高：probe 号", procedure="air-conditioning"))
         site.tell("probe", "silence")
-        until(lambda: said(ear, "相关告警：probe 号 通信中断", procedure="air-conditioning"), 15)
+        until(lambda: said(ear, "相关告警：probe 号 通信中断", procedure="air-conditioning"))
         run = latest(ear, "air-conditioning")
         assert (run["scope"], run["state"]) == ("hall", "open")
         assert "probe.temperature-high" in run["standing"], "a sensor that dies cools no room"
 
         daemon.kill()
         daemon.start()
-        until(lambda: not any(room["limit_from"] for room in ear.newest(f"{TOPICS}/forecast")["heat"]), 15)
+        until(lambda: not any(room["limit_from"] for room in ear.newest(f"{TOPICS}/forecast")["heat"]))
         assert latest(ear, "air-conditioning")["standing"] == run["standing"]
         assert len(runs_of(ear, "air-conditioning")) == 1
         assert "Traceback" not in daemon.log
@@ -209,7 +209,7 @@ def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
         daemon.kill()
         until(lambda: time.time() > stamp(due) + 4, 40)  # what is due falls due while nobody serves it
         daemon.start()
-        until(lambda: len(lines(ear, "outage", "escalated")) == 3, 15)
+        until(lambda: len(lines(ear, "outage", "escalated")) == 3)
         run = until(lambda: (now := latest(ear)) and step_of(now, "tell")["overdue"] and now)
         assert (run["run_id"], run["onset"], step_of(run, "tell")["due"]) == (opened, onset, due)
         assert (step_of(run, "appliances-off")["by"], run["acked_by"]) == ("王班长", "王班长")
@@ -219,8 +219,8 @@ def test_a_kill_in_the_middle_changes_no_clock_and_what_fell_due_is_told_once(
 
         site.tell("genset", "set mains.voltage=230", "set mains.frequency=50")
         site.tell("ups-b", *LIT)
-        ear.until_cleared("mains.mains-lost", 15)
-        until(lambda: ear.events("ups-a.on-battery", "unsuppressed"), 15)
+        ear.until_cleared("mains.mains-lost")
+        until(lambda: ear.events("ups-a.on-battery", "unsuppressed"))
         record = ear.record("ups-a.on-battery")
         assert (record["state"], record["root_cause_resource"]) == ("unack", []), "what stays speaks for itself"
         assert not ear.events("ups-b.on-battery", "unsuppressed")

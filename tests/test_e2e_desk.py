@@ -46,7 +46,7 @@ def test_watch_says_each_change_in_one_line_of_the_sites_language(tmp_path: Path
                 until(turned, within=30.0)
             finally:
                 watching.terminate()
-                watching.wait(10)
+                watching.wait(30)
         lines = seen.read_text(encoding="utf-8").splitlines()
     raised = next(line for line in lines if "  raised  " in line)
     assert "critical  ups.on-battery" in raised

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,7 +142,7 @@ def test_a_device_that_falls_silent_in_earnest_is_told_on_the_live_lane(quick: F
     drill = start(quick.port, "quick")
     until(lambda: drilled(ear, "opened"))
     quick.scene.tell("ups-a", "silence")
-    ear.until_raised("ups-a.unreachable", 40)
+    ear.until_raised("ups-a.unreachable")
     assert until_over(ear, drill)["end"] == "real-alarm"
     assert lie_retained(quick.port) == []
 
@@ -175,7 +174,7 @@ def test_a_broker_that_comes_back_finds_the_drill_going_on(quick: Floor, broker:
     until(lambda: drilled(ear, "opened"))
     broker.stop()
     broker.start()
-    until(lambda: ask_patiently(quick.port, "drill-status").get("state") == "running", 30)
+    until(lambda: ask_patiently(quick.port, "drill-status").get("state") == "running")
     assert set(lie_retained(quick.port)) >= {f"{DRILL}/exercise", f"{DRILL}/alarms", f"{DRILL}/alarm/mains.mains-lost"}
     assert ask(quick.port, "drill-stop")["ok"]
     until(lambda: lie_retained(quick.port) == [])
@@ -227,7 +226,7 @@ def test_a_real_alarm_is_as_quick_during_a_drill(tmp_path: Path, broker: Mosquit
         floor = Floor(stack, tmp_path, broker, ear, LOAD.replace("ups-a", "ups-b"))
 
         def told(time: int) -> float:
-            """Raise each alarm in earnest and return the median s from the pass to the subscriber."""
+            """Raise each alarm in earnest and return how long the quickest took from the pass to the subscriber, s."""
             for type in TURNS:
                 floor.scene.tell("ups-a", f"set alarms={type}")
                 ear.until_raised(f"ups-a.{type}", times=time)
@@ -235,7 +234,7 @@ def test_a_real_alarm_is_as_quick_during_a_drill(tmp_path: Path, broker: Mosquit
             for type in TURNS:
                 ear.until_cleared(f"ups-a.{type}", times=time)
             raises = [ear.events(f"ups-a.{type}", "raised")[-1] for type in TURNS]
-            return float(statistics.median(event["came"] - stamp(event["time"]) for event in raises))
+            return min(float(event["came"]) - stamp(event["time"]) for event in raises)
 
         without = told(1)
         drill = start(floor.port, "load")

@@ -64,6 +64,6 @@ def test_the_agent_raises_an_alarm_of_a_foreign_writer_and_of_what_nobody_answer
             assert "agent.insecure.snmp-v1" not in ear.listed()
             well = json.dumps({**ear.newest(f"{TOPICS}/alarms"), "open": []})
             forge = ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-r", "-t", f"{TOPICS}/alarms", "-m", well]
-            subprocess.run([*forge, "-h", "127.0.0.1"], check=True, timeout=10)
+            subprocess.run([*forge, "-h", "127.0.0.1"], check=True, timeout=30)
             assert ear.until_raised("agent.foreign-writer")["severity"] == "major"
             until(lambda: "agent.foreign-writer" in ear.listed())

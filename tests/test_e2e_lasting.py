@@ -137,7 +137,7 @@ def test_killed_twenty_times_it_loses_no_transition_no_ack_and_no_shelf(
             time.sleep(chance.uniform(0.1, 3.4))  # any moment: in the middle of its start, of a pass, of a commit
             daemon.kill()
             daemon.start(ready=False)
-        daemon.until_says("first pass after", 20)
+        daemon.until_says("first pass after")
         seconds = time.monotonic() - began
         trouble.stop()
         until(lambda: not troubled(ear))
@@ -170,7 +170,7 @@ def troubled(ear: Ear) -> list[str]:
 
 
 def test_an_on_delay_goes_on_over_a_kill(tmp_path: Path, broker: Mosquitto, two: tuple[Simulated, Simulated]) -> None:
-    delay, before = 9.0, 6.0
+    delay, before, away = 10.0, 5.0, 5.0
     site = site_of(tmp_path, broker, two[0], load_high=delay)
     with Ear(broker.port) as ear, Daemon(site) as daemon:
         until(lambda: ear.state("ups-a"))
@@ -180,16 +180,17 @@ def test_an_on_delay_goes_on_over_a_kill(tmp_path: Path, broker: Mosquitto, two:
         until(lambda: time.monotonic() > began + before)
         assert ear.events() == []
         daemon.kill()
-        killed = time.time()
+        killed, gone = time.time(), time.monotonic()
+        until(lambda: time.monotonic() > gone + away)
         daemon.start()
         again = time.monotonic()
-        event = ear.until_raised("ups-a.load-high", within=delay)
+        event = ear.until_raised("ups-a.load-high")
         took = time.monotonic() - again
         print(f"{before} s of {delay} s before the kill, {took:.1f} s after it")
         assert took < delay - before / 2, "the time before the kill counts"
-        assert took > delay - before - 2.0, "the time in which nobody looked does not"
+        assert took > delay - before - away / 2, "the time in which nobody looked does not"
         onset = event["data"]["onset"]
-        assert onset < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(killed - before + 2.0))
+        assert onset < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(killed - before / 2))
 
 
 def test_a_broker_that_is_away_for_a_while_gets_everything_in_order(
@@ -210,7 +211,7 @@ def test_a_broker_that_is_away_for_a_while_gets_everything_in_order(
         back = len(re.findall("connected as", daemon.now))
         until(lambda: len(re.findall("connected as", daemon.now)) > back or back > 1, 90)
         trouble.stop()
-        until(lambda: not troubled(ear), 30)
+        until(lambda: not troubled(ear), 60)
         assert f"mqtt://127.0.0.1:{broker.port}: " in daemon.now
         assert re.search(r"WARNING.*mqtt: mqtt://127\.0\.0\.1:\d+: .*(lost|refused|disconnected us|shut)", daemon.now)
         until(lambda: outbox(site) == 0)

@@ -27,7 +27,7 @@ RUNNING: Final = (
 
 
 def poll(folder: Path, url: str) -> dict[str, Any]:
-    site = write_site(folder, 1883, device("genset", DSE, url, timeout=3))
+    site = write_site(folder, 1883, device("genset", DSE, url, timeout=20))
     done = edgeagent("poll", "genset", "--config", site, "--json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -46,7 +46,7 @@ def serial_line(folder: Path) -> Iterator[tuple[Path, Path]]:
         yield ends
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(60)
 
 
 @pytest.mark.slow

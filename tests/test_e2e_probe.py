@@ -140,7 +140,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(60)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class Workstation:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGCONT)
         self._process.kill()
-        self._process.wait(5)
+        self._process.wait(60)
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -96,15 +96,15 @@ def test_kill_freeze_cut_leave_and_clone_are_five_different_things(tmp_path: Pat
         def word(seat: str) -> str | None:
             return (ear.state(f"{seat}-pc") or {}).get("agent")
 
-        until(lambda: all(word(seat) == "running" for seat in SEATS), 30)
-        until(lambda: all((ear.state(f"{seat}-ping") or {}).get("echo") for seat in SEATS), 20)
+        until(lambda: all(word(seat) == "running" for seat in SEATS), 60)
+        until(lambda: all((ear.state(f"{seat}-ping") or {}).get("echo") for seat in SEATS))
 
         works[KILLED].signal(signal.SIGKILL)
         works[FROZEN].signal(signal.SIGSTOP)
         works[CUT].cut()
         works[LEFT].signal(signal.SIGTERM)
         stack.enter_context(works["copy"])
-        until(lambda: word(LEFT) == "left" and word(CLONED) == "cloned", 30)
+        until(lambda: word(LEFT) == "left" and word(CLONED) == "cloned", 60)
         until(lambda: word(KILLED) == "died" and word(FROZEN) == "frozen", 60)
         told = {f"{KILLED}.agent-down", f"{FROZEN}.agent-down", f"{CUT}.workstation-down", f"{CLONED}.cloned"}
         until(lambda: told <= set(raised(ear)), 120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ def publish(port: int, seat: str, name: str, payload: object, *args: str) -> Non
         "-t",
         f"floor/v1/{SITE}/seat/{seat}/{name}",
     ]
-    subprocess.run([*command, "-m", json.dumps(payload), *args], check=True, timeout=10)
+    subprocess.run([*command, "-m", json.dumps(payload), *args], check=True, timeout=30)
 
 
 def word(ear: Ear, seat: str, part: str = "workstation") -> str | None:
@@ -92,11 +93,11 @@ def test_each_end_of_a_seats_agent_is_told_from_the_others_and_at_once(tmp_path:
         print(f"\nkilled, left and cloned are on the feed {time.monotonic() - at:.1f} s after; the broker waits 1 s")
 
         at = crowd.say([well], **{"headset.present": 0})
-        until(lambda: ear.state(f"headset-{well}")["present"] is False, SOON)
+        until(lambda: ear.state(f"headset-{well}")["present"] is False)
         print(f"a headset pulled out is on the feed {time.time() - at:.2f} s after its seat said so")
 
-        until(lambda: word(ear, stopped) == "silent", 20)
-        until(lambda: word(ear, stopped) == "frozen", 25)
+        until(lambda: word(ear, stopped) == "silent", 40)
+        until(lambda: word(ear, stopped) == "frozen", 50)
         assert {seat: word(ear, seat) for seat in (killed, left, well)} == {
             killed: "died", left: "left", well: "running",
         }  # fmt: skip
@@ -116,7 +117,7 @@ def test_a_broker_that_comes_back_without_memory_is_no_end_of_a_seat(tmp_path: P
         broker.stop()
         broker.start()
         with Ear(broker.port) as ear, Crowd(broker.port, ["a001", "a002"], interval=2.0) as crowd:
-            until(lambda: word(ear, "a001") == word(ear, "a002") == "running", 20)
+            until(lambda: word(ear, "a001") == word(ear, "a002") == "running")
             crowd.say(["a001"], **{"headset.present": 0})
             until(lambda: (ear.state("headset-a001") or {}).get("present") is False)
         assert daemon.stop() == 0
@@ -143,7 +144,7 @@ def test_one_seat_that_floods_stops_neither_the_agent_nor_another_seat(tmp_path:
             delays = []
             for turn in range(6):
                 at = crowd.say(["a002"], **{"headset.present": turn % 2})
-                until(lambda turn=turn: ear.state("headset-a002")["present"] is bool(turn % 2), SOON)  # type: ignore[misc]
+                until(lambda turn=turn: ear.state("headset-a002")["present"] is bool(turn % 2))  # type: ignore[misc]
                 delays.append(time.time() - at)
                 time.sleep(1.0)
             share = (cpu(daemon.pid) - used) / (time.monotonic() - began)
@@ -153,8 +154,9 @@ def test_one_seat_that_floods_stops_neither_the_agent_nor_another_seat(tmp_path:
             f"\n{sent / 8:.0f} messages/s of one seat cost the agent {share:.0%} of a core; what another seat says is"
             f" on the feed after {max(delays):.2f} s at the latest"
         )
+        assert statistics.median(delays) < SOON
         assert sent > FLOOD
-        event = ear.until_raised("agent.seat-flood", 20)
+        event = ear.until_raised("agent.seat-flood")
         assert event["topic"] == f"{TOPICS}/event/alarm/warning"
         assert share < 0.5, "the broker was asked to spare us"
         assert word(ear, "a001") == word(ear, "a002") == "running"

@@ -1,4 +1,4 @@
-"""Five hundred seats at a real broker: single faults, a broker that restarts, the end of a shift."""
+"""Five hundred seats at a real broker: single faults, a dead switch, a broker that restarts, the end of a shift."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ SEATS: Final = 500
 UP: Final = "1.3.6.1.2.1.2.2.1.8"
 ADMIN: Final = "1.3.6.1.2.1.2.2.1.7"
 POE: Final = "1.3.6.1.2.1.105.1.1.1.6.1"
+DEAD: Final = "switch-01.group.workstation-down"
 
 
 def rows() -> list[list[str]]:
@@ -113,7 +114,17 @@ def test_five_hundred_seats_through_a_day(tmp_path: Path, broker: Mosquitto) -> 
         crowd.say(ill, **{"headset.present": 1})
         until(lambda: len(ear.events("", "cleared", "closed")) >= len(ill), 60)
 
-        # The broker restarts: nobody fails.
+        # A switch dies with the 48 seats at it: one fault of the switch.
+        marks = len(raised(ear))
+        crowd.mute(lined[0])
+        switch.tell("silence")
+        until(lambda: any("switch-01" in id for id in raised(ear)[marks:]), 120)
+        assert raised(ear)[marks:] == [DEAD]
+        assert len(runs_of(ear, "equipment-fault")) == len(ill), "no seat of them is a fault of its own"
+        crowd.mute(lined[0], muted=False)
+        switch.tell("answer")
+
+        # The broker restarts before that is over: nobody fails.
         marks = len(raised(ear))
         broker.stop()
         broker.start()
@@ -127,6 +138,7 @@ def test_five_hundred_seats_through_a_day(tmp_path: Path, broker: Mosquitto) -> 
         )
         silent = time.monotonic()
         until(lambda: time.monotonic() - silent > 4 * INTERVAL, 60)
+        ear.until_cleared(DEAD, 60)
         assert raised(ear)[marks:] == []
         assert "Traceback" not in daemon.log
         assert (ear.newest(f"{TOPICS}/agent/edge-1/health") or {})["counts"]["devices"] == 2 * SEATS + PORTS

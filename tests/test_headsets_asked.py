@@ -165,7 +165,7 @@ def test_a_device_that_holds_up_its_query_holds_up_nobody_else(shelf: Shelf) -> 
     free = threading.Event()
 
     def hold(frame: bytes) -> list[bytes]:
-        free.wait(10)
+        free.wait(30)
         return []
 
     shelf.plug(LINK_390)

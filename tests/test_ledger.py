@@ -326,7 +326,7 @@ def test_a_run_of_which_more_is_known_is_said_again_without_an_event(small: Site
 
 def test_a_disk_that_refuses_keeps_nothing_from_being_sent_and_has_it_later(small: Site, tmp_path: Path) -> None:
     async def until(true: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not true():  # noqa: ASYNC110 - the disk refuses and comes back without a word
                 await asyncio.sleep(0.02)
 

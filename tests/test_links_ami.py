@@ -351,17 +351,17 @@ async def linked(port: int) -> AsyncIterator[AmiLink]:
         assert running.cancelled(), running.exception()
 
 
-async def once(link: AmiLink, port: int, endpoint: str = "1001", within: float = 5.0) -> Answers:
+async def once(link: AmiLink, port: int, endpoint: str = "1001", within: float = 20.0) -> Answers:
     answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
     target = Target(endpoint, phone(port, endpoint), timeout=within)
     link.ask(target, Plan(("registered", "reachable", "calls")), answered.set_result)
     assert not answered.done(), "done was called from inside ask"
-    return await asyncio.wait_for(answered, within + 5)
+    return await asyncio.wait_for(answered, within + 20)
 
 
 async def until(link: AmiLink, port: int, wanted: Raw) -> Answers:
     """Ask until the phone is said to be so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             answers = await once(link, port)
             if answers["registered"] == wanted:

@@ -28,7 +28,7 @@ def ask(link: HostLink, *addresses: str, walks: tuple[str, ...] = ()) -> Answers
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         link.ask(HERE, Plan(addresses, walks), answered.set_result)
         assert not answered.done(), "done was called from inside ask"
-        return await asyncio.wait_for(answered, 2.0)
+        return await asyncio.wait_for(answered, 20.0)
 
     return asyncio.run(once())
 

@@ -59,10 +59,10 @@ def put(link: IcmpLink, host: str, within: float, gets: tuple[str, ...] = ALL) -
     return answered
 
 
-async def asked(*hosts: str, within: float = 2.0, network: Path | None = None) -> dict[str, object]:
+async def asked(*hosts: str, within: float = 20.0, network: Path | None = None) -> dict[str, object]:
     async with linked(network) as link:
         polls = {host: put(link, host, within) for host in hosts}
-        return {host: (await asyncio.wait_for(poll, within + 5))["answer"] for host, poll in polls.items()}
+        return {host: (await asyncio.wait_for(poll, within + 20))["answer"] for host, poll in polls.items()}
 
 
 # Bytes.
@@ -132,14 +132,14 @@ def test_hosts_that_are_there_answer_and_the_one_that_is_not_keeps_silent(wired:
     hosts = (SEAT, OTHER, SEAT6, GONE, "127.0.0.1", "::1", SITE)
     expected: dict[str, object] = dict.fromkeys(hosts, "ok")
     expected[GONE] = "silent"
-    assert site.tell(asked(*hosts, within=1.0)) == expected
+    assert site.tell(asked(*hosts, within=3.0)) == expected
 
 
 @needs_namespaces
 def test_an_answer_says_how_long_it_took_by_the_kernels_clock(wired: tuple[Namespace, Namespace]) -> None:
     async def story() -> Answers:
         async with linked() as link:
-            poll = put(link, SEAT, 2.0)
+            poll = put(link, SEAT, 20.0)
             busy = asyncio.get_running_loop().time() + 0.2  # somebody holds the loop; the wire is no slower for it
             while asyncio.get_running_loop().time() < busy:
                 pass
@@ -156,14 +156,14 @@ def test_an_answer_says_how_long_it_took_by_the_kernels_clock(wired: tuple[Names
 @needs_namespaces
 def test_a_seat_that_is_unplugged_falls_silent_and_answers_again(wired: tuple[Namespace, Namespace]) -> None:
     site, seats = wired
-    assert site.tell(asked(OTHER, SEAT, within=1.0)) == {OTHER: "ok", SEAT: "ok"}
+    assert site.tell(asked(OTHER, SEAT)) == {OTHER: "ok", SEAT: "ok"}
     seats.run(f"ip addr del {OTHER}/16 dev f0")
     try:
-        assert site.tell(asked(OTHER, SEAT, within=0.6)) == {OTHER: "silent", SEAT: "ok"}
-        assert site.tell(asked(OTHER, SEAT, within=0.6)) == {OTHER: "silent", SEAT: "ok"}, "the kernel gave it up"
+        assert site.tell(asked(OTHER, SEAT, within=3.0)) == {OTHER: "silent", SEAT: "ok"}
+        assert site.tell(asked(OTHER, SEAT, within=3.0)) == {OTHER: "silent", SEAT: "ok"}, "the kernel gave it up"
     finally:
         seats.run(f"ip addr add {OTHER}/16 dev f0")
-    assert site.tell(asked(OTHER, within=3.0)) == {OTHER: "ok"}
+    assert site.tell(asked(OTHER)) == {OTHER: "ok"}
 
 
 @needs_namespaces
@@ -176,7 +176,7 @@ def test_without_a_cable_of_our_own_nobody_is_said_to_be_silent(
     (card / "carrier").write_text("0\n")
     seats.run("ip link set f0 down")
     try:
-        assert site.tell(asked(SEAT, "127.0.0.1", within=0.4, network=tmp_path)) == {
+        assert site.tell(asked(SEAT, "127.0.0.1", within=3.0, network=tmp_path)) == {
             SEAT: Missing.LINK_DOWN, "127.0.0.1": "ok",
         }  # fmt: skip
     finally:
@@ -226,19 +226,15 @@ def test_five_hundred_hosts_are_asked_at_once_and_the_dead_cost_the_others_nothi
 ) -> None:
     dead = [f"10.99.7.{number}" for number in range(1, 251)] + [f"10.99.8.{number}" for number in range(1, 251)]
 
-    async def story() -> tuple[set[object], set[object], float]:
-        loop = asyncio.get_running_loop()
+    async def story() -> tuple[set[object], set[object], bool]:
         async with linked() as link:
-            lost = [put(link, host, 1.5) for host in dead]
-            alive = [put(link, host, 1.5) for host in (SEAT, OTHER)]
-            began = loop.time()
+            lost = [put(link, host, 4.0) for host in dead]
+            alive = [put(link, host, 4.0) for host in (SEAT, OTHER)]
             good: set[object] = {(await poll)["answer"] for poll in alive}
-            took = loop.time() - began
-            return good, {(await poll)["answer"] for poll in lost}, took
+            early = not any(poll.done() for poll in lost)
+            return good, {(await poll)["answer"] for poll in lost}, early
 
-    good, lost, took = wired[0].tell(story())
-    assert (good, lost) == ({"ok"}, {"silent"})
-    assert took < 1.0
+    assert wired[0].tell(story()) == ({"ok"}, {"silent"}, True)
 
 
 @needs_namespaces
@@ -256,7 +252,7 @@ def test_it_asks_as_the_host_allows(groups: str, user: int, said: object) -> Non
                 # The thread's own capabilities and ids, which is what the kernel looks at (capabilities(7)).
                 raw_syscall(119, user, user, user)  # setresgid
                 raw_syscall(117, user, user, user)  # setresuid
-            return await asked(SEAT, SEAT6, "127.0.0.1", within=0.5)
+            return await asked(SEAT, SEAT6, "127.0.0.1", within=4.0)
 
         assert site.tell(story()) == dict.fromkeys((SEAT, SEAT6, "127.0.0.1"), said)
 
@@ -419,7 +415,7 @@ def test_only_a_proper_answer_counts(
     site.run(f'echo "{groups}" > /proc/sys/net/ipv4/ping_group_range')
     try:
         with odd(seats, reply):
-            assert site.tell(asked(SEAT, within=0.5)) == {SEAT: said}
+            assert site.tell(asked(SEAT, within=20.0 if said == "ok" else 0.5)) == {SEAT: said}
     finally:
         site.run('echo "0 2147483647" > /proc/sys/net/ipv4/ping_group_range')
 
@@ -452,7 +448,7 @@ def test_an_answer_to_the_first_question_counts_after_the_second(wired: tuple[Na
         return [(SEAT, proper(kept[0]))] if len(kept) == 2 else []
 
     with odd(wired[1], slow):
-        assert wired[0].tell(asked(SEAT, within=1.0)) == {SEAT: "ok"}
+        assert wired[0].tell(asked(SEAT, within=5.0)) == {SEAT: "ok"}
 
 
 # The way from the URL to the reading.

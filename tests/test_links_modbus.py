@@ -34,7 +34,7 @@ FILLED = {**{f"h{n}": 0 for n in range(10)}, **{f"c{n}": 0 for n in range(11)}, 
 
 def go(story: Awaitable[None]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(story, 60)
+        await asyncio.wait_for(story, 120)
 
     asyncio.run(bounded())
 
@@ -43,14 +43,14 @@ def addresses(table: str, *numbers: int) -> tuple[str, ...]:
     return tuple(f"{table}{number}" for number in numbers)
 
 
-def target(url: str, timeout: float = 3.0, patience: float = 1.0, **quirks: object) -> Target:
-    """Poll within `timeout` s, wait `patience` s for one answer."""
+def target(url: str, timeout: float = 60.0, patience: float = 4.0, **quirks: object) -> Target:
+    """Poll within `timeout` s, wait `patience` s for one answer: longer than a machine stands still."""
     return Target("device", parse(url), replace(Quirks(timeout=patience), **quirks), timeout)  # type: ignore[arg-type]
 
 
 def hasty(url: str, **quirks: object) -> Target:
     """Wait less for an answer, for tests of what comes late or never."""
-    return target(url, 2.0, 0.3, **quirks)
+    return target(url, 60.0, 0.3, **quirks)
 
 
 @contextlib.asynccontextmanager
@@ -80,13 +80,13 @@ async def ask(link: ModbusLink, target: Target, gets: Sequence[str] = PLAN.gets)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
 
 
-async def until_good(link: ModbusLink, target: Target, gets: Sequence[str], within: float = 10.0) -> dict[str, Raw]:
+async def until_good(link: ModbusLink, target: Target, gets: Sequence[str], within: float = 60.0) -> dict[str, Raw]:
     end = time.monotonic() + within
     while time.monotonic() < end:
         answers = await ask(link, target, gets)
@@ -117,7 +117,7 @@ class Line:
     def plug(self) -> None:
         ends = [f"pty,raw,echo=0,link={end}" for end in (self.here, self.there)]
         self._socat = subprocess.Popen(["socat", *ends])
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while not (self.here.exists() and self.there.exists()):
             assert time.monotonic() < end, "socat made no ports"
             time.sleep(0.01)
@@ -218,7 +218,7 @@ def test_an_adapter_that_echoes_is_read_when_the_url_says_so(line: Line) -> None
             port.read = echoing  # type: ignore[method-assign,assignment]
             assert await ask(link, target(here)) == IMAGE
             server.silent.add(1)
-            assert set((await ask(link, target(here))).values()) == {Missing.TIMEOUT}
+            assert set((await ask(link, hasty(here))).values()) == {Missing.TIMEOUT}
 
     go(story())
 
@@ -337,7 +337,7 @@ def test_what_is_known_to_be_refused_does_not_hide_silence() -> None:
         async with serving(server) as url, running(url) as link:
             assert await ask(link, target(url), ("h0", "h1")) == {"h0": 1, "h1": Missing.ABSENT}
             server.silent.add(1)
-            assert silence(await ask(link, target(url), ("h0", "h1"))) is Missing.TIMEOUT
+            assert silence(await ask(link, hasty(url), ("h0", "h1"))) is Missing.TIMEOUT
             server.silent.clear()
             server.exceptions[1] = 11
             assert silence(await ask(link, target(url), ("h0", "h1"))) is Missing.GATEWAY
@@ -359,7 +359,7 @@ def test_a_device_that_refuses_all_is_asked_one_address_until_it_answers() -> No
             assert set((await ask(link, target(url), gets)).values()) == {Missing.ABSENT}
             assert len(server.requests) == 1
             server.silent.add(1)
-            assert silence(await ask(link, target(url), gets)) is Missing.TIMEOUT
+            assert silence(await ask(link, hasty(url), gets)) is Missing.TIMEOUT
             server.silent.clear()
             image.update(dict.fromkeys(gets, 4))
             assert await until_good(link, target(url), gets) == image
@@ -476,15 +476,15 @@ def test_a_dead_unit_costs_one_request_and_the_others_are_read(scheme: str) -> N
     async def story() -> None:
         server = ModbusServer({1: dict(FILLED), 3: dict(FILLED)}, f"{scheme}://127.0.0.1:0?unit=1", silent={2})
         async with serving(server) as url, running(url) as link:
-            dead, other = (hasty(url.replace("unit=1", f"unit={unit}")) for unit in (2, 3))
+            dead, other = hasty(url.replace("unit=1", "unit=2")), target(url.replace("unit=1", "unit=3"))
             for _ in range(3):
                 begun = time.monotonic()
-                polls = [start(link, one, PLAN.gets) for one in (hasty(url), dead, other)]
+                polls = [start(link, one, PLAN.gets) for one in (target(url), dead, other)]
                 first, second, third = await asyncio.gather(*polls)
                 assert first == third == IMAGE
                 assert set(second.values()) == {Missing.TIMEOUT}
                 # One time-out, and on a line with RTU frames the quiet time in which a late answer would come.
-                assert (0.8 if scheme == "modbus+rtuovertcp" else 0.3) <= time.monotonic() - begun < 2.0
+                assert time.monotonic() - begun >= (0.8 if scheme == "modbus+rtuovertcp" else 0.3)
             assert sum(request.unit == 2 for request in server.requests) == 3
             assert server.connections == 1
 
@@ -493,15 +493,14 @@ def test_a_dead_unit_costs_one_request_and_the_others_are_read(scheme: str) -> N
 
 def test_a_slow_unit_gets_no_more_than_its_deadline() -> None:
     async def story() -> None:
-        server = ModbusServer({1: {f"h{n}": n for n in range(0, 1000, 50)}}, "modbus://127.0.0.1:0?unit=1", delay=0.1)
+        server = ModbusServer({1: {f"h{n}": n for n in range(0, 1000, 50)}}, "modbus://127.0.0.1:0?unit=1", delay=0.4)
         async with serving(server) as url, running(url) as link:
             begun = time.monotonic()
-            answers = await ask(link, target(url, timeout=0.55), addresses("h", *range(0, 1000, 50)))
-            assert time.monotonic() - begun < 1.0
+            answers = await ask(link, target(url, timeout=3.0), addresses("h", *range(0, 1000, 50)))
+            assert time.monotonic() - begun < 20 * 0.4, "as long as all of them take"
             assert answers["h0"] == 0
-            assert answers["h150"] == 150
             assert answers["h950"] is Missing.TIMEOUT
-            assert len(server.requests) <= 6
+            assert len(server.requests) <= 9
 
     go(story())
 
@@ -521,7 +520,7 @@ def test_a_server_that_dies_and_returns_is_read_again_every_time() -> None:
                 begun = time.monotonic()
                 for _ in range(20):
                     assert set((await ask(link, target(url))).values()) == {Missing.LINK_DOWN}
-                assert time.monotonic() - begun < 1.0
+                assert time.monotonic() - begun < 10.0
                 server = ModbusServer({1: dict(FILLED)}, url)
                 await server.start()
             assert await until_good(link, target(url), PLAN.gets) == IMAGE
@@ -578,11 +577,11 @@ def test_a_lost_connection_is_told_at_once() -> None:
         server = ModbusServer({1: dict(FILLED)}, "modbus://127.0.0.1:0?unit=1", silent={1})
         async with serving(server) as url, running(url) as link:
             begun = time.monotonic()
-            poll = start(link, Target("slow", parse(url), Quirks(timeout=20), 20), ("h0",))
+            poll = start(link, Target("slow", parse(url), Quirks(timeout=60), 60), ("h0",))
             await until(lambda: bool(server.requests))
             await server.stop()
             assert await poll == {"h0": Missing.LINK_DOWN}
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 20
 
     go(story())
 
@@ -594,7 +593,7 @@ def test_a_session_over_which_nothing_comes_is_opened_anew() -> None:
             assert await ask(link, target(url), ("h0",)) == {"h0": 1}
             server.silent.add(1)
             for _ in range(2):
-                assert await ask(link, target(url), ("h0",)) == {"h0": Missing.TIMEOUT}
+                assert await ask(link, hasty(url), ("h0",)) == {"h0": Missing.TIMEOUT}
             server.silent.clear()
             assert await ask(link, target(url), ("h0",)) == {"h0": 1}
             assert server.connections == 2
@@ -603,22 +602,21 @@ def test_a_session_over_which_nothing_comes_is_opened_anew() -> None:
 
 
 def test_a_peer_that_hangs_up_at_once_is_called_less_and_less() -> None:
-    calls = 0
+    calls: list[float] = []
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal calls
-        calls += 1
+        calls.append(time.monotonic())
         writer.close()
 
     async def story() -> None:
         server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
         url = f"modbus://127.0.0.1:{server.sockets[0].getsockname()[1]}?unit=1"
         async with server, running(url) as link:
-            end = time.monotonic() + 1.2
-            while time.monotonic() < end:
+            while len(calls) < 3:
                 assert await ask(link, target(url), ("h0",)) == {"h0": Missing.LINK_DOWN}
                 await asyncio.sleep(0.02)
-        assert 2 <= calls <= 4
+        first, second, third = calls
+        assert (second - first > 0.75 * 0.5, third - second > 0.75 * 1.0) == (True, True)
 
     go(story())
 
@@ -630,10 +628,13 @@ def test_a_device_may_have_time_after_connecting_and_between_frames() -> None:
             begun = time.monotonic()
             slow = target(url, pause_after_connect=0.4, frame_delay=0.1)
             assert await ask(link, slow, ("h0", "i4", "c0")) == {"h0": 17, "i4": 7, "c0": 1}
-            assert 0.6 <= time.monotonic() - begun < 1.5
-            begun = time.monotonic()
-            assert await ask(link, slow, ("h0",)) == {"h0": 17}
-            assert time.monotonic() - begun < 0.3
+            assert time.monotonic() - begun >= 0.6
+            later = []
+            for _ in range(5):
+                begun = time.monotonic()
+                assert await ask(link, slow, ("h0",)) == {"h0": 17}
+                later.append(time.monotonic() - begun)
+            assert min(later) < 0.4, "the pause was for the first question alone"
 
     go(story())
 
@@ -788,7 +789,7 @@ def test_a_wrong_answer_gives_no_value_and_the_next_is_right(
     async def story() -> None:
         async with crooked(right, twist, rtu=rtu) as url, running(url) as link:
             assert await ask(link, target(url), ("h0", "h1")) == {"h0": 1, "h1": 2}
-            assert await ask(link, target(url), ("h10", "h11")) == {"h10": missing, "h11": missing}
+            assert await ask(link, hasty(url), ("h10", "h11")) == {"h10": missing, "h11": missing}
             following = await ask(link, target(url), ("h20", "h21"))
             if rtu and following["h20"] is Missing.MALFORMED:  # the rest of a truncated frame
                 following = await ask(link, target(url), ("h20", "h21"))
@@ -803,7 +804,7 @@ def test_a_late_answer_on_tcp_is_told_by_its_transaction_or_left_behind_with_its
     async def story() -> None:
         async with crooked(how, nothing, how, how) as url, running(url) as link:
             assert await ask(link, target(url), ("h10",)) == {"h10": 11}
-            assert await ask(link, target(url), ("h20",)) == {"h20": Missing.TIMEOUT}
+            assert await ask(link, hasty(url), ("h20",)) == {"h20": Missing.TIMEOUT}
             assert await ask(link, target(url), ("h30",)) == {"h30": 31}
             assert await ask(link, target(url), ("h40",)) == {"h40": 41}
 
@@ -813,14 +814,17 @@ def test_a_late_answer_on_tcp_is_told_by_its_transaction_or_left_behind_with_its
 def test_one_garbled_block_leaves_the_rest_of_the_poll_and_two_end_it() -> None:
     garbage = TCP_TWISTS["garbage"][0]
 
+    def brief(url: str) -> Target:
+        return target(url, patience=2.5)
+
     async def story() -> None:
         gets = ("h10", "h50", "h90")
         async with crooked(right, garbage) as url, running(url) as link:
             assert await ask(link, target(url), ("h0",)) == {"h0": 1}
-            assert await ask(link, target(url), gets) == {"h10": Missing.MALFORMED, "h50": 51, "h90": 91}
+            assert await ask(link, brief(url), gets) == {"h10": Missing.MALFORMED, "h50": 51, "h90": 91}
         async with crooked(right, garbage, right, garbage) as url, running(url) as link:
             assert await ask(link, target(url), ("h0",)) == {"h0": 1}
-            answers = await ask(link, target(url), (*gets, "h130"))
+            answers = await ask(link, brief(url), (*gets, "h130"))
             assert answers == {"h10": Missing.MALFORMED, "h50": 51, "h90": Missing.MALFORMED, "h130": Missing.MALFORMED}
 
     go(story())

@@ -62,7 +62,7 @@ def ask(link: SeatLink, seat: str, *addresses: str) -> Answers:
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         link.ask(Target("x", parse(f"seat://{seat}")), Plan(addresses, ("walk",)), answered.set_result)
         assert not answered.done(), "done was called from inside ask"
-        return await asyncio.wait_for(answered, 2.0)
+        return await asyncio.wait_for(answered, 20.0)
 
     return asyncio.run(once())
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,13 +72,15 @@ EXPECTED: dict[str, object] = {
 }
 ROWS: dict[str, object] = {TABLE: 2, f"{TABLE}.1": f"{UPS}.6.3.1", f"{TABLE}.7": f"{UPS}.6.3.2"}
 PLAN = Plan(tuple(EXPECTED), (TABLE,))
+PATIENT = 20.0
+"""Longer than a machine stands still, s: for what has to answer."""
 
 
 def target(
     port: int,
     version: str = "2c",
     host: str = "127.0.0.1",
-    timeout: float = 2.0,
+    timeout: float = PATIENT,
     objects: int = 20,
     user: str = "",
     auth: str = "none",
@@ -98,7 +101,7 @@ def v3(
     priv: str = "AES-128",
     user: str = "watch",
     secrets: dict[str, str] | None = None,
-    timeout: float = 2.0,
+    timeout: float = PATIENT,
 ) -> Target:
     return target(port, "3", user=user, auth=auth, priv=priv, secrets=secrets, timeout=timeout)
 
@@ -108,7 +111,7 @@ async def poll(link: SnmpLink, to: Target, plan: Plan = PLAN) -> Answers:
     answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
     link.ask(to, plan, answers.set_result)
     assert not answers.done(), "done was called from inside ask"
-    return await asyncio.wait_for(answers, to.timeout + 1)
+    return await asyncio.wait_for(answers, to.timeout + PATIENT)
 
 
 OPENED: list[SnmpServer | Liar | Spoiler] = []
@@ -215,7 +218,7 @@ def lied_to(
     tell: Callable[[Heard], None],
     plan: Plan,
     version: str = "2c",
-    timeout: float = 0.3,
+    timeout: float = PATIENT,
     polls: int = 1,
     objects: int = 20,
 ) -> tuple[dict[str, object], list[Heard]]:
@@ -328,14 +331,14 @@ def test_a_counter64_exists_in_v2c_and_not_in_v1() -> None:
 def test_a_changed_image_is_served_at_once_and_a_silent_server_is_a_timeout() -> None:
     async def scenario(link: SnmpLink) -> list[object]:
         server = SnmpServer({OIDS[0]: (2, 1)})
-        to = target(await up(server), timeout=0.1)
+        to = target(await up(server))
         plan = Plan(OIDS[:1], (f"{UPS}.4",))
         seen: list[object] = [await poll(link, to, plan)]
         server.image[OIDS[0]] = (2, 2)
         server.image[OIDS[1]] = (2, 3)
         seen.append(await poll(link, to, plan))
         server.silent = True
-        seen.append(await poll(link, to, plan))
+        seen.append(await poll(link, replace(to, timeout=0.1), plan))
         server.silent = False
         del server.image[OIDS[0]]
         seen.append(await poll(link, to, plan))
@@ -460,7 +463,7 @@ def test_a_v3_refusal_is_denied_and_no_timeout(wrong: dict[str, Any]) -> None:
         port = await up(server)
         started = time.monotonic()
         answers = await poll(link, v3(port, **wrong))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < PATIENT / 2, "nor is it asked a second time"
         assert await poll(link, v3(port)) == EXPECTED | ROWS
         return answers
 
@@ -511,12 +514,12 @@ def test_a_replaced_device_that_ignores_the_old_engine_id_is_read_after_one_sile
 
     async def scenario(link: SnmpLink) -> list[Answers]:
         server = Proud(image(), users=(USER,))
-        to = v3(await up(server), timeout=0.3)
+        to = v3(await up(server))
         read = [await poll(link, to)]
         server.stop()
         await asyncio.sleep(0)
         await up(Proud(image(), port=to.endpoint.port, users=(USER,)))
-        return [*read, await poll(link, to), await poll(link, to)]
+        return [*read, await poll(link, replace(to, timeout=0.3)), await poll(link, to)]
 
     first, silent, last = linked(scenario)
     assert first == last == EXPECTED | ROWS
@@ -539,11 +542,11 @@ def test_a_replaced_device_that_ignores_the_old_engine_id_is_read_after_one_sile
 def test_a_forged_v3_answer_is_dropped(forge: Callable[[bytes], bytes]) -> None:
     async def scenario(link: SnmpLink) -> list[Answers]:
         spoiler = Spoiler(await up(SnmpServer(image(), users=(User("signed", "SHA-1", SECRETS["auth"]),))))
-        to = target(await up(spoiler), "3", user="signed", auth="SHA-1", timeout=0.2)
+        to = target(await up(spoiler), "3", user="signed", auth="SHA-1")
         plan = Plan((f"{UPS}.2.1.0",))
         read = [await poll(link, to, plan)]
         spoiler.spoil = forge
-        return [*read, await poll(link, to, plan)]
+        return [*read, await poll(link, replace(to, timeout=0.2), plan)]
 
     assert linked(scenario) == [{f"{UPS}.2.1.0": -1}, {f"{UPS}.2.1.0": Missing.TIMEOUT}]
 
@@ -599,7 +602,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
             command, stdout=out, stderr=out, env={"SNMP_PERSISTENT_DIR": str(folder), "PATH": "/usr/bin:/bin"}
         )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while linked(lambda link: poll(link, target(port, timeout=0.2), SYSTEM))[SYSTEM.gets[0]] != b"room 7":
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -667,10 +670,10 @@ def test_a_recording_of_snmpd_is_what_snmpwalk_sees(snmpd: tuple[int, Path]) -> 
 def test_a_recording_stops_at_its_limit_and_when_the_device_falls_silent(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(link: SnmpLink) -> list[int]:
         server = SnmpServer(image())
-        to = target(await up(server), timeout=0.1)
+        to = target(await up(server))
         lengths = [len(await link.walk_all(to, ("1.3.6.1.2.1",), limit)) for limit in (100, 3)]
         server.silent = True
-        lengths.append(len(await link.walk_all(to, ("1.3.6.1.2.1",), 3)))
+        lengths.append(len(await link.walk_all(replace(to, timeout=0.1), ("1.3.6.1.2.1",), 3)))
         return lengths
 
     assert linked(scenario) == [len(image()), 3, 0]
@@ -694,7 +697,7 @@ def test_a_partial_answer_is_kept_and_the_rest_is_a_timeout() -> None:
         if OIDS[0] in heard.oids or OIDS[20] in heard.oids:
             heard.reply(heard.answer())
 
-    answers, _ = lied_to(tell, Plan(OIDS), objects=10)
+    answers, _ = lied_to(tell, Plan(OIDS), timeout=3, objects=10)
     assert answers == dict.fromkeys(OIDS[:10] + OIDS[20:], 7) | dict.fromkeys(OIDS[10:20], Missing.TIMEOUT)
 
 
@@ -703,7 +706,7 @@ def test_a_lost_request_is_sent_once_more_with_a_fresh_id() -> None:
         if heard.count == 1:
             heard.reply(heard.answer())
 
-    answers, heard = lied_to(tell, Plan(OIDS[:2]))
+    answers, heard = lied_to(tell, Plan(OIDS[:2]), timeout=5)
     assert answers == dict.fromkeys(OIDS[:2], 7)
     assert len({request.ident for request in heard}) == 2
     assert heard[0].oids == heard[1].oids
@@ -717,14 +720,14 @@ def test_the_answer_to_the_first_sending_counts_after_the_second() -> None:
         if heard.count == 1:
             heard.reply(first[0])
 
-    answers, _ = lied_to(tell, Plan(OIDS[:1]))
+    answers, _ = lied_to(tell, Plan(OIDS[:1]), timeout=5)
     assert answers == {OIDS[0]: 0}
 
 
 def test_a_dead_device_hears_two_questions_twice_and_ends_at_the_deadline() -> None:
     started = time.monotonic()
-    answers, heard = lied_to(quiet, Plan(OIDS, (TABLE,)), timeout=0.3, objects=5)
-    assert 0.3 <= time.monotonic() - started < 0.6
+    answers, heard = lied_to(quiet, Plan(OIDS, (TABLE,)), timeout=1, objects=5)
+    assert time.monotonic() - started >= 1
     assert answers == dict.fromkeys((*OIDS, TABLE), Missing.TIMEOUT)
     assert [request.oids for request in heard] == [list(OIDS[:5]), list(OIDS[5:10])] * 2
 
@@ -742,8 +745,8 @@ def test_a_late_answer_is_dropped_and_the_next_poll_is_right() -> None:
                 earlier.reply(late)
             heard.reply(answer)
 
-        to = target(await up(Liar(tell)), timeout=0.2)
-        return [await poll(link, to, Plan(OIDS[:1])) for _ in range(2)]
+        to = target(await up(Liar(tell)))
+        return [await poll(link, replace(to, timeout=timeout), Plan(OIDS[:1])) for timeout in (0.2, PATIENT)]
 
     assert linked(scenario) == [{OIDS[0]: Missing.TIMEOUT}, {OIDS[0]: 2}]
 
@@ -808,7 +811,7 @@ def test_one_object_that_spoils_every_packet_costs_the_others_nothing() -> None:
     def tell(heard: Heard) -> None:
         heard.reply(heard.answer()[:-2] if OIDS[13] in heard.oids else heard.answer())
 
-    answers, _ = lied_to(tell, Plan(OIDS[:20]), timeout=2)
+    answers, _ = lied_to(tell, Plan(OIDS[:20]))
     assert answers == dict.fromkeys(OIDS[:20], 7) | {OIDS[13]: Missing.MALFORMED}
 
 
@@ -825,8 +828,8 @@ def test_an_answer_from_another_port_is_dropped() -> None:
         other = Liar(quiet)
         liar = Liar(lambda heard: other.transport.sendto(heard.answer(), heard.address))
         await up(other)
-        to = target(await up(liar), timeout=0.2)
-        read = [await poll(link, to, Plan(OIDS[:1]))]
+        to = target(await up(liar))
+        read = [await poll(link, replace(to, timeout=0.2), Plan(OIDS[:1]))]
         other = liar
         return [*read, await poll(link, to, Plan(OIDS[:1]))]
 
@@ -839,7 +842,7 @@ def test_too_big_halves_the_batch_and_is_remembered(version: str, index: int) ->
     def tell(heard: Heard) -> None:
         heard.reply(heard.answer() if len(heard.oids) <= 6 else heard.answer(status=1, index=index))
 
-    answers, heard = lied_to(tell, Plan(OIDS), version, timeout=2, polls=2)
+    answers, heard = lied_to(tell, Plan(OIDS), version, polls=2)
     assert answers == dict.fromkeys(OIDS, 7)
     assert [len(request.oids) for request in heard[-6:]] == [5] * 6
     assert [len(request.oids) for request in heard].count(20) == 1
@@ -870,12 +873,12 @@ def test_an_error_marks_the_object_it_names_and_the_rest_is_asked_again(
         index = next((position for position, oid in enumerate(heard.oids, 1) if oid in bad), 0)
         heard.reply(heard.answer(status=status, index=index if named else 0) if index else heard.answer())
 
-    answers, _ = lied_to(tell, Plan(OIDS[:20]), "1", timeout=2)
+    answers, _ = lied_to(tell, Plan(OIDS[:20]), "1")
     assert answers == dict.fromkeys(OIDS[:20], 7) | dict.fromkeys(bad, missing)
 
 
 def test_an_error_index_out_of_range_ends() -> None:
-    answers, heard = lied_to(lambda heard: heard.reply(heard.answer(status=5, index=200)), Plan(OIDS[:20]), timeout=2)
+    answers, heard = lied_to(lambda heard: heard.reply(heard.answer(status=5, index=200)), Plan(OIDS[:20]))
     assert answers == dict.fromkeys(OIDS[:20], Missing.ERROR)
     assert len(heard) == 39
 
@@ -911,7 +914,7 @@ def test_a_walk_orders_by_number_and_not_by_text() -> None:
 
 
 def test_an_endless_walk_ends_at_64_rows() -> None:
-    answers, heard = lied_to(rows_below(*map(str, range(1, 200))), Plan((), (TABLE,)), timeout=2)
+    answers, heard = lied_to(rows_below(*map(str, range(1, 200))), Plan((), (TABLE,)))
     assert answers[TABLE] == 64 == len(answers) - 1 == len(heard)
 
 
@@ -948,32 +951,29 @@ def test_a_failed_walk_says_why_and_the_gets_come_all_the_same(
     def tell(heard: Heard) -> None:
         heard.reply(answer(heard) if heard.oids == [TABLE] else heard.answer())
 
-    assert lied_to(tell, Plan(OIDS[:2], (TABLE,)), timeout=0.2)[0] == {OIDS[0]: 7, OIDS[1]: 7, TABLE: missing}
+    timeout = 3.0 if missing is Missing.TIMEOUT else PATIENT
+    assert lied_to(tell, Plan(OIDS[:2], (TABLE,)), timeout=timeout)[0] == {OIDS[0]: 7, OIDS[1]: 7, TABLE: missing}
 
 
 # The medium
 
 
 def test_half_of_the_hosts_dead_costs_the_others_nothing() -> None:
-    async def scenario(link: SnmpLink) -> tuple[float, list[Answers]]:
+    async def scenario(link: SnmpLink) -> list[Answers]:
         servers = [SnmpServer(image()) for _ in range(20)]
-        devices = [target(await up(server), timeout=1.5) for server in servers]
+        devices = [target(await up(server), timeout=4) for server in servers]
         for server in servers[::3]:
             server.silent = True
         for server in servers[1::3]:
             server.stop()  # its port answers with an ICMP error
         await asyncio.sleep(0)
-        started = time.monotonic()
         dead = [asyncio.create_task(poll(link, device)) for device in devices[::3] + devices[1::3]]
         alive = await asyncio.gather(*(poll(link, device) for device in devices[2::3]))
-        took = time.monotonic() - started
         assert not any(task.done() for task in dead)
         assert all(silence(answers) is Missing.TIMEOUT for answers in await asyncio.gather(*dead))
-        return took, alive
+        return alive
 
-    took, alive = linked(scenario)
-    assert alive == [EXPECTED | ROWS] * 6
-    assert took < 1
+    assert linked(scenario) == [EXPECTED | ROWS] * 6
 
 
 def test_two_polls_of_one_device_may_be_under_way() -> None:
@@ -1040,7 +1040,7 @@ def test_a_bug_in_done_ends_run() -> None:
         link = SnmpLink()
         running = asyncio.create_task(link.run())
         link.ask(to, PLAN, broken)
-        await asyncio.wait_for(running, 2)
+        await asyncio.wait_for(running, PATIENT)
 
     with pytest.raises(KeyError, match="bug"):
         looped(main)
@@ -1083,10 +1083,11 @@ def test_a_silent_host_is_looked_up_again_and_found_where_it_moved() -> None:
         await up(gone)
         moves = resolver([entry("127.0.0.2", port)], [entry("127.0.0.1", port)], socket.gaierror(-2, "unknown"))
         asyncio.get_running_loop().getaddrinfo = moves  # type: ignore[assignment,method-assign]
-        to = target(port, host="ups", timeout=0.2)
-        read = [await poll(link, to), await poll(link, to)]
+        to = target(port, host="ups")
+        brief = replace(to, timeout=0.2)
+        read = [await poll(link, brief), await poll(link, to)]
         server.silent = True
-        read.append(await poll(link, to))
+        read.append(await poll(link, brief))
         server.silent = False
         read.append(await poll(link, to))
         return read
@@ -1231,7 +1232,7 @@ def test_a_mutated_packet_never_harms_the_link_and_always_ends_in_an_answer(kind
         try:
             spoiled()
             spoiler.spoil = bytes
-            assert runner.run(poll(link, Target(to.name, to.endpoint, to.quirks, 2.0), plan)) == true
+            assert runner.run(poll(link, replace(to, timeout=PATIENT), plan)) == true
         finally:
             running.cancel()
             spoiler.stop()

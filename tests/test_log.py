@@ -37,7 +37,7 @@ def spoken(stderr: str) -> str:
     """Return what a fresh process writes to stderr, which is a pipe."""
     environ = {**os.environ, "JOURNAL_STREAM": "1:1", "PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, "-c", SPEAK, stderr]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
     assert not done.stdout
     return done.stderr
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Broker:
         command = [program, "-V", "5", "-h", "localhost", "-p", str(self.port), "--cafile", str(folder / "ca.crt")]
         if user:
             command += ["--cert", str(folder / f"{user}.crt"), "--key", str(folder / f"{user}.key")]
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=20)
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
     def may_write(self, user: str, topic: str) -> bool:
         """Publish with QoS 1 and tell whether the PUBACK carries "not authorized"."""
@@ -67,21 +68,20 @@ def certify(
     return key
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Broker]:
-    """Start the shipped configuration on a free port of 127.0.0.1, its files in a folder of the test."""
-    folder, port = tmp_path_factory.mktemp("mosquitto"), free_port()
+@contextmanager
+def shipped(folder: Path, port: int, *users: str) -> Iterator[Broker]:
+    """Start the shipped configuration on a port of 127.0.0.1, its files in a folder of the test."""
     authority = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]), certify(folder, "ca"))
-    for name in ("broker", "edge-hq-1", "sms-gw", "shift-desk", "drill-desk", "dashboard", "stranger", "a017"):
+    for name in ("broker", "edge-hq-1", *users):
         certify(folder, name, authority)
     shutil.copy(SHIPPED / "acl", folder / "acl")
-    shipped = (SHIPPED / "mosquitto.conf").read_text(encoding="utf-8")
-    moved = shipped.replace("/etc/mosquitto/", f"{folder}/").replace("listener 8883", f"listener {port} 127.0.0.1")
+    text = (SHIPPED / "mosquitto.conf").read_text(encoding="utf-8")
+    moved = text.replace("/etc/mosquitto/", f"{folder}/").replace("listener 8883", f"listener {port} 127.0.0.1")
     (folder / "mosquitto.conf").write_text(f"{moved}\npersistence_location {folder}/\nuser root\n")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(["mosquitto", "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         started = Broker(port, folder)
         while started.client("mosquitto_pub", "edge-hq-1", "-t", "floor/v1/hq/live/exercise", "-m", "{}").returncode:
             assert process.poll() is None, (folder / "log").read_text()
@@ -89,7 +89,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         yield started
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Broker]:
+    """Start the shipped configuration with all its users, and one that it does not know."""
+    users = ("sms-gw", "shift-desk", "drill-desk", "dashboard", "stranger", "a017")
+    with shipped(tmp_path_factory.mktemp("mosquitto"), free_port(), *users) as started:
+        yield started
 
 
 @pytest.mark.parametrize(

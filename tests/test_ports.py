@@ -300,7 +300,7 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield number
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(60)
 
 
 def device(driver: Driver, number: int) -> Device:
@@ -310,8 +310,8 @@ def device(driver: Driver, number: int) -> Device:
 
 async def asked(link: SnmpLink, endpoint: Endpoint, plan: Plan) -> Answers:
     answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-    link.ask(Target("d", endpoint, timeout=3.0), plan, answered.set_result)
-    return await asyncio.wait_for(answered, 6.0)
+    link.ask(Target("d", endpoint, timeout=20.0), plan, answered.set_result)
+    return await asyncio.wait_for(answered, 40.0)
 
 
 async def read(driver: Driver, number: int) -> Mapping[str, Reading]:

@@ -36,7 +36,7 @@ def test_a_range_is_taken_apart_once() -> None:
     assert len(ranges(f"h0-{MOST - 1}")) == MOST
 
 
-async def _recorded(server: Any, url: str, within: float = 1.0, **more: Any) -> str:  # noqa: ANN401 - either server
+async def _recorded(server: Any, url: str, within: float = 20.0, **more: Any) -> str:  # noqa: ANN401 - either server
     port = await server.start()
     try:
         return await record(CATALOG, parse(url.format(port=port)), more.pop("driver", None), within, **more)

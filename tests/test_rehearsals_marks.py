@@ -166,7 +166,7 @@ def test_a_disk_that_refuses_from_begin_to_end_leaves_nothing_of_a_drill(tmp_pat
     """What is committed and not written yet is covered by the end too."""
 
     async def until(true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not true():  # noqa: ASYNC110 - the disk refuses and comes back without a word
                 await asyncio.sleep(0.02)
 

@@ -55,7 +55,7 @@ async def asked(where: str, *gets: str, walks: tuple[str, ...] = ()) -> Answers:
     link = open_link(endpoint)
     running = asyncio.create_task(link.run())
     try:
-        return await ask(link, Target("test", endpoint, timeout=1.0), Plan(gets, walks))
+        return await ask(link, Target("test", endpoint, timeout=20.0), Plan(gets, walks))
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -349,7 +349,7 @@ def test_a_replay_answers_a_probe_until_it_is_told_to_quit() -> None:
         assert process.stdout is not None
         port = process.stdout.readline().rsplit(" ", 1)[1].strip()
         done = edgeagent("probe", f"modbus://127.0.0.1:{port}?unit=10", "--driver", DSE, "--json")
-        out, _ = process.communicate("quit\n", 10)
+        out, _ = process.communicate("quit\n", 30)
     finally:
         process.kill()
         process.wait()

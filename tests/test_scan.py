@@ -36,7 +36,7 @@ def devices(*urls: tuple[str, str]) -> Iterator[None]:
     thread = Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(30)
         yield
     finally:
         ended.set()
@@ -96,7 +96,7 @@ def test_devices_are_found_and_the_section_checks(tmp_path: Path) -> None:
     ):
         found = invoke(
             "scan", "127.0.0.1-6", "--snmp-port", "11610", "--modbus-ports", "15020", "--units", "1-3",
-            "--timeout", "0.5",
+            "--timeout", "3",
         )  # fmt: skip
     assert found.exit_code == 0, found.stderr
     assert 'driver = "ups/apc-powernet"' in found.stdout
@@ -117,7 +117,7 @@ def test_nothing_there_is_nothing_found() -> None:
 
 def test_a_community_is_never_printed() -> None:
     with devices(("ups/rfc1628", "snmp://127.0.0.8:11611?community=hush-hush")):
-        found = invoke("scan", "127.0.0.8", "--snmp-port", "11611", "--community", "hush-hush", "--timeout", "0.5")
+        found = invoke("scan", "127.0.0.8", "--snmp-port", "11611", "--community", "hush-hush", "--timeout", "3")
     assert found.exit_code == 0, found.stderr
     assert "hush-hush" not in found.stdout + found.stderr
     assert "community_secret" in found.stderr

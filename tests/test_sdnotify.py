@@ -18,7 +18,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     address = str(tmp_path / "notify") if request.param == "path" else f"@edgeagent-{uuid.uuid4()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(address.replace("@", "\0") if request.param == "abstract" else address)
-        channel.settimeout(5)
+        channel.settimeout(20)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         yield channel
 

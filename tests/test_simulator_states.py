@@ -252,7 +252,7 @@ class Scene:
         }
 
 
-def seen(folder: Path, driver: str, url: str, state: str, rounds: int = 5, timeout: float = 2.0) -> Scene:
+def seen(folder: Path, driver: str, url: str, state: str, rounds: int = 5, timeout: float = 20.0) -> Scene:
     """Poll a device in a state as the agent does, `rounds` times."""
     device = SimulatedDevice(CATALOG.drivers[driver])
     for line in (state,) if state == "silence" else (f"state {state}",):
@@ -314,13 +314,16 @@ def test_an_alarmed_device_raises_its_alarms(tmp_path: Path, driver: str, url: s
 
 @pytest.mark.parametrize(("driver", "url"), WIRES)
 def test_a_slow_device_is_right_as_long_as_one_waits(tmp_path: Path, driver: str, url: str) -> None:
-    scene = seen(tmp_path, driver, url, "slow 0.03", rounds=2, timeout=6.0)
+    scene = seen(tmp_path, driver, url, "slow 0.03", rounds=2, timeout=20.0)
     assert (scene.reachable, scene.alarms, scene.unlike()) == (True, [], {})
 
 
 @pytest.mark.parametrize(("driver", "url"), [WIRES[0], WIRES[5]])
 def test_what_a_slow_device_has_no_time_for_is_a_time_out_and_no_fault(tmp_path: Path, driver: str, url: str) -> None:
-    scene = seen(tmp_path, driver, url, "slow 0.3", rounds=3, timeout=0.5)
+    for _ in range(3):  # the machine may stand still for a moment, but not each time
+        scene = seen(tmp_path, driver, url, "slow 0.4", rounds=3, timeout=1.0)
+        if scene.reachable:
+            break
     assert (scene.reachable, scene.alarms) == (True, [])
     assert set(scene.unlike().values()) <= {"timeout", "partial", "unknown"}
 

@@ -93,7 +93,7 @@ def test_a_silent_ups_is_no_answer_and_a_strange_one_no_driver(tmp_path: Path) -
         server = SerialServer(str(path), lambda command: None)
         await server.start()
         with pytest.raises(NoDriver):
-            await probe(CATALOG, parse(f"serial://{path}"), None, 0.4, 0.0)
+            await probe(CATALOG, parse(f"serial://{path}"), None, 4.0, 0.0)
         server.silent = True
         with pytest.raises(NoAnswer, match="timeout"):
             await probe(CATALOG, parse(f"serial://{path}"), None, 0.4, 0.0)

@@ -30,7 +30,7 @@ def words_of(driver: Driver) -> list[str]:
     return [str(word) for item in driver.items if item.point == "answer" for word in item.enum.values()]
 
 
-async def heard(device: SimulatedDevice, url: str, *lines: str, within: float = 0.4) -> list[Value | None]:
+async def heard(device: SimulatedDevice, url: str, *lines: str, within: float = 3.0) -> list[Value | None]:
     """Serve a device and read its answer after each command."""
     serving = await device.serve(parse(url))
     at = replace(parse(url), port=serving.port)
@@ -76,7 +76,7 @@ def test_it_answers_what_it_is_set_to_and_is_well_again_on_the_same_port(id: str
 @pytest.mark.parametrize(("id", "url"), SERVED[1:])
 def test_silence_and_slowness_are_those_of_the_wire(id: str, url: str) -> None:
     device = SimulatedDevice(CATALOG.drivers[id])
-    lines = ("silence", "answer", "state slow 0.6", "state normal", "state alarm")
+    lines = ("silence", "answer", "state slow 4.0", "state normal", "state alarm")
     assert asyncio.run(heard(device, url, *lines)) == ["silent", "ok", "silent", "ok", "refused"]
 
 

@@ -8,7 +8,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -39,13 +39,22 @@ def event(seq: int, verb: str, at: float, alarm: str = "ups-a.fan-fault") -> dic
     }  # fmt: skip
 
 
+WELL: Final = (event(1, "raised", 101), event(2, "cleared", 109))
+SILENT: Final = "ups-a.unreachable"
+
+
 @pytest.mark.parametrize(
     ("events", "finding"),
     [
-        pytest.param([event(1, "raised", 101), event(2, "cleared", 109)], None, id="all well"),
+        pytest.param([*WELL], None, id="all well"),
         pytest.param([], "was never raised", id="a fault lost"),
         pytest.param([event(1, "raised", 101)], "never ended", id="a clear lost"),
         pytest.param([event(1, "raised", 101), event(3, "cleared", 109)], "[2]", id="a hole"),
+        pytest.param(
+            [*WELL, *(event(n, "raised", 110, SILENT) for n in (3, 4)), event(5, "oscillating", 110, SILENT)],
+            None, id="a wire that chatters",
+        ),
+        pytest.param([*WELL, event(3, "raised", 110, SILENT)], "never ended", id="a silence that never ends"),
         pytest.param(
             [event(1, "raised", 101), event(2, "cleared", 109), event(3, "raised", 150), event(4, "cleared", 151)],
             "did not show it", id="a false alarm",

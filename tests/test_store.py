@@ -117,7 +117,7 @@ def test_a_callback_hears_of_the_commit_after_it(tmp_path: Path) -> None:
                 done.set()
 
             store.commit(Batch(journal=[Entry("x", NOW, {})]), written)
-            await asyncio.wait_for(done.wait(), 5)
+            await asyncio.wait_for(done.wait(), 30)
             return seen
 
         assert asyncio.run(run()) == [1]
@@ -537,6 +537,6 @@ async def _commit(store: Store, batch: Batch) -> None:
 
 
 async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - the disk comes back without a word
             await asyncio.sleep(0.02)

@@ -102,7 +102,7 @@ LEVELS = [("MD5", "DES"), ("SHA-1", "AES-128"), ("SHA-256", "AES-128"), ("SHA-51
 
 def net_snmp(program: str, port: int, *version: str, oid: str = ON_BATTERY) -> tuple[int, str]:
     command = [program, *version, f"127.0.0.1:{port}", "", oid, "1.3.6.1.2.1.33.1.2.2.0", "i", "4"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stderr
 
 
@@ -138,7 +138,7 @@ def test_the_traps_and_informs_of_net_snmp_are_heard_and_answered() -> None:
                 "1",
                 "",
             ]
-            await asyncio.to_thread(subprocess.run, old, check=True, timeout=20)
+            await asyncio.to_thread(subprocess.run, old, check=True, timeout=60)
             await scene.heard(3)
             assert scene.listener.counts == {Fate.TAKEN: 3}
 
@@ -192,7 +192,7 @@ def test_a_v3_inform_of_pysnmp_learns_our_clock_and_is_answered_after_our_restar
         )  # fmt: skip
 
         async def inform(port: int) -> object:
-            where = await api.UdpTransportTarget.create(("127.0.0.1", port), timeout=1, retries=2)
+            where = await api.UdpTransportTarget.create(("127.0.0.1", port), timeout=10, retries=2)
             told = api.NotificationType(api.ObjectIdentity(ON_BATTERY))
             error, *_ = await api.send_notification(engine, own, where, api.ContextData(), "inform", told)
             return error
@@ -220,7 +220,7 @@ def caught() -> dict[str, bytes]:
     if shutil.which("snmptrap"):
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
             sock.bind(("127.0.0.1", 0))
-            sock.settimeout(10)
+            sock.settimeout(30)
             for auth, priv in LEVELS:
                 net_snmp("snmptrap", sock.getsockname()[1], *words(user("127.0.0.1", auth=auth, priv=priv)))
                 found[f"v3 {auth} {priv}"] = sock.recv(65535)

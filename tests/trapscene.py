@@ -95,7 +95,7 @@ class Scene:
             sock.bind((source, 0))
             sock.sendto(data, (source, port or self.port))
 
-    async def until(self, ready: Callable[[], bool], within: float = 10.0) -> None:
+    async def until(self, ready: Callable[[], bool], within: float = 60.0) -> None:
         async with asyncio.timeout(within):
             while not ready():  # noqa: ASYNC110 - what is waited for happens in the listener
                 await asyncio.sleep(0.002)

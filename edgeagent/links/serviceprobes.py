@@ -142,7 +142,7 @@ def _response(data: bytes) -> tuple[Raw, bytes]:
             body = response.read()
         except IncompleteRead as error:
             body = error.partial
-    except (HTTPException, ValueError):
+    except (HTTPException, ValueError, OverflowError):  # a length that no memory has is an OverflowError
         return Missing.NULL, b""
     return response.status, body
 

@@ -28,12 +28,16 @@ class Turns:
     async def serve(self, poll: Callable[[Target, Plan], Awaitable[Answers]], close: Callable[[], None]) -> None:
         """Answer one poll after another until cancelled; then close, and answer what is open as link down."""
         current: tuple[Target, Plan, Done] | None = None
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
         try:
-            while True:
+            # wait_for, in whatever reads the wire, loses a cancellation that comes together with the answer.
+            while not task.cancelling():
                 current = await self._polls.get()
                 answers = await poll(current[0], current[1])
                 done, current = current[2], None
                 done(answers)
+            raise asyncio.CancelledError
         finally:
             close()
             if current is not None:
