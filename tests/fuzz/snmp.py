@@ -11,12 +11,12 @@ from pyasn1.type import univ
 from pysnmp.proto.api import v2c
 
 from edgeagent.endpoint import parse
-from edgeagent.links import Plan, Target, snmp, snmpdevice, snmppoll
+from edgeagent.links import Plan, Target, snmp, snmpdevice, snmppoll, usm
 from edgeagent.links import trapv3 as usm_ear
+from edgeagent.links.ber import integer, tlv
 from edgeagent.links.snmpmessage import Ask, Response
-from edgeagent.links.trapmessage import Malformed, integer, tlv
 from edgeagent.links.traps import Fate, TrapListener
-from edgeagent.links.usmmessage import Frame
+from edgeagent.links.usmmessage import Frame, write
 from edgeagent.links.usmsession import Usm
 from edgeagent.readings import Answers, Missing
 from edgeagent.trapconfig import Traps
@@ -113,14 +113,14 @@ def seeds_snmp() -> list[bytes]:
 USER: Final = trapscene.user(HOST)
 
 
-def engine(name: str) -> tuple[usm_ear.Receiver, usm_ear.Account, usm_ear._Keys]:
-    own, account = usm_ear.Receiver(name, 3, lambda: 100.0), usm_ear.Account(USER)
-    return own, account, account.keys(own.engine)
+def engine(name: str) -> tuple[usm_ear.Receiver, usm.Keys]:
+    own = usm_ear.Receiver(name, 3, lambda: 100.0)
+    return own, usm_ear.Account(USER).keys(own.engine)
 
 
-def seal(own: usm_ear.Receiver, account: usm_ear.Account, keys: usm_ear._Keys, scoped: bytes) -> bytes:
-    header = usm_ear._Header(IDENT, account.level, False, own.engine, 3, 0, account.user, (0, 0), b"", 0, 0)
-    return own._seal(header, account, keys, account.level, scoped)
+def seal(own: usm_ear.Receiver, keys: usm.Keys, scoped: bytes) -> bytes:
+    user = usm_ear.Account(USER)
+    return write(user.level, IDENT, own.engine, 3, 0, user.name, keys, scoped)
 
 
 def scoped_pdu(own: usm_ear.Receiver, pdu: bytes) -> bytes:
@@ -128,7 +128,7 @@ def scoped_pdu(own: usm_ear.Receiver, pdu: bytes) -> bytes:
 
 
 def build_v3() -> targets.Run:
-    own, account, keys = engine("card")
+    own, keys = engine("card")
     link = snmp.SnmpLink()
     device = link._device(Target("ups", USER))
     session = device.session
@@ -139,10 +139,7 @@ def build_v3() -> targets.Run:
     def run(data: bytes) -> None:
         session._learn(known)
         honest = data[:1] >= b"\x80"
-        try:
-            datagram = seal(own, account, keys, data[1:]) if honest else data[1:]
-        except Malformed:  # longer than a datagram
-            return
+        datagram = seal(own, keys, data[1:]) if honest else data[1:]
         what = at_the_edge(link, device, datagram)
         if what is not None:
             poll_with(what)
@@ -151,14 +148,14 @@ def build_v3() -> targets.Run:
 
 
 def seeds_v3() -> list[bytes]:
-    own, account, keys = engine("card")
+    own, keys = engine("card")
     plain = [scoped_pdu(own, encoder.encode(answer)) for answer in answers_of_a_card()]
     report = tlv(
         0xA8, integer(IDENT), integer(0), integer(0),
-        tlv(0x30, tlv(0x30, tlv(6, usm_ear._NOT_IN_TIME), integer(1, 0x41))),
+        tlv(0x30, tlv(0x30, tlv(6, usm_ear._NOT_IN_TIME), tlv(0x41, b"\x01"))),
     )  # fmt: skip
     plain.append(scoped_pdu(own, report))
-    return [b"\xff" + each for each in plain] + [b"\0" + seal(own, account, keys, each) for each in plain]
+    return [b"\xff" + each for each in plain] + [b"\0" + seal(own, keys, each) for each in plain]
 
 
 # Traps: the first byte likewise.
@@ -175,7 +172,7 @@ class Sink:
 
 
 def build_traps() -> targets.Run:
-    own, account, keys = engine("card")
+    own, keys = engine("card")
     hinted: list[str] = []
     listener = TrapListener(hinted.append, "test", 1)
     known = {"a": trapscene.at(HOST), "b": USER}
@@ -199,17 +196,14 @@ def build_traps() -> targets.Run:
 
     def run(data: bytes) -> None:
         honest = data[:1] >= b"\x80"
-        try:
-            datagram = seal(own, account, keys, data[1:]) if honest else data[1:]
-        except Malformed:
-            return
+        datagram = seal(own, keys, data[1:]) if honest else data[1:]
         jump(hear(datagram))
 
     return run
 
 
 def seeds_traps() -> list[bytes]:
-    own, account, keys = engine("card")
+    own, keys = engine("card")
     pdu = bytes.fromhex("a71f02010102010002010030143012060a2b06010603010104010006") + b"\x04\x2b\x06\x01\x02"
     packets = [
         trapscene.first(), trapscene.first("1.3.6.1.4.1.318", specific=5, agent="192.0.2.7"), trapscene.second(),
@@ -218,7 +212,7 @@ def seeds_traps() -> list[bytes]:
     told = (trapscene.second(), trapscene.second(inform=True))
     inner = [scoped_pdu(own, pdu), *(scoped_pdu(own, each[each.index(b"floor") + 5 :]) for each in told)]
     question = Usm(USER).wrap(Ask.GET, (), IDENT)
-    sealed = [seal(own, account, keys, each) for each in inner]
+    sealed = [seal(own, keys, each) for each in inner]
     return [b"\0" + each for each in (*packets, question, *sealed)] + [b"\xff" + each for each in inner]
 
 
