@@ -148,9 +148,15 @@ class Hall:
         self.say(0, {id: dict(WELL.get(self.kind(id), {})) for id in self.site.devices})
         return self
 
-    def say(self, second: float, said: Mapping[str, Mapping[str, Value | None] | None]) -> list[Change]:
-        """Let devices be read at a second; None is a device that does not answer, None as a value one bad value."""
-        self.until(second)
+    def say(
+        self, second: float, said: Mapping[str, Mapping[str, Value | None] | None], *, late: bool = False
+    ) -> list[Change]:
+        """Let devices be read at a second; None is a device that does not answer, None as a value one bad value.
+
+        A late step comes after a while in which no timer was served: they run out together with what is read.
+        """
+        if not late:
+            self.until(second)
         self.now = BASE + second
         changed = []
         for id, values in said.items():

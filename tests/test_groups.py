@@ -19,8 +19,8 @@ def seats(*numbers: int, **said: Value) -> dict[str, dict[str, Value]]:
     return {f"pc-s{number:03}": dict(said) for number in numbers}
 
 
-def fail(floor: Hall, second: float, *numbers: int, well: bool = False) -> None:
-    floor.say(second, seats(*numbers, softphone=well))
+def fail(floor: Hall, second: float, *numbers: int, well: bool = False, late: bool = False) -> None:
+    floor.say(second, seats(*numbers, softphone=well), late=late)
 
 
 def test_forty_softphones_are_one_fault_and_no_forty_are_told() -> None:
@@ -136,6 +136,20 @@ def test_it_is_over_when_fewer_than_half_of_the_quorum_are_left_and_those_speak_
     fail(floor, 2000, *range(8))
     floor.until(2100)
     assert floor.raised()[-1] == SOFTPHONES, "and it can come again"
+
+
+@pytest.mark.parametrize("back", [28.0, 30.0, 30.5, 58.0, 60.0, 60.5])
+@pytest.mark.parametrize("some", [3, 8], ids=["some first", "all at once"])
+def test_it_is_over_though_seats_ran_again_in_the_step_that_raised_it(back: float, some: int) -> None:
+    floor = Hall(hall(8)).start()
+    fail(floor, 10, *range(8))
+    floor.until(10 + back - 1.5)
+    fail(floor, 10 + back, *range(some), well=True, late=True)
+    floor.until(80)
+    fail(floor, 80, *range(8), well=True)
+    floor.until(300)
+    assert not floor.standing()
+    assert not floor.hidden()
 
 
 def test_two_that_fail_again_after_it_was_over_are_two() -> None:
