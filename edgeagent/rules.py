@@ -221,22 +221,26 @@ class Condition:
         return self.root.truth(_Scope(readings, None, 0.0)) is _ABSENT
 
     @property
+    def compares(self) -> Iterator[tuple[str, str, float | str | bool]]:
+        """All (point, operator, right side) of it; each word of an `in` is one."""
+        for node in _walk(self.root):
+            if isinstance(node, _Has):
+                yield node.point, "has", node.member
+            elif isinstance(node, _In):
+                yield from ((node.point, "in", word) for word in node.words)
+            elif isinstance(node, _Compare):
+                yield node.point, node.op, node.right
+
+    @property
     def uses_limit(self) -> bool:
         """Tell whether the word "limit" stands in it."""
-        return any(isinstance(node, _Compare) and node.right == "limit" for node in _walk(self.root))
+        return any(right == "limit" for _, op, right in self.compares if op not in ("has", "in"))
 
     @property
     def words(self) -> frozenset[tuple[str, str]]:
         """All (point, enum word or set member) pairs that it compares with."""
-        pairs: set[tuple[str, str]] = set()
-        for node in _walk(self.root):
-            if isinstance(node, _Has):
-                pairs.add((node.point, node.member))
-            elif isinstance(node, _In):
-                pairs.update((node.point, word) for word in node.words if isinstance(word, str))
-            elif isinstance(node, _Compare) and node.op in ("=", "!=") and isinstance(node.right, str):
-                pairs.add((node.point, node.right))
-        return frozenset(pairs)
+        found = ((point, word) for point, op, word in self.compares if op not in _ORDER)
+        return frozenset((point, word) for point, word in found if isinstance(word, str))
 
     def renamed(self, names: Mapping[str, str]) -> Condition:
         """Return the same condition on other points: {"door": "door.front"}."""
