@@ -8,11 +8,10 @@ neither raises nor clears. Inside there is a fourth, "absent": the device has no
 An `or` passes over an absent side, because a witness that does not exist says nothing against the other one.
 An `and` with an absent side is absent, because what it demands cannot be shown. To the outside absent is None.
 
-A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round.
-`bad(x)` is true when the device itself says that x is broken, never for silence. `absent(x)` is true when the
-device has no x. `unknown(x)` is true whenever x has no (whole) value, for whatever reason, so that a witness that
-cannot be read need not silence another one. On the right of = and != a name is an enum word; on the right of
-an order it is a point.
+A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round. `bad(x)`
+is true when the device itself says that x is broken, never for silence, `absent(x)` when it has no x, `unknown(x)`
+whenever x has no (whole) value, so that a witness that cannot be read need not silence another one. On the right of =
+and != a name is an enum word; on the right of an order it is a point.
 """
 
 from __future__ import annotations
@@ -203,11 +202,10 @@ class Condition:
     text: str
     root: _Node
     points: frozenset[str] = field(init=False, repr=False, compare=False)
-    """All point ids that the condition names."""
+    """All point ids that the condition names, found once: each device asks for them."""
     _check: checks.Check = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Once: each device of a kind asks for them when the floor is planned, and each poll after that.
         object.__setattr__(self, "points", frozenset(point for node in _walk(self.root) for point in _points(node)))
         object.__setattr__(self, "_check", _compiled(self.root))
 
@@ -239,8 +237,7 @@ class Condition:
     @property
     def words(self) -> frozenset[tuple[str, str]]:
         """All (point, enum word or set member) pairs that it compares with."""
-        found = ((point, word) for point, op, word in self.compares if op not in _ORDER)
-        return frozenset((point, word) for point, word in found if isinstance(word, str))
+        return frozenset((point, word) for point, op, word in self.compares if op not in _ORDER and isinstance(word, str))
 
     def renamed(self, names: Mapping[str, str]) -> Condition:
         """Return the same condition on other points: {"door": "door.front"}."""
@@ -317,8 +314,7 @@ def parse(text: str) -> Condition:
         at = match.end()
     if tokens.count("(") + tokens.count("not") > _NESTED:
         raise RuleError(f'too many parentheses and negations in "{text}"')
-    parser = _Parser(tokens, text)
-    root = parser.either()
+    root = (parser := _Parser(tokens, text)).either()
     if parser.tokens:
         raise RuleError(f'"{parser.tokens[0]}" is too much in "{text}"')
     return Condition(" ".join(text.split()), root)
