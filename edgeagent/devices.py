@@ -24,6 +24,7 @@ from typing import Final
 from edgeagent import redecode
 from edgeagent.catalog import Driver
 from edgeagent.config import Device
+from edgeagent.deadband import Deadbands, deadbands
 from edgeagent.decode import decode, identity, omitted
 from edgeagent.fit import SYS_DESCR, SYS_OBJECT_ID, SYSTEM, fits, suited
 from edgeagent.phases import UNREAD
@@ -53,9 +54,9 @@ class DeviceState:
     """
 
     __slots__ = (
-        "_all", "_checked", "_goods", "_last", "_mark", "_own", "_pace", "_part", "_real", "_slow", "_table",
-        "_urgent", "_usual", "_whole", "device", "driver", "facts", "misses", "observed", "origin", "readings",
-        "reason",
+        "_all", "_checked", "_deadbands", "_exact", "_goods", "_heard", "_last", "_mark", "_own", "_pace", "_part",
+        "_real", "_slow", "_table", "_urgent", "_usual", "_whole", "device", "driver", "facts", "misses", "observed",
+        "origin", "readings", "reason",
     )  # fmt: skip
 
     def __init__(self, device: Device) -> None:
@@ -71,8 +72,14 @@ class DeviceState:
         self._goods = GOODS
         self._own = _OWN - device.driver.points
         self._last: Answers | None = None
+        """The answers that the readings are of."""
+        self._heard: Answers | None = None
+        """Those that came last: numbers that only tremble are taken for what they were."""
         self._table: Table | None = None
-        """What a shortcut needs to go on from there."""
+        self._deadbands: Deadbands | None = None
+        """What shortcuts need to go on from there."""
+        self._exact = False
+        """While it is polled faster, each number counts."""
         self._usual = _usual(device.driver)
         self._urgent = self._usual
         """What is asked at `alarm_interval`, between two polls in full."""
@@ -99,6 +106,7 @@ class DeviceState:
             "_real": self,
             "readings": dict(self.readings),
             "_last": None,
+            "_heard": None,
             "_part": None,
         }.items():
             setattr(twin, name, value)
@@ -119,6 +127,7 @@ class DeviceState:
     def interval(self, hasten: bool) -> float:
         """Return the seconds until the next poll: faster while abnormal, soon after a miss, slower when dead."""
         own = self._pace = self.device.fast if hasten else self.device.interval
+        self._exact = hasten
         if self.misses >= MISSES:
             doubled = own * 2.0 ** min(self.misses - MISSES + 1, _DOUBLINGS)
             return min(max(own, BACK_OFF_CAP), doubled)
@@ -132,15 +141,27 @@ class DeviceState:
         """Let the next poll be one in full, whatever its turn."""
         self._all = True
 
-    def take(self, answers: Answers, now: float) -> frozenset[str]:
-        """Take the answers of one poll; return the ids of the points whose reading is another one now."""
-        if answers is self._last and self._goods >= GOODS and not (self.misses or self._doubtful(now)):
+    def take(self, answers: Answers, now: float, *, exact: bool = False) -> frozenset[str]:
+        """Take the answers of one poll; return the ids of the points whose reading is another one now.
+
+        A number that moved by less than its deadband since it was last judged, and past nothing that an alarm asks, is
+        as it was, unless all is to be `exact` this time.
+        """
+        exact = exact or self._exact
+        sure = self._goods >= GOODS and not (self.misses or self._doubtful(now))
+        if sure and answers is (self._last if exact else self._heard):
             self.observed = now  # most polls of a calm site: all that follows would say so too
             return _NOTHING
         if self._mark is not None:
             if self._mark not in answers and self._last is not None:
-                return self._take_part(answers, self._last, now)
+                return self._take_part(answers, self._last, now, exact=exact)
             self._part, self._all, self._whole = None, False, now
+        self._heard = answers
+        if sure and not exact and self._last is not None:
+            answers = self._put_back(self._last, answers)
+            if answers is self._last:
+                self.observed = now
+                return _NOTHING
         missing = silence(answers)
         if missing is not None:
             return self._missed(missing, now)
@@ -168,9 +189,15 @@ class DeviceState:
             return changed | self._all_bad("profile-mismatch", now)
         return changed | self._replace(self._decoded(answers, now))
 
-    def _take_part(self, answers: Answers, last: Answers, now: float) -> frozenset[str]:
+    def _put_back(self, last: Answers, answers: Answers) -> Answers:
+        """Take what only trembles for what it was; `last` itself if nothing else moved."""
+        if self._deadbands is None or self._real is not None:  # a drill shows what it was told to show
+            return answers
+        return self._deadbands.put_back(last, answers)
+
+    def _take_part(self, answers: Answers, last: Answers, now: float, *, exact: bool) -> frozenset[str]:
         """Take what is urgent alone; all else is as it was. What it is or does now is a reason to ask for the rest."""
-        if answers is self._part and self._goods >= GOODS and not self.misses:
+        if answers is self._part and self._goods >= GOODS and not (self.misses or exact):
             self.observed = now
             return _NOTHING
         missing = silence(answers) or fruitless(answers, self._urgent[0])
@@ -179,7 +206,9 @@ class DeviceState:
         changed, self._part = self._answered(now), answers
         walked = tuple(f"{walk}." for walk in self._urgent[1])
         kept = {address: raw for address, raw in last.items() if not address.startswith(walked)} if walked else last
-        whole = {**kept, **answers}
+        whole: Answers = {**kept, **answers}
+        if not exact:
+            whole = self._put_back(last, whole)
         if whole == last:
             return changed
         before = dict(self.readings)
@@ -201,6 +230,7 @@ class DeviceState:
         if found is None:
             found = decode(self.driver, answers, now, self.origin)
             self._table = redecode.table(self.driver, answers)
+            self._deadbands = None if self._table is None else deadbands(self._table, self.device.alarms)
         self._last = answers
         return found
 
@@ -257,7 +287,7 @@ class DeviceState:
         return changed | self._replace({REACHABLE: Reading(False, now, Quality.GOOD, missing.value, self.origin)})
 
     def _all_bad(self, reason: str, now: float) -> frozenset[str]:
-        self._last = None
+        self._last = self._heard = None
         points = (self.readings.keys() | self.driver.points) - self._own
         return self._replace({id: Reading.bad(reason, now, self.origin) for id in points})
 

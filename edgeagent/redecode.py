@@ -34,24 +34,30 @@ class Source:
 
     def __init__(self, item: Item, point: Point | None) -> None:
         self.item, self.point = item, point
-        self._plain = len(item.addresses) == 1 and item.walk is None and item.code in _CODES
+        self.plain = len(item.addresses) == 1 and item.walk is None and item.code in _CODES
         self._address = item.addresses[0] if item.addresses else ""
         self._meanings: dict[Raw, Reading] = {}
+        """`plain` tells that one address says it all."""
 
     def reading(self, answers: Answers, now: float, origin: str | None) -> Reading:
         """Return what `decode` makes of it."""
-        if not self._plain:
+        if not self.plain:
             return reading_of(self.item, self.point, answers, now, origin)
         raw = answers[self._address]
         kind = type(raw)
         if kind is not int and kind is not bytes and kind is not Missing:  # 1, 1.0 and True are one key
             return reading_of(self.item, self.point, answers, now, origin)
+        meant = self.alone(raw)
+        return Reading(meant.value, now, meant.quality, meant.reason, origin)
+
+    def alone(self, raw: Raw) -> Reading:
+        """Return what a raw answer to a plain item means, whenever it comes."""
         meant = self._meanings.get(raw)
         if meant is None:
             if len(self._meanings) >= _MOST:
                 self._meanings.clear()
-            meant = self._meanings[raw] = reading_of(self.item, self.point, answers, now, None)
-        return Reading(meant.value, now, meant.quality, meant.reason, origin)
+            meant = self._meanings[raw] = reading_of(self.item, self.point, {self._address: raw}, 0.0, None)
+        return meant
 
 
 class Table:

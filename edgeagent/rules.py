@@ -237,7 +237,7 @@ class Condition:
     @property
     def words(self) -> frozenset[tuple[str, str]]:
         """All (point, enum word or set member) pairs that it compares with."""
-        return frozenset((point, word) for point, op, word in self.compares if op not in _ORDER and isinstance(word, str))
+        return frozenset((id, word) for id, op, word in self.compares if op not in _ORDER and isinstance(word, str))
 
     def renamed(self, names: Mapping[str, str]) -> Condition:
         """Return the same condition on other points: {"door": "door.front"}."""

@@ -31,14 +31,15 @@ def take(polled: Polled, step: Step, voice: Voice, now: float) -> None:
     begin, changed = 0, list[tuple[str, str]]()
     told: list[tuple[DeviceState, frozenset[str]]] = []
     for end, (state, answers) in enumerate(polled, 1):
-        points = state.take(answers, now)
+        due = voice.due(state.device.id, now)
+        points = state.take(answers, now, exact=due)
         if points:
             id, readings = state.device.id, state.readings
             changed += [(id, point) for point in points]
             if not begin and any(type(readings[point].value) not in _TREMBLING for point in points):
                 step(polled[:end], changed, now)
                 begin, changed = end, []
-        if points or voice.due(state.device.id, now):
+        if points or due:
             told.append((state, points))
     if begin < len(polled):
         step(polled[begin:], changed, now)
