@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,7 +26,7 @@ from edgeagent.links.snmpcourse import Course
 from edgeagent.links.snmpdevice import Device, Question, Single, session
 from edgeagent.links.snmpmessage import FIRST_ID, LAST_ID, Ask, Foreign, Response, Row, peek
 from edgeagent.links.snmppoll import Come, Known, Pace, Poll, next_row
-from edgeagent.links.udp import addresses, numeric, opened
+from edgeagent.links.udp import To, addresses, numeric, opened
 from edgeagent.links.wheel import Wheel
 from edgeagent.readings import Answers, Missing
 
@@ -36,7 +37,7 @@ _LESSONS: Final = 3
 _DATAGRAMS: Final = 128
 """Datagrams taken in one turn of the loop, so that what they tell is not held up for long; the next takes the rest."""
 _BURST: Final = 1024
-"""Requests sent before the loop has turned and all that was answered is read: their answers fit into the buffer."""
+"""Requests sent in a row, before all that was answered is read: their answers fit into the buffer."""
 _COURSES: Final = 512
 """Plans of one device whose course is kept: a switch is a device a port."""
 _TARGETS: Final = 1 << 16
@@ -55,22 +56,24 @@ class SnmpLink:
         self._places: dict[int, int] = {}
         self._wheel: Wheel[Question] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
-        self._burst = 0
-        self._waiting: deque[Question] = deque()
+        self._out: deque[tuple[socket.socket, bytes, To, int]] = deque()
+        """Requests that go out together, once the loop has done what it is about, with their ids."""
+        self._held_up = False
         self._put, self._go_on = self._ask, self._poll  # one object each for all courses
         self._bug: asyncio.Future[None] | None = None
+        self._time: Callable[[], float] = time.monotonic
 
     def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
         """Start one poll; see `Link.ask`. Its deadline runs from now, whether or not `run` has opened the sockets."""
-        loop = asyncio.get_running_loop()
-        if not plan.gets and not plan.walks:
-            loop.call_soon(self._guard, done, {})
-            return
-        device = self._device(target)
+        known = self._targets.get(id(target))
+        device = known[1] if known is not None and known[0] is target else self._device(target)
         course = device.course
         if course is None or course.plan is not plan:
+            if not plan.gets and not plan.walks:
+                asyncio.get_running_loop().call_soon(self._guard, done, {})
+                return
             course = self._course(device, plan)
-        deadline = loop.time() + target.timeout
+        deadline = self._time() + target.timeout
         if course.busy:
             self._poll(device, plan, {}, deadline, done)
         else:
@@ -139,8 +142,7 @@ class SnmpLink:
 
     def _ask(self, question: Question, deadline: float) -> None:
         """Ask a question until this loop time; it gets what it came to exactly once, never from inside this call."""
-        now = asyncio.get_running_loop().time()
-        question.deadline, question.again = deadline, now + (deadline - now) / 2
+        question.deadline, question.again = deadline, (self._time() + deadline) / 2
         question.peer, question.lessons = "", 0
         question.device.open.append(question)
         self._look_at(question, question.again)
@@ -150,9 +152,8 @@ class SnmpLink:
         return [question for device in self._devices.values() for question in device.open]
 
     def _device(self, target: Target) -> Device:
-        found = self._targets.get(id(target))
-        if found is not None and found[0] is target:
-            return found[1]
+        """Find the device that is meant, or begin with it; targets of one device share it."""
+        self._time = asyncio.get_running_loop().time
         endpoint = target.endpoint
         key = (
             *(endpoint.host, str(endpoint.port), endpoint.user),
@@ -180,9 +181,6 @@ class SnmpLink:
         loop.add_reader(sock, self._guard, self._drain, sock, _DATAGRAMS)
 
     def _send(self, question: Question) -> None:
-        if self._burst >= _BURST:
-            self._waiting.append(question)
-            return
         device = question.device
         if not device.addresses:
             self._resolve(device)
@@ -198,35 +196,46 @@ class SnmpLink:
                 data = device.session.wrap(question.ask, question.oids, ident)
             else:
                 data = form.head + ident.to_bytes(4, "big") + form.tail
-            if not self._burst:
-                asyncio.get_running_loop().call_soon(self._guard, self._end_burst)
-            self._burst += 1
-            try:
-                sock.sendto(data, address)
-            except OSError as error:  # no route, no room: the second sending may fare better
-                _log.debug("%s: %s", device.host, error)
-                return
             question.peer = address[0]
             question.ids += (ident,)
             self._by_id[ident] = question
+            if not self._out:
+                asyncio.get_running_loop().call_soon(self._guard, self._go)
+            self._out.append((sock, data, address, ident))
             return
 
-    def _end_burst(self) -> None:
-        """Let the next requests go once nothing lies unread; what the answers tell can wait for that."""
-        unread = [sock for sock in self._sockets.values() if self._waiting and not self._drain(sock, _BURST)]
-        if unread:
-            asyncio.get_running_loop().call_soon(self._guard, self._end_burst)
+    def _go(self) -> None:
+        """Send what waits in one go, so that who answers is woken once; what is more, when no answer lies unread."""
+        if self._held_up and not all(self._drain(sock, _BURST) for sock in self._sockets.values()):
+            asyncio.get_running_loop().call_soon(self._guard, self._go)
             return
-        self._burst = 0
-        waiting, self._waiting = self._waiting, deque()
-        for question in waiting:
-            if question.deadline and not question.ids:
-                self._send(question)
+        out, left = self._out, _BURST
+        while out and left:
+            sock, data, address, ident = out.popleft()
+            if ident not in self._by_id:  # its time is over
+                continue
+            left -= 1
+            try:
+                sock.sendto(data, address)
+            except OSError as error:  # no route, no room: the second sending may fare better
+                _log.debug("%s: %s", address[0], error)
+                self._unsent(ident)
+        self._held_up = bool(out)
+        if out:
+            asyncio.get_running_loop().call_soon(self._guard, self._go)
+
+    def _unsent(self, ident: int) -> None:
+        question = self._by_id.pop(ident)
+        question.ids = tuple(each for each in question.ids if each != ident)
+        if not question.ids:
+            question.peer = ""
 
     def _close(self, question: Question, what: Response | Missing) -> None:
         question.deadline = 0.0
         question.device.open.remove(question)
-        self._drop_ids(question)
+        for ident in question.ids:
+            del self._by_id[ident]
+        question.ids = ()
         question.come(what)
 
     def _drop_ids(self, question: Question) -> None:

@@ -43,16 +43,21 @@ class _Step(Question):
         self.odd = False
 
     def come(self, what: Response | Missing) -> None:
-        """Take what it came to."""
-        self.course.come(self, what)
+        """Take what it came to; as nearly always, that is what it came to last, and all there is."""
+        course = self.course
+        if what is self.what and course.only is self and course.last is not None and not self.odd:
+            course.busy = False
+            course.done(course.last)
+        else:
+            course.come(self, what)
 
 
 class Course:
     """A plan as one device is asked it. Free for the next poll when the last one is done."""
 
     __slots__ = (
-        *("_asked", "_batch", "_changed", "_deadline", "_done", "_first", "_go_on", "_last", "_odd", "_put"),
-        *("_silent", "_under_way", "busy", "device", "plan"),
+        *("_asked", "_batch", "_changed", "_deadline", "_first", "_go_on", "_odd", "_put", "_silent"),
+        *("_under_way", "busy", "device", "done", "last", "only", "plan"),
     )
 
     def __init__(self, device: Device, plan: Plan, put: Put, go_on: GoOn) -> None:
@@ -71,15 +76,22 @@ class Course:
             *(_Step(self, Ask.GET, oids, "", 0) for oids in gets),
             *(_Step(self, Ask.NEXT, (root,), root, 0) for root in plan.walks),
         ]
-        self._last: Answers | None = None
+        self.only = self._first[0] if len(self._first) == 1 and not plan.walks else None
+        """The question that is all of the poll."""
+        self.last: Answers | None = None
+        """What the last poll came to."""
 
     def start(self, deadline: float, done: Callable[[Answers], None]) -> None:
         """Ask it once more."""
         if self._batch != self.device.pace.batch:
             self._lay()
         self.busy = True
-        self._deadline, self._done = deadline, done
+        self._deadline, self.done = deadline, done
         self._changed = self._odd = self._silent = False
+        if self.only is not None:
+            self._asked = self._under_way = 1
+            self._put(self.only, deadline)
+            return
         self._asked = self._under_way = 0
         self._ask()
 
@@ -122,11 +134,11 @@ class Course:
     def _finish(self) -> None:
         self.busy = False
         if self._odd:  # its answer will not be the same when all is well again, so the answers will be made anew
-            self._go_on(self.device, self.plan, self._known(), self._deadline, self._done)
+            self._go_on(self.device, self.plan, self._known(), self._deadline, self.done)
             return
-        if self._changed or self._last is None:
-            self._last = self._answers()
-        self._done(self._last)
+        if self._changed or self.last is None:
+            self.last = self._answers()
+        self.done(self.last)
 
     def _known(self) -> Known:
         known: dict[tuple[Ask, tuple[str, ...]], Response | Missing] = {}

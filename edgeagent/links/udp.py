@@ -6,8 +6,10 @@ import socket
 from collections.abc import Iterable
 from typing import Final, TypeAlias, cast
 
-Address: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
-"""A family and what sendto takes with it."""
+To: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""What sendto takes."""
+Address: TypeAlias = tuple[int, To]
+"""That, with its family before it."""
 
 BUFFER: Final = 4 * 1024 * 1024
 """Receive buffer asked for, in bytes."""
