@@ -13,6 +13,7 @@ import heapq
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from edgeagent.devices import DeviceState
@@ -38,27 +39,28 @@ _NOTHING: Final = Plan(())
 _Asked: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
+def _nobody(_: Answers) -> None:
+    """Take no notice."""
+
+
 @dataclass(slots=True, eq=False)
 class _Watch:
     """One device on its link. `due` is when it is asked next or was asked last, in loop time; `slot` where it waits.
 
-    Called with the answers of its poll it hands them on.
+    `done` takes the answers of its poll.
     """
 
     state: DeviceState
     link: Link
     target: Target
-    took: Callable[[_Watch, Answers], None]
     due: float
+    done: Callable[[Answers], None] = _nobody
     slot: int = -1
     busy: bool = False
     again: bool = False
     gone: bool = False
     wanted: _Asked | None = None
     plan: Plan = _NOTHING
-
-    def __call__(self, answers: Answers) -> None:
-        self.took(self, answers)
 
 
 class Poller:
@@ -83,6 +85,7 @@ class Poller:
         self._ended: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._put_off = False
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -101,7 +104,8 @@ class Poller:
             device = state.device
             target = Target(device.id, device.endpoint, device.driver.quirks, device.timeout)
             share = zlib.crc32(device.id.encode()) / 0xFFFFFFFF
-            watch = _Watch(state, self._link_of(device.endpoint), target, self._done, start + share * spread)
+            watch = _Watch(state, self._link_of(device.endpoint), target, start + share * spread)
+            watch.done = partial(self._done, watch)
             self._watches[device.id], self._states[device.id] = watch, state
             watches.append(watch)
         self._fit()
@@ -168,9 +172,10 @@ class Poller:
             return
         self.turns += 1
         try:
-            self._ask_due()
-            if self._inbox:
+            asked = self._ask_due()
+            if self._inbox and (self._put_off or not asked):
                 self._flush()
+            self._put_off = bool(self._inbox) and asked  # for one turn, so that what was asked goes out first
         except Exception as bug:  # noqa: BLE001 - handed on to whoever waits for `run`
             self._ended.set_exception(bug)
         else:
@@ -188,10 +193,10 @@ class Poller:
         else:
             self._timer = loop.call_at(when, self._turn)
 
-    def _ask_due(self) -> None:
-        """Ask what is due in one slot; after a long pass the others come in the next turns."""
+    def _ask_due(self) -> bool:
+        """Ask what is due in one slot, and tell if any is; after a long pass the others come in the next turns."""
         if not self._order or self._order[0] * self._width > asyncio.get_running_loop().time():
-            return
+            return False
         slot, now = heapq.heappop(self._order), self._now()
         for watch in self._slots.pop(slot):
             if watch.slot != slot or watch.busy or watch.gone:
@@ -200,7 +205,8 @@ class Poller:
             wanted = watch.state.wants(now)
             if wanted is not watch.wanted:
                 watch.wanted, watch.plan = wanted, self._plans.setdefault(wanted, Plan(*wanted))
-            watch.link.ask(watch.target, watch.plan, watch)
+            watch.link.ask(watch.target, watch.plan, watch.done)
+        return True
 
     def _push(self, watch: _Watch, due: float) -> None:
         watch.due = due
