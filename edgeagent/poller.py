@@ -21,10 +21,10 @@ from edgeagent.endpoint import Endpoint
 from edgeagent.links import Link, Plan, Target
 from edgeagent.readings import Answers
 
-SLOT: Final = 0.05
-"""Polls that are due within this many seconds are asked together."""
-_NARROW: Final = 0.01
-"""The same where there are many."""
+SLOT: Final = 0.1
+"""Polls that are due within this many seconds are asked together: each wake-up costs as much as many of them."""
+_NARROWER: Final = (0.05, 0.02, 0.01)
+"""The same where there are many, or where devices are asked at times between."""
 _TOGETHER: Final = 50
 """Polls of one slot, beyond which slots become narrower: a wake-up is cheap then, and what waits behind them is not."""
 _MOST: Final = 128
@@ -114,9 +114,12 @@ class Poller:
             self._push(watch, (watch.due // self._width + 0.5) * self._width)
 
     def _fit(self) -> None:
-        """Make slots as wide as suits so many polls."""
-        rate = sum(1 / watch.state.device.interval for watch in self._watches.values())
-        width = SLOT if rate * SLOT <= _TOGETHER else max(_NARROW, round(_TOGETHER / rate, 2))
+        """Make slots as wide as suits so many polls at such intervals."""
+        devices = [watch.state.device for watch in self._watches.values()]
+        intervals = [min(device.interval, device.alarm_interval or device.interval) for device in devices]
+        rate, times = sum(1 / interval for interval in intervals), set(intervals)
+        fit = (width for width in (SLOT, *_NARROWER) if rate * width <= _TOGETHER and _even(times, width))
+        width = next(fit, _NARROWER[-1])
         if width == self._width:
             return
         waiting = [watch for slot, found in self._slots.items() for watch in found if watch.slot == slot]
@@ -238,3 +241,8 @@ class Poller:
             watch.busy = False
             self._push(watch, now if watch.again or due < now else due)
             watch.again = False
+
+
+def _even(times: Iterable[float], width: float) -> bool:
+    """Tell whether these are whole numbers of slots."""
+    return all(abs(time / width - round(time / width)) < 1e-6 for time in times)
