@@ -72,7 +72,7 @@ class Point:
 
     `unit` is UCUM, None for what is not a number. `range` is what can be true; outside it the reading is bad.
     `aggregate` (min, max, sum) makes the plain point out of its phases .l1 .l2 .l3. `deadband` is the change
-    in units below which the feed stays silent. `doubt` names readings that devices are known to make up.
+    in units below which nobody looks, but for alarms. `doubt` names readings that devices are known to make up.
     `many` allows named instances (`door.front`), each with alarms of its own. `sample` is what a healthy
     device shows, for the simulator.
     """
