@@ -1,8 +1,8 @@
 """Numbers that only tremble: moved by less than their deadband, and past nothing that an alarm asks. Pure.
 
 Owns which raw answers of a poll may be taken for what they were, so that nobody has to look at them. What is put back
-is the answer that was looked at last, so a value that creeps is seen once it has crept far enough. What is no plain
-number, or is read in more than one way, is never put back.
+is the answer that was looked at last, so a value that creeps is seen once it has crept far enough; right after a look
+that is three deadbands. What is no plain number is never put back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from edgeagent.readings import Answers, Quality, Raw, Reading
 from edgeagent.redecode import Source, Table
 from edgeagent.rules import Condition
 
+WIDE: Final = 3
+"""How many deadbands a number may move that was looked at a moment ago."""
 _MOST: Final = 2048
 """Moves of one number of which it is remembered whether they count."""
 _PROTOCOLS: Final = frozenset({"snmp", "modbus"})
@@ -34,6 +36,10 @@ class _Number:
         self._source, self._deadband, self._cuts, self._ranges = source, deadband, cuts, ranges
         self._address = source.item.addresses[0]
         self.trembles: dict[tuple[Raw, Raw], bool] = {}
+
+    def wider(self) -> _Number:
+        """Return the same number for when it was looked at a moment ago."""
+        return _Number(self._source, WIDE * self._deadband, self._cuts, self._ranges)
 
     def judge(self, was: Raw, now: Raw) -> bool:
         """Tell whether a move is none, and remember it."""
@@ -80,13 +86,14 @@ class Deadbands:
                 if table.of.get(address) == (id,):
                     ranges = tuple({address: each} for each in table.shown.get(address, ()))
                     self._of[address] = _Number(source, deadband, places, ranges)
-        self._trembles = {address: number.trembles for address, number in self._of.items()}
+        self._wide = {address: number.wider() for address, number in self._of.items()}
 
-    def put_back(self, last: Answers, answers: Answers) -> Answers:
+    def put_back(self, last: Answers, answers: Answers, *, wide: bool = False) -> Answers:
         """Return these answers with what only trembles as it was `last`; `last` itself if nothing else moved.
 
         As soon as anything moved that is no plain number, all of them stay what they are.
         """
+        numbers = self._wide if wide else self._of
         if len(last) != len(answers):
             return answers
         back: dict[str, Raw] = {}
@@ -97,9 +104,10 @@ class Deadbands:
                 if raw == was:
                     continue
                 moved += 1
-                trembles = self._trembles[address].get((was, raw))
+                number = numbers[address]
+                trembles = number.trembles.get((was, raw))
                 if trembles is None:
-                    trembles = self._of[address].judge(was, raw)
+                    trembles = number.judge(was, raw)
                 if trembles:
                     back[address] = was
                 elif not type(raw) is type(was) is int:

@@ -41,6 +41,8 @@ _DOUBLINGS: Final = 16
 """Enough for the shortest interval to come to the cap; a year of misses would overflow."""
 RECHECK: Final = 600.0
 """The identity is asked again after this many seconds."""
+CALM: Final = 10.0
+"""A number that only trembles is looked at no more often than after this many seconds."""
 REACHABLE: Final = "reachable"
 IDENTITY: Final = "identity"
 _OWN: Final = frozenset({REACHABLE, IDENTITY})
@@ -54,9 +56,9 @@ class DeviceState:
     """
 
     __slots__ = (
-        "_all", "_checked", "_deadbands", "_exact", "_goods", "_heard", "_last", "_mark", "_own", "_pace", "_part",
-        "_real", "_slow", "_table", "_urgent", "_usual", "_whole", "device", "driver", "facts", "misses", "observed",
-        "origin", "readings", "reason",
+        "_all", "_checked", "_deadbands", "_exact", "_goods", "_heard", "_last", "_looked", "_mark", "_owed", "_own",
+        "_pace", "_part", "_real", "_slow", "_table", "_urgent", "_usual", "_whole", "device", "driver", "facts",
+        "misses", "observed", "origin", "readings", "reason",
     )  # fmt: skip
 
     def __init__(self, device: Device) -> None:
@@ -80,6 +82,9 @@ class DeviceState:
         """What shortcuts need to go on from there."""
         self._exact = False
         """While it is polled faster, each number counts."""
+        self._looked = -inf
+        self._owed: float | None = None
+        """When numbers were last found to have moved, and when to look again at those that may have."""
         self._usual = _usual(device.driver)
         self._urgent = self._usual
         """What is asked at `alarm_interval`, between two polls in full."""
@@ -145,11 +150,11 @@ class DeviceState:
         """Take the answers of one poll; return the ids of the points whose reading is another one now.
 
         A number that moved by less than its deadband since it was last judged, and past nothing that an alarm asks, is
-        as it was, unless all is to be `exact` this time.
+        as it was, unless all is to be `exact` this time. In the CALM after a look it may move by three.
         """
         exact = exact or self._exact
         sure = self._goods >= GOODS and not (self.misses or self._doubtful(now))
-        if sure and answers is (self._last if exact else self._heard):
+        if sure and answers is (self._last if exact else self._heard) and not self._owes(now):
             self.observed = now  # most polls of a calm site: all that follows would say so too
             return _NOTHING
         if self._mark is not None:
@@ -158,7 +163,7 @@ class DeviceState:
             self._part, self._all, self._whole = None, False, now
         self._heard = answers
         if sure and not exact and self._last is not None:
-            answers = self._put_back(self._last, answers)
+            answers = self._put_back(self._last, answers, now)
             if answers is self._last:
                 self.observed = now
                 return _NOTHING
@@ -189,11 +194,20 @@ class DeviceState:
             return changed | self._all_bad("profile-mismatch", now)
         return changed | self._replace(self._decoded(answers, now))
 
-    def _put_back(self, last: Answers, answers: Answers) -> Answers:
+    def _put_back(self, last: Answers, answers: Answers, now: float) -> Answers:
         """Take what only trembles for what it was; `last` itself if nothing else moved."""
         if self._deadbands is None or self._real is not None:  # a drill shows what it was told to show
             return answers
-        return self._deadbands.put_back(last, answers)
+        calm = 0 <= now - self._looked < CALM
+        kept = self._deadbands.put_back(last, answers, wide=calm)
+        if kept is not last:
+            self._looked, calm = now, True
+        self._owed = self._looked + CALM if calm else None
+        return kept
+
+    def _owes(self, now: float) -> bool:
+        """Tell whether a closer look is due at what was put back in the calm; so it is when the clock went back."""
+        return self._owed is not None and not 0 < self._owed - now <= CALM
 
     def _take_part(self, answers: Answers, last: Answers, now: float, *, exact: bool) -> frozenset[str]:
         """Take what is urgent alone; all else is as it was. What it is or does now is a reason to ask for the rest."""
@@ -208,7 +222,7 @@ class DeviceState:
         kept = {address: raw for address, raw in last.items() if not address.startswith(walked)} if walked else last
         whole: Answers = {**kept, **answers}
         if not exact:
-            whole = self._put_back(last, whole)
+            whole = self._put_back(last, whole, now)
         if whole == last:
             return changed
         before = dict(self.readings)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgeagent.catalog import AlarmType, Catalog, Driver, Text
 from edgeagent.config import Device
-from edgeagent.deadband import deadbands
-from edgeagent.devices import DeviceState
+from edgeagent.deadband import WIDE, deadbands
+from edgeagent.devices import CALM, DeviceState
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.readings import Answers, Missing, Quality, Raw
@@ -52,16 +52,16 @@ class Story:
         below = {address: raw for address, raw in self.answers.items() if address.startswith(rows)}
         return {address: self.answers.get(address, Missing.ABSENT) for address in (*gets, *walks)} | below
 
-    def poll(self, moved: dict[str, Raw], *, exact: bool = False) -> frozenset[str]:
+    def poll(self, moved: dict[str, Raw], *, exact: bool = False, after: float = 2 * CALM) -> frozenset[str]:
         self.answers |= moved
-        self.now += 1
+        self.now += after
         answers = self.asked()
         self.long.take(dict(answers), self.now, exact=True)
         changed = self.short.take(answers, self.now, exact=exact)
-        self.agree(exact=exact)
+        self.agree(1 if after >= CALM else WIDE, exact=exact)
         return changed
 
-    def agree(self, *, exact: bool) -> None:
+    def agree(self, deadbands: int, *, exact: bool) -> None:
         short, long, kind = self.short.readings, self.long.readings, self.short.driver.kind
         assert short.keys() == long.keys()
         for id, reading in long.items():
@@ -72,7 +72,7 @@ class Story:
                 assert (held.quality, held.reason) == (reading.quality, reading.reason) == (Quality.GOOD, None), id
                 assert isinstance(held.value, (int, float))
                 assert isinstance(reading.value, (int, float))
-                assert abs(held.value - reading.value) < point.deadband, id
+                assert abs(held.value - reading.value) < deadbands * point.deadband, id
         for type in self.short.device.alarms.values():
             for level in type.levels:
                 conditions = [(level.when, 0.0), (level.when, type.deadband), (level.when, -type.deadband)]
@@ -95,7 +95,10 @@ def test_no_alarm_sees_another_thing(driver: Driver, data: st.DataObject) -> Non
             address: raw + steps[address] if isinstance(raw, int) else raw for address, raw in known.items()
         }
         moved |= data.draw(st.dictionaries(st.sampled_from(numbers), st.sampled_from(ODD), max_size=1))
-        story.poll(moved, exact=data.draw(st.booleans()) and data.draw(st.booleans()))
+        story.poll(
+            moved, exact=data.draw(st.integers(0, 4)) == 0, after=data.draw(st.sampled_from([1.0, 4.0, CALM, 70]))
+        )
+    story.poll({})
     story.poll({}, exact=True)
 
 
@@ -117,11 +120,29 @@ def test_only_what_moved_far_enough_is_looked_at() -> None:
     assert story.short.readings["input.voltage.l1"].value == 230
 
 
+def test_right_after_a_look_it_takes_three_deadbands_and_the_rest_is_seen_in_its_time() -> None:
+    story = Story(UPS)
+    assert story.poll({VOLTS: 227})
+    assert story.poll({VOLTS: 223}, after=1) == frozenset()
+    assert story.poll({VOLTS: 221}, after=1)
+    assert story.poll({VOLTS: 224}, after=1) == frozenset()
+    assert story.poll({}, after=CALM - 2) == frozenset()
+    assert story.poll({}, after=1)
+    assert story.short.readings["input.voltage.l1"].value == 224
+    same = story.asked()
+    assert story.short.take(same, story.now + 1) == frozenset()
+    assert story.short.take(same, story.now - 3600) == frozenset(), "a clock that went back"
+    assert story.short.observed == story.now - 3600
+
+
 def test_a_limit_in_between_counts_however_small_the_step() -> None:
     story = Story(UPS)
     for volts in (81, 80, 79, 80, 81):  # of "input.voltage < 80", which is made of its phases
         assert story.poll({VOLTS: volts}), volts
     assert story.poll({VOLTS: 82}) == frozenset()
+    for volts in (81, 80, 79, 80, 81):
+        story.poll({VOLTS: volts}, after=0.5)
+        assert (story.short.readings["input.voltage"].value in (81, 82)) is (volts > 80), volts
     for share in (85, 84, 79, 80, 81):
         story.poll({LOAD: share})
         assert story.short.readings["output.load.l1"].value == share
