@@ -33,6 +33,8 @@ FIRST_ROUND: Final = 1.0
 """The first polls, and so all later ones, are spread over this many seconds at most."""
 APART: Final = 0.02
 """Seconds between the first polls of two devices while they are few."""
+_LAZY: Final = 0.01
+"""Seconds for which answers without any news may wait for others: each turn costs as much as many of them."""
 _AWAKE: Final = 1.0
 """Seconds between two turns at most: the watchdog looks for them."""
 _NOTHING: Final = Plan(())
@@ -61,6 +63,7 @@ class _Watch:
     gone: bool = False
     wanted: _Asked | None = None
     plan: Plan = _NOTHING
+    answers: Answers | None = None
 
 
 class Poller:
@@ -84,8 +87,9 @@ class Poller:
         self._hastened: frozenset[str] = frozenset()
         self._ended: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0
         self._soon: asyncio.Handle | None = None
-        self._put_off = False
+        self._put_off = self._lazy = False
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -170,7 +174,7 @@ class Poller:
             self._soon = asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._soon = None
+        self._soon, self._lazy = None, False
         if self._ended is None or self._ended.done():
             return
         self.turns += 1
@@ -189,12 +193,16 @@ class Poller:
         loop = asyncio.get_running_loop()
         now = loop.time()
         when = min(self._order[0] * self._width, now + _AWAKE) if self._order else now + _AWAKE
-        if self._timer is not None:
-            self._timer.cancel()
         if self._inbox or when <= now:
             self._wake()
         else:
-            self._timer = loop.call_at(when, self._turn)
+            self._arm(when)
+
+    def _arm(self, when: float) -> None:
+        """Take the next turn then; whatever makes one come sooner arms anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._next = asyncio.get_running_loop().call_at(when, self._turn), when
 
     def _ask_due(self) -> bool:
         """Ask what is due in one slot, and tell if any is; after a long pass the others come in the next turns."""
@@ -227,8 +235,13 @@ class Poller:
         if watch.gone:
             return
         self._inbox.append((watch, answers))
-        if self._soon is None:
+        if answers is not watch.answers:
+            watch.answers = answers
             self._wake()
+        elif not self._lazy:
+            self._lazy, when = True, asyncio.get_running_loop().time() + _LAZY
+            if when < self._next:
+                self._arm(when)
 
     def _flush(self) -> None:
         inbox, self._inbox = self._inbox[:_MOST], self._inbox[_MOST:]

@@ -51,7 +51,8 @@ def run(turn: Mapping[str, Values]) -> Told:
     def device(id: str, values: Values) -> tuple[DeviceState, Answers]:
         readings: dict[str, Reading] = {}
 
-        def taken(answers: Answers, now: float) -> frozenset[str]:
+        def taken(answers: Answers, now: float, *, exact: bool) -> frozenset[str]:
+            assert exact is told.due(id, now), "what is said again is said as it is now"
             told.log.append(("decoded", id))
             for point, value in values.items():
                 readings[point] = Reading.bad("timeout", now) if value is None else Reading(value, now)

@@ -80,6 +80,7 @@ class SnmpLink:
             course.start(deadline, done)
 
     def _course(self, device: Device, plan: Plan) -> Course:
+        self._time = asyncio.get_running_loop().time
         course = device.courses.get(plan)
         if course is None:
             if len(device.courses) >= _COURSES:
@@ -97,7 +98,7 @@ class SnmpLink:
     async def run(self) -> None:
         """Own the sockets until cancelled; polls under way then end as LINK_DOWN. Raises what a callback raised."""
         loop = asyncio.get_running_loop()
-        self._bug = loop.create_future()
+        self._bug, self._time = loop.create_future(), loop.time
         try:
             for family in (socket.AF_INET, socket.AF_INET6):
                 self._listen(loop, family)
@@ -153,7 +154,6 @@ class SnmpLink:
 
     def _device(self, target: Target) -> Device:
         """Find the device that is meant, or begin with it; targets of one device share it."""
-        self._time = asyncio.get_running_loop().time
         endpoint = target.endpoint
         key = (
             *(endpoint.host, str(endpoint.port), endpoint.user),
