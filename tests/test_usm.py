@@ -18,6 +18,7 @@ from edgeagent.links.snmpmessage import Ask, Foreign, Response, Session
 from edgeagent.links.usm import AUTHENTICATED, AUTHS, PRIVATE, User, localized, master
 from edgeagent.links.usmcipher import Aes, Des
 from edgeagent.links.usmsession import WINDOW, Usm
+from edgeagent.links.usmshape import Envelope, Shape
 from edgeagent.readings import Missing, Raw
 
 ENGINE = bytes.fromhex("80001f8805") + bytes(24) + b"\x07"
@@ -351,3 +352,62 @@ def test_an_answer_read_by_layout_says_what_it_says_in_full(contents: list[bytes
     theirs = snmpv3.Usm(endpoint("SHA-1", "none"))
     taught(theirs, engine)
     assert told == [theirs.unwrap(engine.says(*values, ident=ident), ident, OIDS)] * 2
+
+
+@every_pair
+def test_what_is_written_in_a_known_shape_is_what_is_written_anew(auth: str, priv: str) -> None:
+    other = Engine(auth, priv)
+    user, keys = other.user, other.keys
+    envelope: Envelope | None = None
+    for ident, now, size in (
+        (IDENT, 5000, 40),
+        (0x7FFFFFFE, 32767, 40),
+        (0x01000000, 9, 40),
+        (IDENT, 7, 40),
+        (5, 7, 41),
+    ):
+        scoped = tlv(SEQUENCE, bytes(size))
+        slow = usmmessage.write(user.level | 4, ident, ENGINE, 3, now, user.name, keys, scoped)
+        quick = None if envelope is None else envelope.write(ident, 3, now, keys, scoped)
+        if quick is not None:
+            one, two = usmmessage.read(slow), usmmessage.read(quick)
+            assert one._replace(salt=b"") == two._replace(salt=b"")
+            assert usmmessage.authentic(quick, two, keys)
+            assert usmmessage.opened(quick, two, keys)[: len(scoped)] == scoped
+            if not keys.privacy:
+                assert quick == slow
+        assert envelope is None or envelope.write(ident, 4, now, keys, scoped) is None, "booted anew"
+        assert (quick is None) is (envelope is None or now == 9 or (ident, size) == (5, 41))
+        envelope = Envelope(slow)
+
+
+@every_pair
+def test_what_is_read_in_a_known_shape_is_what_is_read_anew(auth: str, priv: str) -> None:
+    other = Engine(auth, priv)
+    values = [tlv(2, b"\x07")] * len(OIDS)
+    shape = Shape(other.says(*values))
+    other.time = 5001
+    second = other.says(*values)
+    assert shape.read(second) == usmmessage.read(second)
+    other.boots = 4
+    assert shape.read(other.says(*values)) is None
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_shape_reads_nothing_else_than_is_there(data: st.DataObject) -> None:
+    other = Engine("SHA-1", data.draw(st.sampled_from(["none", "AES-128", "DES"])))
+    said = other.says(*[tlv(2, b"\x07")] * len(OIDS))
+    shape, spoilt = Shape(said), bytearray(said)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(said) - 1))
+        spoilt[at] = data.draw(st.integers(0, 255))
+    found = shape.read(bytes(spoilt))
+    assert found is None or found == usmmessage.read(bytes(spoilt))
+
+
+@given(st.binary(max_size=70), st.integers(0, 0x7FFFFFFF), st.integers(0, 0x7FFFFFFF))
+def test_what_the_library_encrypts_is_decrypted(data: bytes, boots: int, now: int) -> None:
+    key = hashlib.sha256(b"key").digest()[:16]
+    ciphered, salt = Aes(key).encrypt(boots, now, data)
+    assert Aes(key).decrypt(boots, now, salt, ciphered) == data

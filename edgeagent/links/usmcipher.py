@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 
 from edgeagent.links.ber import Malformed
 
@@ -24,8 +24,8 @@ except ImportError:  # before it was moved there
     from cryptography.hazmat.primitives.ciphers.modes import CFB
 
 _SALT: Final = 8
-_BLOCK: Final = 8
-"""Bytes of a block of DES."""
+_BLOCK, _WIDE = 8, 16
+"""Bytes of a block of DES, and of AES."""
 _CLOCK: Final = struct.Struct(">II").pack
 
 # Random at the start and counted on, so that no vector comes twice (RFC 3414 §8.1.1.1, RFC 3826 §3.1.2.1).
@@ -45,10 +45,11 @@ class Privacy(Protocol):
 class Aes:
     """AES in CFB mode of whole blocks, with 16, 24 or 32 bytes of key."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_pad")
 
     def __init__(self, key: bytes) -> None:
         self._key = AES(key)
+        self._pad = Cipher(self._key, ECB()).encryptor().update  # noqa: S305 - CFB is made of it, see decrypt
 
     def encrypt(self, boots: int, now: int, data: bytes) -> tuple[bytes, bytes]:
         """Encrypt with a fresh salt (RFC 3826 §3.3.1)."""
@@ -59,7 +60,10 @@ class Aes:
         """Decrypt (RFC 3826 §3.3.2)."""
         if len(salt) != _SALT:
             raise Malformed("a salt of another length")
-        return Cipher(self._key, CFB(_CLOCK(boots, now) + salt)).decryptor().update(data)
+        # To decrypt, each block is XORed with the encryption of the one before it, and those are all here: at once.
+        size = len(data)
+        pad = self._pad((_CLOCK(boots, now) + salt + data)[: -(-size // _WIDE) * _WIDE])
+        return (int.from_bytes(data, "big") ^ int.from_bytes(pad[:size], "big")).to_bytes(size, "big")
 
 
 class Des:

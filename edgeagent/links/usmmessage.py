@@ -7,7 +7,7 @@ sockets. What is wrong with a packet comes out as `Malformed` and nothing else.
 from __future__ import annotations
 
 import hmac
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from edgeagent.links.ber import INTEGER, OCTETS, SEQUENCE, Malformed, enter, integer, tlv
 from edgeagent.links.usm import AUTHENTICATED, PRIVATE, REPORTABLE, Keys
@@ -18,6 +18,8 @@ _VERSION: Final = integer(3)
 _MODEL: Final = 3
 """msgSecurityModel of RFC 3414."""
 _USM: Final = integer(_MODEL)
+LARGEST: Final = 0x7FFFFFFF
+"""The highest number in a frame, and so the highest boots and time (RFC 3414 §2.2.2)."""
 _ENGINE: Final = 32
 """Bytes of an engine id, and of a user's name, at most (RFC 3411 §5)."""
 
@@ -41,19 +43,27 @@ class Frame(NamedTuple):
     end: int
 
 
+Span: TypeAlias = tuple[int, int]
+"""Where the content of an element begins and ends."""
+
+
 def read(message: bytes) -> Frame:
     """Read a message's frame. Raises `Malformed`."""
+    return spans(message)[0]
+
+
+def spans(message: bytes) -> tuple[Frame, tuple[Span, Span, Span]]:
+    """Read it, and tell where msgID, the engine's time and the salt lie. Raises `Malformed`."""
     try:
         at, end = enter(message, 0, len(message), SEQUENCE)
         at, stop = enter(message, at, end, INTEGER)
         if message[at:stop] != b"\x03":
             raise Malformed("another version")
         at, header = enter(message, stop, end, SEQUENCE)
-        ident, at = _number(message, at, header)
-        _, at = _number(message, at, header)
-        at, stop = enter(message, at, header, OCTETS)
+        ident = _number(message, at, header)
+        at, stop = enter(message, _number(message, ident[1], header)[1], header, OCTETS)
         flags = message[at] if stop == at + 1 else PRIVATE
-        model, _ = _number(message, stop, header)
+        model = value(message, _number(message, stop, header))
         level = flags & (AUTHENTICATED | PRIVATE)
         if model != _MODEL or level == PRIVATE:
             raise Malformed("a security model or level that does not exist")
@@ -61,27 +71,34 @@ def read(message: bytes) -> Frame:
         at, stop = enter(message, at, data, SEQUENCE)
         first, at = enter(message, at, stop, OCTETS)
         engine = message[first:at]
-        boots, at = _number(message, at, stop)
-        now, at = _number(message, at, stop)
-        first, at = enter(message, at, stop, OCTETS)
+        boots = _number(message, at, stop)
+        now = _number(message, boots[1], stop)
+        first, at = enter(message, now[1], stop, OCTETS)
         user = message[first:at]
         digest = enter(message, at, stop, OCTETS)
-        first, at = enter(message, digest[1], stop, OCTETS)
+        salt = enter(message, digest[1], stop, OCTETS)
     except IndexError as error:
         raise Malformed("cut short") from error
     if len(engine) > _ENGINE or len(user) > _ENGINE:
         raise Malformed("security parameters out of range")
-    reportable = bool(flags & REPORTABLE)
-    return Frame(ident, level, reportable, engine, boots, now, user, digest, message[first:at], data, end)
+    frame = Frame(
+        value(message, ident), level, bool(flags & REPORTABLE), engine, value(message, boots), value(message, now),
+        user, digest, message[slice(*salt)], data, end,
+    )  # fmt: skip
+    return frame, (ident, now, salt)
 
 
-def _number(message: bytes, at: int, stop: int) -> tuple[int, int]:
-    """Read a number from 0 to 2^31-1, as all in a frame are; return it and where the next element begins."""
-    at, end = enter(message, at, stop, INTEGER)
-    value = int.from_bytes(message[at:end], "big", signed=True)
-    if not at < end <= at + 5 or not 0 <= value <= 0x7FFFFFFF:
+def _number(message: bytes, at: int, stop: int) -> Span:
+    """Find a number from 0 to 2^31-1, as all in a frame are."""
+    span = enter(message, at, stop, INTEGER)
+    if not span[0] < span[1] <= span[0] + 5 or not 0 <= value(message, span) <= LARGEST:
         raise Malformed("a number out of range")
-    return value, end
+    return span
+
+
+def value(message: bytes, span: Span) -> int:
+    """Return the number that lies there."""
+    return int.from_bytes(message[span[0] : span[1]], "big", signed=True)
 
 
 def authentic(message: bytes, frame: Frame, keys: Keys) -> bool:

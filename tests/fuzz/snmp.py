@@ -218,7 +218,7 @@ def seeds_traps() -> list[bytes]:
 
 _LINK: Final = "edgeagent.links"
 _SNMP: Final = tuple(f"{_LINK}.{name}" for name in ("ber", "snmplayout", "snmpmessage", "snmppoll"))
-_USM: Final = tuple(f"{_LINK}.{name}" for name in ("usmsession", "usmmessage", "usmcipher", "usm"))
+_USM: Final = tuple(f"{_LINK}.{name}" for name in ("usmsession", "usmmessage", "usmshape", "usmcipher", "usm"))
 TARGETS: Final = (
     targets.Target("snmp", build_snmp, seeds_snmp, _SNMP),
     targets.Target("snmp-v3", build_v3, seeds_v3, _USM),
