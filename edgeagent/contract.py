@@ -156,7 +156,8 @@ CHANNELS: Final = (
     _state("availability", _TREE.availability("x-device"), "availability", "Whether a device answers.", _LIVE),
     _state(
         "device-state", _TREE.state("x-device"), "device-state",
-        "All readings of a device, flat. It expires after 180 s, or after three intervals of a slower device.",
+        "All readings of a device, flat. It expires after 180 s, or after three intervals of a slower device. "
+        "A number that moved by less than its deadband is told with the next message: within a minute.",
         qos=0, expires=EXPIRY,
     ),
     _state(
