@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from edgeagent.catalog import AlarmType, Driver, Point
 from edgeagent.items import Ranges, shows
+from edgeagent.onset import COUNT
 from edgeagent.phases import PHASES
 from edgeagent.readings import Answers, Quality, Raw, Reading
 from edgeagent.redecode import Source, Table
@@ -76,7 +77,8 @@ class Deadbands:
         self._of: dict[str, _Number] = {}
         for id, sources in table.sources.items():
             point = kind.point(id)
-            if point is None or not all(source.plain and source.item.code == "number" for source in sources):
+            plain = all(source.plain and source.item.code == "number" for source in sources)
+            if point is None or not plain or id == COUNT:
                 continue
             deadband, places = _steps(id, point, cuts)
             if not deadband or places is None:

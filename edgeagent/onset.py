@@ -14,6 +14,8 @@ from typing_extensions import TypedDict
 from edgeagent.readings import Readings
 from edgeagent.witnesses import number
 
+COUNT: Final = "battery.time"
+"""What a UPS counts; whoever leaves steps of it out takes the proof away that it counts at all."""
 _ROUNDED: Final = 2.0
 """s by which a count of whole seconds may be off."""
 _OLDEST: Final = 24 * 3600.0
@@ -56,7 +58,7 @@ class Since:
 
     def _counted(self, id: str, readings: Readings, now: float) -> float | None:
         """Return when the UPS says that it went on battery, None if that cannot be trusted."""
-        count, reading = number(readings, "battery.time"), readings.get("battery.time")
+        count, reading = number(readings, COUNT), readings.get(COUNT)
         if count is None or reading is None or count <= 0:
             return None
         since = reading.time - count

@@ -179,6 +179,12 @@ def test_what_is_no_whole_number_lets_all_count(raw: Raw) -> None:
     assert story.short.readings["input.voltage.l1"].value == 231
 
 
+def test_each_second_on_battery_counts() -> None:
+    story = Story(UPS)
+    for second in (1, 2, 3):
+        assert "battery.time" in story.poll({f"{MIB}.2.2.0": second}, after=1)
+
+
 def test_a_word_lets_all_count_with_it() -> None:
     story = Story(UPS)
     story.poll({VOLTS: 231, SOURCE: 5})

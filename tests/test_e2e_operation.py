@@ -381,7 +381,7 @@ def test_a_state_folder_that_cannot_be_used_is_told_and_the_watching_goes_on(
 def test_a_bug_in_the_pass_ends_the_process_so_that_systemd_starts_it_again(
     tmp_path: Path, ups: Simulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoilt(state: DeviceState, answers: Answers, now: float) -> frozenset[str]:
+    def spoilt(state: DeviceState, answers: Answers, now: float, *, exact: bool) -> frozenset[str]:
         raise ZeroDivisionError(state.device.id)
 
     monkeypatch.setattr(DeviceState, "take", spoilt)
