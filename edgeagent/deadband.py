@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 
 from edgeagent.catalog import AlarmType, Driver, Point
 from edgeagent.items import Ranges, shows
-from edgeagent.onset import COUNT
 from edgeagent.phases import PHASES
 from edgeagent.readings import Answers, Quality, Raw, Reading
 from edgeagent.redecode import Source, Table
 from edgeagent.rules import Condition
 
+COUNT: Final = "battery.time"
+"""What a UPS counts on battery. Each step is looked at: that it counts at all is what dates an outage."""
 WIDE: Final = 3
 """How many deadbands a number may move that was looked at a moment ago."""
 _MOST: Final = 2048

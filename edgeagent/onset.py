@@ -11,11 +11,10 @@ from typing import Final
 
 from typing_extensions import TypedDict
 
+from edgeagent.deadband import COUNT
 from edgeagent.readings import Readings
 from edgeagent.witnesses import number
 
-COUNT: Final = "battery.time"
-"""What a UPS counts; whoever leaves steps of it out takes the proof away that it counts at all."""
 _ROUNDED: Final = 2.0
 """s by which a count of whole seconds may be off."""
 _OLDEST: Final = 24 * 3600.0
