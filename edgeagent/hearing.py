@@ -23,7 +23,7 @@ from edgeagent.seatinbox import SeatInbox
 
 log = logging.getLogger(__name__)
 
-_TOGETHER: Final = 0.05
+TOGETHER: Final = 0.05
 """s for which reports wait for each other: each wake-up, and each pass, costs more than many of them."""
 _HUSH: Final = 10.0
 """s for which nobody listens to what floods."""
@@ -48,7 +48,7 @@ class Hearing:
         self._told, self._strangers = -math.inf, frozenset[str]()
         self.link = SeatLink(self._inbox, clock)
         id = f"edge-{site.id}-{site.agent}-seats"
-        self.connection = Connection(replace(site.broker, client_id=id, session_expiry=0), self, rest=_TOGETHER)
+        self.connection = Connection(replace(site.broker, client_id=id, session_expiry=0), self, rest=TOGETHER)
         self.figures: dict[str, int] = {}
         """The agent's own readings of it, by point."""
 
