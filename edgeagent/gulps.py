@@ -1,18 +1,19 @@
-"""What a broker sends, taken from the socket in gulps: paho asks it for a byte, a byte and the rest of each packet.
+"""What a broker sends and is sent, taken and given in gulps: to paho each packet is one or more looks at the socket.
 
-Owns one client's bytes on their way to paho. A plain PUBLISH, which is most of what comes, is told without paho; all
-else is handed on to it, in the order in which it came. Opens and closes no socket.
+Owns one client's bytes on their way to paho, and messages on their way from it. A plain PUBLISH, which is most of what
+comes, is told without paho; all else is handed on to it, in the order in which it came. Opens and closes no socket.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import MQTTErrorCode
 
 _GULP: Final = 1 << 16
-"""Bytes taken at once; what is left wakes the loop again."""
+"""Bytes taken or given at once; what is left wakes the loop again."""
 _PLAIN: Final = 0x30
 """PUBLISH of QoS 0, but for its lowest bit, which says that it lay retained (MQTT 5 §3.3.1)."""
 _LENGTH: Final = 5
@@ -32,7 +33,7 @@ class Plain(NamedTuple):
 
 
 class GulpingClient(Client):
-    """paho's client with another reading side."""
+    """paho's client as an event loop needs it: `loop_read` and `loop_write` do all that can be done."""
 
     _came, _at = b"", 0
     _end: OSError | None = None
@@ -49,6 +50,23 @@ class GulpingClient(Client):
             result = MQTTErrorCode.MQTT_ERR_SUCCESS if self._tell() else super().loop_read(max_packets)
             if result or self._at >= len(self._came):
                 return result
+
+    def loop_write(self) -> MQTTErrorCode:
+        """Send what waits, messages behind one another at once."""
+        waiting, joined, size = self._out_packet, list[bytes | bytearray](), 0
+        while waiting and size < _GULP and self._joins(waiting[0]):
+            last = waiting.popleft()
+            joined.append(last["packet"])
+            size += last["to_process"]
+        if joined:
+            # Of one that is acknowledged paho does nothing when it has gone out.
+            waiting.appendleft({**last, "packet": bytearray().join(joined), "to_process": size, "qos": 1})
+        return super().loop_write()
+
+    def _joins(self, packet: Mapping[str, Any]) -> bool:
+        """Tell whether nothing is to be done but send it: nobody hears that a message of QoS 0 has gone out."""
+        heard = self.on_publish is not None and not packet["qos"]
+        return packet["command"] & 0xF0 == _PLAIN and not packet["pos"] and not heard
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """Stand for the socket where paho reads it."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, _ConnectionState
 
 from edgeagent.gulps import GulpingClient
 
@@ -17,10 +17,19 @@ NOTHING: Final = "nothing more"
 
 
 class Wire:
-    """A socket that gives what was put into it; closed once `over`."""
+    """A socket that gives what was put into it; closed once `over`. It takes as much as there is `room` for."""
 
     def __init__(self) -> None:
         self.left, self.asked, self.over = b"", 0, False
+        self.sent, self.sends, self.room = b"", 0, 1 << 20
+
+    def send(self, data: bytes) -> int:
+        self.sends += 1
+        if not self.room:
+            raise BlockingIOError
+        taken = bytes(data[: self.room])
+        self.sent, self.room = self.sent + taken, self.room - len(taken)
+        return len(taken)
 
     def recv(self, most: int) -> bytes:
         self.asked += 1
@@ -192,3 +201,56 @@ def test_what_hears_may_hang_up() -> None:
     side.wire.left = packet(0x30, text(b"seat")) * 3
     assert side.client.loop_read()
     assert side.told == ["heard"]
+
+
+SAYINGS: Final = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(0, 2), st.binary(max_size=40)),
+        st.tuples(st.sampled_from(("subscribe", "ping", "write")), st.just(0), st.just(b"")),
+        st.tuples(st.just("room"), st.integers(0, 60), st.just(b"")),
+    ),
+    max_size=20,
+)
+
+
+@given(SAYINGS, st.booleans(), st.booleans(), st.booleans())
+def test_what_is_sent_at_once_is_what_paho_alone_sends(
+    sayings: list[tuple[str, int, bytes]], modern: bool, heard: bool, leaves: bool
+) -> None:
+    sides = [Side(modern=modern, gulps=gulps) for gulps in (False, True)]
+    for side in sides:
+        client = side.client
+        client._state = _ConnectionState.MQTT_CS_CONNECTED
+        client.on_publish = (lambda _, it, mid, *__: it.told.append(mid)) if heard else None
+        client.user_data_set(side)
+        for what, number, body in sayings:
+            if what == "publish":
+                client.publish("t", body, number)
+            elif what == "subscribe":
+                client.subscribe("t")
+            elif what == "ping":
+                client._send_pingreq()
+            elif what == "room":
+                side.wire.room = number
+            else:
+                assert not client.loop_write()
+        if leaves:
+            client.disconnect()
+        side.wire.room = 1 << 20
+        while client.want_write() and client._sock is not None:
+            assert not client.loop_write()
+    alone, ours = sides
+    assert ours.wire.sent == alone.wire.sent
+    assert ours.told == alone.told
+    assert ours.wire.over is alone.wire.over is leaves
+
+
+def test_messages_that_wait_together_cost_one_look_at_the_socket() -> None:
+    side = Side(modern=True, gulps=True)
+    side.client._state = _ConnectionState.MQTT_CS_CONNECTED
+    side.client.on_publish = None
+    for number in range(15):
+        side.client.publish("t", b"%d" % number, qos=number % 2)
+    side.client.loop_write()
+    assert side.wire.sends == 1
+    assert not side.client.want_write()
