@@ -25,12 +25,14 @@ READ_BACK: Final = 10.0
 
 def new_client(broker: Broker, will: tuple[str, bytes] | None, clean: bool) -> paho.Client:
     """Build the client of one connection; `clean` drops what a session of before left."""
-    from paho.mqtt.client import Client, MQTTv5, MQTTv311
+    from paho.mqtt.client import MQTTv5, MQTTv311
     from paho.mqtt.enums import CallbackAPIVersion
+
+    from edgeagent.gulps import GulpingClient
 
     _know_too_large()
     modern = broker.protocol is Protocol.V5
-    client = Client(
+    client = GulpingClient(
         CallbackAPIVersion.VERSION2, broker.client_id, protocol=MQTTv5 if modern else MQTTv311,
         clean_session=None if modern else True,
     )  # fmt: skip

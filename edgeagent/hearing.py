@@ -23,6 +23,8 @@ from edgeagent.seatinbox import SeatInbox
 
 log = logging.getLogger(__name__)
 
+TOGETHER: Final = 0.05
+"""s for which reports wait for each other: each wake-up, and each pass, costs more than many of them."""
 _HUSH: Final = 10.0
 """s for which nobody listens to what floods."""
 _AT_ONCE: Final = 200
@@ -46,7 +48,7 @@ class Hearing:
         self._told, self._strangers = -math.inf, frozenset[str]()
         self.link = SeatLink(self._inbox, clock)
         id = f"edge-{site.id}-{site.agent}-seats"
-        self.connection = Connection(replace(site.broker, client_id=id, session_expiry=0), self)
+        self.connection = Connection(replace(site.broker, client_id=id, session_expiry=0), self, rest=TOGETHER)
         self.figures: dict[str, int] = {}
         """The agent's own readings of it, by point."""
 

@@ -1,4 +1,4 @@
-"""The conversation with an MQTT broker. The one place that knows paho, with `dialect.py`.
+"""The conversation with an MQTT broker. The one place that knows paho, with `dialect.py` and `gulps.py`.
 
 paho runs without its thread: its socket is read and written by the event loop. Only what blocks (DNS, TCP, TLS) is
 done by a worker thread, so that neither a dead name server nor a black hole stops the agent. Every connection gets
@@ -82,10 +82,13 @@ class Events(Protocol):
 
 
 class Connection:
-    """One client id at one broker, kept connected by `run` with a back-off of 1 to 15 s."""
+    """One client id at one broker, kept connected by `run` with a back-off of 1 to 15 s.
 
-    def __init__(self, broker: Broker, events: Events, will: Will | None = None) -> None:
-        self._choice, self._events, self._will = Choice(broker), events, will
+    What comes within `rest` s of what was read before is read together.
+    """
+
+    def __init__(self, broker: Broker, events: Events, will: Will | None = None, rest: float = 0.0) -> None:
+        self._choice, self._events, self._will, self._rest = Choice(broker), events, will, rest
         self.errors = 0
         """How many exceptions callbacks have raised."""
         self._client: paho.Client | None = None
@@ -248,9 +251,19 @@ class Connection:
             loop.remove_reader(sock)
             loop.remove_writer(sock)
 
+        def read() -> None:
+            self._io(self._read)
+            if self._rest and self._client is client and client.socket() is sock:
+                loop.remove_reader(sock)
+                loop.call_later(self._rest, listen)
+
+        def listen() -> None:
+            if self._client is client and client.socket() is sock:
+                loop.add_reader(sock, read)
+
         client.on_socket_register_write, client.on_socket_unregister_write = write, rest
         client.on_socket_close = forget
-        loop.add_reader(sock, self._io, self._read)
+        listen()
         write()
         try:
             while not self._ended.done():

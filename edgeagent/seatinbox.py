@@ -262,9 +262,10 @@ def _hear_report(seat: _Seat, said: Report, now: float, wall: float) -> frozense
     seat.reported, seat.ended = now, None
     # Whole seconds: what a message is under way is not to look like a clock that wanders.
     said.answers[OFFSET] = round(said.time - wall)
-    before, seat.answers = seat.answers, said.answers
+    before = seat.answers
     if before == said.answers:
-        return _NOTHING
+        return _NOTHING  # and the same object goes on answering
+    seat.answers = said.answers
     changed = {address for address, value in said.answers.items() if before.get(address) != value}
     return frozenset(changed | (before.keys() - said.answers.keys()))
 

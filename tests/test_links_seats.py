@@ -6,6 +6,8 @@ import asyncio
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeagent.catalog import Text
 from edgeagent.config import Device
@@ -201,3 +203,31 @@ def test_it_runs_until_it_is_cancelled(floor: Floor) -> None:
         return running
 
     assert asyncio.run(run())
+
+
+@given(st.lists(st.one_of(
+    st.tuples(st.just("report"), st.dictionaries(st.sampled_from(sorted(REPORT)), st.integers(0, 2), max_size=3)),
+    st.tuples(st.just("leave"), st.just({})), st.tuples(st.just("wait"), st.just({})),
+), max_size=12))  # fmt: skip
+def test_what_is_remembered_is_what_would_be_found_anew(story: list[tuple[str, dict[str, int]]]) -> None:
+    floor, plans = Floor(), (("online", "cpu.percent", "agent.state"), ("headset.present", "headset.battery"))
+    last: dict[tuple[str, ...], Answers] = {}
+    for what, answers in story:
+        floor.now += 30 if what == "wait" else 5
+        if what == "report":
+            floor.report("a017", {**dict.fromkeys(("cpu.percent", "headset.present"), 1), **answers})
+        elif what == "leave":
+            floor.status("a017", "leaving")
+        for plan in plans:
+            found = floor.ask("a017", *plan)
+            assert found == ask(SeatLink(floor.inbox, lambda: floor.now), "a017", *plan)
+            assert (found is last.get(plan)) is (found == last.get(plan))
+            last[plan] = found
+
+
+def test_what_one_device_reports_leaves_the_answers_of_another_the_same(floor: Floor) -> None:
+    floor.report("a017", {"cpu.percent": 20, "headset.present": 1})
+    cpu, headset = floor.ask("a017", "cpu.percent"), floor.ask("a017", "headset.present")
+    floor.report("a017", {"cpu.percent": 21, "headset.present": 1})
+    assert floor.ask("a017", "headset.present") is headset
+    assert floor.ask("a017", "cpu.percent") is not cpu

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,39 @@ def test_messages_go_out_and_come_in_with_their_properties(tmp_path: Path) -> No
         heard = asyncio.run(run())
     assert heard.messages == [Received("t/1", b"{}", False, "answer", b"\x01\x02", {"seq": "7"})]
     assert heard.connected == [(False, None)]
+
+
+def test_what_comes_soon_after_something_else_is_read_together(tmp_path: Path) -> None:
+    async def run(port: int) -> list[float]:
+        said, times = Heard(), list[float]()
+
+        class Ear(Heard):
+            def on_message(self, message: Received) -> None:
+                super().on_message(message)
+                times.append(asyncio.get_running_loop().time())
+
+        heard = Ear()
+        ear = Connection(Broker("127.0.0.1", port, "ear"), heard, rest=0.2)
+        mouth = Connection(Broker("127.0.0.1", port, "mouth"), said)
+        async with running(ear), running(mouth):
+            await eventually(lambda: heard.connected and said.connected)
+            ear.subscribe(["t"], qos=0)
+            while not times:
+                mouth.publish("t", b"0", qos=0)
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+            times.clear()
+            for _ in range(30):
+                mouth.publish("t", b"1", qos=0)
+                await asyncio.sleep(0.01)
+            await eventually(lambda: len(times) == 30)
+        return times
+
+    with Mosquitto(tmp_path) as broker:
+        times = asyncio.run(run(broker.port))
+    turns = [after - before for before, after in pairwise(times) if after - before > 0.05]
+    assert turns, "else it did not rest"
+    assert all(pause >= 0.19 for pause in turns)
 
 
 def test_the_will_goes_out_after_a_crash_and_not_after_a_clean_end(tmp_path: Path) -> None:

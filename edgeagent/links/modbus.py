@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +17,8 @@ from edgeagent.endpoint import Endpoint
 from edgeagent.items import Quirks
 from edgeagent.links import Plan, Target
 from edgeagent.links.blocks import Block, cover
+from edgeagent.links.modbuscourse import Course
+from edgeagent.links.modbusline import Early
 from edgeagent.links.modbuswire import Wire
 from edgeagent.links.turns import Done, Turns, same
 from edgeagent.readings import Answers, Missing, Raw
@@ -30,6 +33,7 @@ _REQUEST: Final = 1.0  # s for one answer where neither quirks nor target say le
 _BUSY: Final = 0.1  # s before a busy device is asked again
 _SPARE: Final = 16  # questions a poll may spend on finding out what a device fails at
 _QUEUE: Final = 512  # polls waiting; a bus has 247 units at most
+_COURSES: Final = 1024  # plans of units whose course is kept
 
 _FINAL: Final = frozenset({Missing.TIMEOUT, Missing.LINK_DOWN, Missing.GATEWAY})
 """After one of these the rest of a unit's poll is not asked: it would cost the others a time-out each."""
@@ -103,14 +107,62 @@ class ModbusLink:
         self._recheck = recheck
         self._units: dict[int, _Unit] = {}
         self._turns = Turns(_QUEUE)
+        self._courses: dict[tuple[int, Plan], Course] = {}
+        self._under_way: tuple[Course, Target, Done] | None = None
+        self._behind: deque[tuple[Target, Plan, Done]] = deque()
+        """Polls that came while one was under way by its course."""
 
     def ask(self, target: Target, plan: Plan, done: Done) -> None:
         """Start one poll; see `Link.ask`. Walks do not exist in Modbus and are answered as absent."""
-        self._turns.ask(target, plan, done)
+        if self._under_way is not None:
+            self._behind.append((target, plan, done))
+        elif not (self._turns.idle and self._begin(target, plan, done)):
+            self._turns.ask(target, plan, done)
 
     async def run(self) -> None:
         """Own the connection until cancelled; what is still open then is answered as link down."""
-        await self._turns.serve(self._poll, self._wire.close)
+        await self._turns.serve(self._poll, self._close)
+
+    def _begin(self, target: Target, plan: Plan, done: Done) -> bool:
+        """Start a poll that is likely to be as the one before it, without a task; tell whether that can be done."""
+        number = target.endpoint.unit
+        line, unit = self._wire.at_once(number, target.quirks), self._units.get(number)
+        if line is None or unit is None or (unit.until and unit.until <= asyncio.get_running_loop().time()):
+            return False
+        blocks = unit.layout(plan.gets, target.quirks)
+        course = self._courses.get((number, plan))
+        if course is None or course.blocks is not blocks:
+            asked = {address for block in blocks for address, _ in block.wanted}
+            if not (blocks and unit.bad.isdisjoint(asked)):
+                return False
+            if len(self._courses) >= _COURSES:
+                self._courses.clear()
+            course = self._courses[number, plan] = Course(number, plan, blocks, self._over)
+        self._under_way = course, target, done
+        course.start(line, target.quirks.timeout or _REQUEST, target.timeout, done)
+        return True
+
+    def _over(self, early: dict[Block, Early]) -> None:
+        """Go on after a course; with what came `early` where it was given up."""
+        assert self._under_way is not None  # noqa: S101 - it was begun
+        (course, target, done), self._under_way = self._under_way, None
+        if early:
+            self._courses.pop((target.endpoint.unit, course.plan), None)
+            self._wire.early = early
+            self._turns.ask(target, course.plan, done)
+        while self._behind and self._under_way is None:
+            self.ask(*self._behind.popleft())
+
+    def _close(self) -> None:
+        """Hang up; what is under way or waits by itself is answered as link down."""
+        self._wire.close()
+        waiting, self._under_way = self._under_way, None
+        if waiting is not None:
+            waiting[0].stop()
+            waiting[2](same(waiting[0].plan, Missing.LINK_DOWN))
+        while self._behind:
+            _, plan, done = self._behind.popleft()
+            done(same(plan, Missing.LINK_DOWN))
 
     async def _poll(self, target: Target, plan: Plan) -> Answers:
         unit = self._units.setdefault(target.endpoint.unit, _Unit())
@@ -120,6 +172,7 @@ class ModbusLink:
         self._wire.spent = 0.0
         for block in unit.layout(plan.gets, target.quirks):
             await self._fill(poll, block)
+        self._wire.early = {}
         if poll.over is not None and not poll.heard:
             # What is known to be refused says nothing about a unit that is silent now.
             return same(plan, poll.over)

@@ -25,6 +25,13 @@ class Answer(NamedTuple):
     anonymous: bool = False
 
 
+class Early(NamedTuple):
+    """What a question came to before it was put in the usual way, and the seconds for which that was waited for."""
+
+    outcome: Answer | Exception
+    waited: float
+
+
 class Line(Protocol):
     """One connection that is asked one question at a time; it is made for one session and never opened again.
 

@@ -11,7 +11,8 @@ import asyncio
 import itertools
 import ssl
 import struct
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.links.blocks import Block
@@ -19,7 +20,8 @@ from edgeagent.links.modbusline import Answer
 
 _HEADER: Final = struct.Struct(">HHHBB")
 """Transaction, protocol (0 is Modbus), bytes that follow with the unit, unit, function."""
-_REQUEST: Final = struct.Struct(">HHHBBHH")
+_REQUEST: Final = struct.Struct(">HHBBHH")
+"""Protocol, bytes that follow, unit, function, start and count; the transaction comes before it."""
 _SHORTEST: Final = 2
 """Bytes that follow the length field at least: unit and function; some devices do not count the code of a refusal."""
 _LONGEST: Final = 254
@@ -28,6 +30,8 @@ _REFUSED: Final = 0x80
 _BIT_READS: Final = (1, 2)
 _BITS: Final = tuple([byte >> bit & 1 for bit in range(8)] for byte in range(256))
 _SHAPES: Final = tuple(struct.Struct(f">{count}H") for count in range(128))
+
+Outcome: TypeAlias = Callable[[Answer | Exception], None]
 
 
 class MbapLine(asyncio.Protocol):
@@ -39,7 +43,11 @@ class MbapLine(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._transactions = itertools.cycle(range(1, 0x10000))
         self._transaction = self._unit = 0
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: Outcome | None = None
+        """Takes what the question under way comes to."""
+        self._plain: Callable[[bytes], None] | None = None
+        """Takes it instead where it is one whole frame of this size that begins so."""
+        self._head, self._size = b"", 0
         self._left = b""
         self._garbled = False
 
@@ -70,18 +78,47 @@ class MbapLine(asyncio.Protocol):
         if self._transport is None:
             raise ConnectionError
         loop = asyncio.get_running_loop()
-        self._transaction, self._unit = next(self._transactions), unit
-        self.heard = self._garbled = False
         answer: asyncio.Future[Answer] = loop.create_future()
-        self._answer = answer
-        frame = _REQUEST.pack(self._transaction, 0, 6, unit, block.function, block.start, block.count)
-        self._transport.write(frame)
-        timer = loop.call_later(within, self._fail, TimeoutError())
+
+        def take(outcome: Answer | Exception) -> None:
+            if answer.done():
+                return
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        self._plain = None
+        self._send(_REQUEST.pack(0, 6, unit, block.function, block.start, block.count), unit, take)
+        timer = loop.call_later(within, self.expire)
         try:
             return await answer
         finally:
             timer.cancel()
             self._answer = None
+
+    def put(self, question: bytes, head: bytes, size: int, plain: Callable[[bytes], None], odd: Outcome) -> None:
+        """Ask a question; one of the two gets the answer, once, and none of them from inside.
+
+        A frame of `size` bytes that begins with the transaction and `head` is `plain`; all else is for `odd`. The
+        question and the head begin behind the transaction.
+        """
+        self._send(question, question[4], odd)
+        self._head, self._size, self._plain = self._transaction.to_bytes(2) + head, size, plain
+
+    def expire(self) -> None:
+        """Wait no longer for the question under way."""
+        self._end(TimeoutError())
+
+    def drop(self) -> None:
+        """Forget the question under way: nobody waits for its answer any more."""
+        self._answer = self._plain = None
+
+    def _send(self, question: bytes, unit: int, answer: Outcome) -> None:
+        self._transaction, self._unit, self._answer = next(self._transactions), unit, answer
+        self.heard = self._garbled = False
+        if self._transport is not None:
+            self._transport.write(self._transaction.to_bytes(2) + question)
 
     def close(self) -> None:
         """Hang up."""
@@ -98,11 +135,16 @@ class MbapLine(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the question under way: no answer can come."""
-        self._fail(exc or ConnectionError())
+        self._end(exc or ConnectionError())
 
     def data_received(self, data: bytes) -> None:
         """Take frames out of what came; an answer to an earlier question or of another unit is dropped."""
         self.heard = True
+        plain = self._plain
+        if plain is not None and not self._left and len(data) == self._size and data.startswith(self._head):
+            self._answer = self._plain = None
+            plain(data)
+            return
         data = self._left + data
         while len(data) >= _HEADER.size:
             transaction, protocol, length, unit, function = _HEADER.unpack_from(data)
@@ -118,27 +160,30 @@ class MbapLine(asyncio.Protocol):
         self._left = data
 
     def _take(self, unit: int, function: int, body: bytes, *, anonymous: bool) -> None:
-        answer = self._answer
-        if answer is None or answer.done():
+        if self._answer is None:
             return
         if function & _REFUSED:
-            answer.set_result(Answer(unit, function, [], body[0], anonymous))
-        elif body[0] != len(body) - 1:
+            self._end(Answer(unit, function, [], body[0], anonymous))
+        elif body[0] != len(body) - 1 or not (function in _BIT_READS or len(body) % 2):
             self._garble()
-        elif function in _BIT_READS:
-            bits = [bit for byte in body[1:] for bit in _BITS[byte]]
-            answer.set_result(Answer(unit, function, bits, 0, anonymous))
         else:
-            registers = list(_SHAPES[len(body) // 2].unpack_from(body, 1))
-            answer.set_result(Answer(unit, function, registers, 0, anonymous))
+            self._end(Answer(unit, function, taken(function, body[1:]), 0, anonymous))
 
     def _garble(self) -> None:
         self._garbled = True
-        self._fail(ConnectionError())
+        self._end(ConnectionError())
 
-    def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+    def _end(self, outcome: Answer | Exception) -> None:
+        answer, self._answer, self._plain = self._answer, None, None
+        if answer is not None:
+            answer(outcome)
+
+
+def taken(function: int, data: bytes) -> list[int]:
+    """Take the registers or bits out of the data of an answer; bits come in whole bytes."""
+    if function in _BIT_READS:
+        return [bit for byte in data for bit in _BITS[byte]]
+    return list(_SHAPES[len(data) // 2].unpack_from(data))
 
 
 def _tls(where: Endpoint) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ from typing import Final, TypeGuard
 from edgeagent.endpoint import Endpoint
 from edgeagent.items import Quirks
 from edgeagent.links.blocks import Block
-from edgeagent.links.modbusline import Answer, Line
+from edgeagent.links.modbusline import Answer, Early, Line
 from edgeagent.links.modbusmbap import MbapLine
 from edgeagent.readings import Missing
 
@@ -59,6 +59,14 @@ class Wire:
         self._answered: set[int] = set()  # units that answered in this session
         self._silence = 0
         self._anonymous = False  # the device does not echo transaction ids
+        self.early: dict[Block, Early] = {}
+        """What was asked already of the poll that comes now, of the same unit."""
+
+    def at_once(self, unit: int, quirks: Quirks) -> MbapLine | None:
+        """Return the line if a plain answer of this unit would be believed, and change nothing that is known."""
+        line = self._line
+        calm = unit in self._answered and not (self._silence or self._anonymous or quirks.frame_delay)
+        return line if calm and isinstance(line, MbapLine) and line.alive else None
 
     async def read(self, unit: int, block: Block, quirks: Quirks, within: float) -> list[int] | Missing:
         """Ask for one block and return its registers or bits, or why there are none within so many seconds.
@@ -87,7 +95,10 @@ class Wire:
             line.close()
 
     async def _exchange(self, unit: int, block: Block, quirks: Quirks, within: float) -> list[int] | Missing:
-        """Ask one question."""
+        """Ask one question, unless that was done."""
+        if self.early and (early := self.early.pop(block, None)) is not None:
+            self.spent += early.waited
+            return self._come(self._line, early.outcome, unit, block, within)
         if not await self._open(quirks, within):
             return Missing.LINK_DOWN
         quiet = await self._pace()
@@ -99,15 +110,23 @@ class Wire:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         try:
-            answer = await line.ask(unit, block, within)
+            outcome: Answer | Exception = await line.ask(unit, block, within)
         except Exception as error:  # noqa: BLE001 the link's edge: whatever pymodbus, pyserial or the OS raise is trouble on the wire
-            _log.debug("%s unit %d: %r", self._endpoint.medium, unit, error)
-            return self._unanswered(line, unit, block, within) if line.alive else self._lost()
+            outcome = error
         finally:
             now = loop.time()
             self.spent += now - asked
             self._ready_at = now + (quirks.frame_delay or (_RTU_DELAY if self._rtu else 0.0))
-        return self._judged(answer, unit, block, within)
+        return self._come(line, outcome, unit, block, within)
+
+    def _come(
+        self, line: Line | None, outcome: Answer | Exception, unit: int, block: Block, within: float
+    ) -> list[int] | Missing:
+        """Judge what a question came to."""
+        if isinstance(outcome, Answer):
+            return self._judged(outcome, unit, block, within)
+        _log.debug("%s unit %d: %r", self._endpoint.medium, unit, outcome)
+        return self._unanswered(line, unit, block, within) if _alive(line) else self._lost()
 
     def _judged(self, answer: Answer, unit: int, block: Block, within: float) -> list[int] | Missing:
         """Take the values out of an answer, and take nothing for an answer that is not."""

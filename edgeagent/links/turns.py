@@ -17,6 +17,12 @@ class Turns:
 
     def __init__(self, most: int) -> None:
         self._polls: asyncio.Queue[tuple[Target, Plan, Done]] = asyncio.Queue(most)
+        self._serving = False
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether no poll waits and none is under way."""
+        return not self._serving and self._polls.empty()
 
     def ask(self, target: Target, plan: Plan, done: Done) -> None:
         """Put a poll at the end; where there is no room it is answered as timed out."""
@@ -34,8 +40,9 @@ class Turns:
             # wait_for, in whatever reads the wire, loses a cancellation that comes together with the answer.
             while not task.cancelling():
                 current = await self._polls.get()
+                self._serving = True
                 answers = await poll(current[0], current[1])
-                done, current = current[2], None
+                done, current, self._serving = current[2], None, False
                 done(answers)
             raise asyncio.CancelledError
         finally:

@@ -22,27 +22,21 @@ from edgeagent.catalog import Text
 from edgeagent.config import Device
 from edgeagent.devices import DeviceState
 from edgeagent.endpoint import parse
+from edgeagent.hearing import TOGETHER
 from edgeagent.links.seats import SeatLink
 from edgeagent.messages import stamp
 from edgeagent.mqtt import Connection, Received
 from edgeagent.poller import Poller
 from edgeagent.readings import Answers
 from edgeagent.seatinbox import SeatInbox
+from tests.benchmarks.crowding import ANSWERS, INTERVAL
 from tests.broker import Mosquitto, needs_mosquitto
 from tests.rig import environment
 
 SEATS: Final = 5_000
-INTERVAL: Final = 15.0
 ROUNDS: Final = 4
 PARTS: Final = ("workstation", "headset", "phone")
 TOPIC: Final = "floor/v1/test/seat/{}/report"
-ANSWERS: Final = {
-    "online": 1, "cpu.percent": 20.0, "memory.percent": 50.0, "memory.commit": 40.0, "disk.percent": 40.0, "nic.up": 1,
-    "net.errors": 0, "clock.synced": 1, "boot.time": 1_760_000_000, "softphone": 1, "audio.capture": 1,
-    "audio.render": 1, "headset.present": 1, "headset.link": "connected", "headset.battery": 80, "headset.charging": 0,
-    "headset.vendor": "Jabra", "headset.model": "Jabra Link 390", "headset.firmware": "1.2.3",
-    "headset.serial": "0123456789ab", "phone.registered": 1, "phone.reachable": 1, "phone.powered": 1,
-}  # fmt: skip
 
 
 def report(seat: int, turn: int, now: float) -> bytes:
@@ -153,7 +147,7 @@ class _Ear:
     """Listens to all seats, and does nothing with what it hears."""
 
     def __init__(self, port: int) -> None:
-        self.connection = Connection(Broker("127.0.0.1", port, client_id="ear"), self)
+        self.connection = Connection(Broker("127.0.0.1", port, client_id="ear"), self, rest=TOGETHER)
         self.ready, self.first = asyncio.Event(), asyncio.Event()
         self.heard = 0
 

@@ -13,7 +13,7 @@ from edgeagent.links import Plan, Target, modbus, modbuswire, serial
 from edgeagent.links.modbusmbap import MbapLine
 from edgeagent.links.modbusrtu import RtuLine
 from edgeagent.probe import plan_of
-from edgeagent.readings import Missing
+from edgeagent.readings import Answers, Missing
 from tests.fuzz import targets
 from tests.fuzz.jumping import jump
 from tests.fuzz.pieces import framed, pieces, told
@@ -84,10 +84,19 @@ def modbus_builder(url: str) -> Callable[[], targets.Run]:
         async def story(data: bytes) -> None:
             link = modbus.ModbusLink(endpoint)
             link._wire = wire = Wired(endpoint, pieces(data))
-            for _ in range(2):
-                answers = await link._poll(Target("genset", endpoint, timeout=5.0), Plan(asked))
+            target, plan, running = (
+                Target("genset", endpoint, timeout=5.0),
+                Plan(asked),
+                asyncio.create_task(link.run()),
+            )
+            for _ in range(3):  # the first by itself, and those that may be as it was
+                answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+                link.ask(target, plan, answered.set_result)
+                answers = await answered
                 told(answers, asked)
                 assert all(isinstance(raw, Missing) or 0 <= int(raw) <= 0xFFFF for raw in answers.values())
+            running.cancel()
+            await asyncio.wait([running])
             assert wire.bus.asked <= 100, "questions without an end"
 
         return lambda data: jump(story(data))
@@ -106,6 +115,8 @@ def seeds_modbus() -> list[bytes]:
     return [
         framed(words, seven, input_, coils, inputs, honest=True),
         framed(seven, input_, coils, inputs, honest=True),
+        framed(*(coils, inputs, seven, input_) * 3, honest=True),
+        framed(*(coils, inputs, seven, input_) * 2, coils, busy, inputs, seven, failed, honest=True),
         framed(refused, words, words, busy, words, failed, inputs, honest=True),
         framed(gateway, honest=True),
         framed(busy, busy, failed, failed, refused, honest=True),
@@ -184,7 +195,9 @@ def seeds_serial() -> list[bytes]:
 
 
 _LINK: Final = "edgeagent.links"
-_MODBUS: Final = tuple(f"{_LINK}.{name}" for name in ("modbuswire", "modbusmbap", "modbusrtu", "modbus", "blocks"))
+_MODBUS: Final = tuple(
+    f"{_LINK}.{name}" for name in ("modbuswire", "modbuscourse", "modbusmbap", "modbusrtu", "modbus", "blocks")
+)
 TARGETS: Final = (
     targets.Target("modbus-tcp", modbus_builder("modbus://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),
     targets.Target("modbus-rtu", modbus_builder("modbus+rtuovertcp://127.0.0.1?unit=1"), seeds_modbus, _MODBUS),
