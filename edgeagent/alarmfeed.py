@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -132,6 +132,10 @@ class Listed(TypedDict):
     root_cause_resource: list[str]
 
 
+Lines: TypeAlias = dict[str, tuple[Alarm, Listed, int]]
+"""Lines of the last snapshot by alarm, of which state of it they are, and their size in bytes."""
+
+
 class Snapshot(TypedDict):
     """The payload of `alarms`. `counts` has what stands and is not kept from people; `omitted` lines did not fit."""
 
@@ -221,21 +225,26 @@ def listed(alarm: Alarm, language: str) -> Listed:
 
 
 def snapshot(
-    alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float, exercise: str | None = None
-) -> Snapshot:
+    alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float,
+    exercise: str | None = None, lines: Lines | None = None,
+) -> Snapshot:  # fmt: skip
     """Build the list of open alarms, gravest first, then oldest first; what does not fit is counted in `omitted`."""
+    known = {} if lines is None else lines
     found = sorted(
         (alarm for alarm in alarms if alarm.state is not AlarmState.CLOSED),
         key=lambda alarm: (-alarm.perceived_severity.rank, alarm.raised or alarm.time_created, alarm.alarm_id),
     )
     seen = [alarm for alarm in found if alarm.suppression.kind is Silence.NONE]
-    lines, room = [], LARGEST_SNAPSHOT
+    shown, room = [], LARGEST_SNAPSHOT
     for alarm in found:
-        line = listed(alarm, language)
-        room -= len(dump(line)) + 1
+        last = known.get(alarm.alarm_id)
+        if last is None or last[0] is not alarm:
+            line = listed(alarm, language)
+            last = known[alarm.alarm_id] = (alarm, line, len(dump(line)) + 1)
+        room -= last[2]
         if room < 0:
             break
-        lines.append(line)
+        shown.append(last[1])
     return {
         "list_version": version,
         "boot": boot,
@@ -248,8 +257,8 @@ def snapshot(
         },
         "unacknowledged": sum(alarm.operator_state is OperatorState.NONE for alarm in seen),
         "suppressed": len(found) - len(seen),
-        "open": lines,
-        "omitted": len(found) - len(lines),
+        "open": shown,
+        "omitted": len(found) - len(shown),
     }
 
 
@@ -264,10 +273,12 @@ class OpenAlarms:
         self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
         self._owed: dict[Mode, bool] = {}
         self._said: dict[Mode, float] = {}
+        self._lines: dict[Mode, Lines] = {mode: {} for mode in Mode}
 
     def take(self, alarm: Alarm) -> None:
         """Take over how an alarm is by now."""
         listed = self._open[mode_of(alarm)]
+        self._lines[mode_of(alarm)].pop(alarm.alarm_id, None)
         if alarm.state is AlarmState.CLOSED:
             listed.pop(alarm.alarm_id, None)
         else:
@@ -293,13 +304,14 @@ class OpenAlarms:
         """Empty the drill lane, for the drill of this id or for none."""
         self.exercise = exercise
         self._open[Mode.DRILL].clear()
+        self._lines[Mode.DRILL].clear()
         self._owed.pop(Mode.DRILL, None)
         self._said.pop(Mode.DRILL, None)
 
     def snapshot(self, tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float) -> Message:
         """Build the message that carries a lane's snapshot."""
-        exercise = self.exercise if mode is Mode.DRILL else None
-        return snapshot_of(self._open[mode].values(), tree, mode, language, boot, version, now, exercise)
+        exercise, lines = self.exercise if mode is Mode.DRILL else None, self._lines[mode]
+        return snapshot_of(self._open[mode].values(), tree, mode, language, boot, version, now, exercise, lines)
 
 
 def messages_of(
@@ -322,10 +334,10 @@ def messages_of(
 
 def snapshot_of(
     alarms: Iterable[Alarm], tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float,
-    exercise: str | None = None,
+    exercise: str | None = None, lines: Lines | None = None,
 ) -> Message:  # fmt: skip
     """Build the message that carries the snapshot; `exercise` is the drill that a drill lane belongs to."""
-    payload = snapshot(alarms, mode, language, boot, version, now, exercise)
+    payload = snapshot(alarms, mode, language, boot, version, now, exercise, lines)
     return state(tree.alarms(mode), payload, now, place=Place.SNAPSHOT)
 
 
@@ -383,11 +395,5 @@ def _texts(alarm: Alarm, spoken: Text | None = None) -> dict[str, AlarmTexts]:
 
 def _marked(alarm: Alarm, code: str, spoken: str) -> AlarmTexts:
     mark = "" if alarm.origin is None else getattr(MARK, code)
-    text, short, action = (
-        getattr(both, code) for both in (alarm.alarm_text, alarm.short_text, alarm.recommended_action)
-    )
-    return {
-        "alarm_text": mark + text,
-        "short_text": cut(mark + spoken + short),
-        "recommended_action": mark + action,
-    }
+    text, short, action = (getattr(it, code) for it in (alarm.alarm_text, alarm.short_text, alarm.recommended_action))
+    return {"alarm_text": mark + text, "short_text": cut(mark + spoken + short), "recommended_action": mark + action}

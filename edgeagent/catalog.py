@@ -153,6 +153,11 @@ class Kind:
         """Tell whether a member of the alarm set, its grade aside, has an alarm type or is a mere condition."""
         return member in self.members or member.rpartition(".")[0] in self.members
 
+    def counts(self, id: str) -> bool:
+        """Tell whether a point is known to be a number."""
+        point = self.point(id)
+        return point is not None and point.type is PointType.NUMBER
+
     def point(self, id: str) -> Point | None:
         """Find the vocabulary entry for a point id, its phase or instance suffix aside."""
         if id in self.points:
@@ -195,6 +200,8 @@ class Driver:
     """All addresses of one poll, each once, in the order of the file."""
     walks: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """All subtrees of one poll."""
+    telling: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The addresses of one poll that stand for something else than a number."""
     _suited: dict[tuple[int, ...], tuple[Item, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -205,6 +212,8 @@ class Driver:
         shown = (address for variant in self.variants for address in variant.between)
         object.__setattr__(self, "gets", tuple(dict.fromkeys((*own, *shown))))
         object.__setattr__(self, "walks", tuple(dict.fromkeys(item.walk for item in self.items if item.walk)))
+        words = (item for item in self.items if not self.kind.counts(item.point))
+        object.__setattr__(self, "telling", tuple(dict.fromkeys(each for item in words for each in item.addresses)))
 
     @property
     def proofs(self) -> tuple[str, ...]:

@@ -100,8 +100,13 @@ class DeviceState:
 
     @property
     def answers(self) -> Answers | None:
-        """What it last answered, None where nothing of it counts."""
+        """What its readings are of, None where nothing that it answered counts."""
         return self._last
+
+    @property
+    def heard(self) -> Answers | None:
+        """What it last answered to a poll in full."""
+        return self._heard
 
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""

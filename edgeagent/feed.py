@@ -115,6 +115,7 @@ class Feed:
                     if self._newest[message.topic] is message:
                         self._hold(message)
                 self._wake()
+                self.connection.flush()
 
         return self._store.commit(batch, written)
 

@@ -102,6 +102,7 @@ class Connection:
         self._kicks: deque[float] = deque(maxlen=_TAKEOVERS)
         self._reason = ""
         self._code: int | None = None
+        self._inside = False
 
     @property
     def broker(self) -> Broker:
@@ -130,7 +131,9 @@ class Connection:
         user: Mapping[str, str] | None = None, content_type: str | None = None, response_topic: str | None = None,
         correlation: bytes | None = None,
     ) -> int:  # fmt: skip
-        """Send one message and return its id for `on_ack`. `expiry` is in s.
+        """Send one message with the next turn of the loop, or with `flush`; return its id for `on_ack`.
+
+        `expiry` is in s.
 
         Raises:
             MqttError: when not connected.
@@ -148,6 +151,11 @@ class Connection:
         if qos:
             self._unacked.add(info.mid)
         return info.mid
+
+    def flush(self) -> None:
+        """Write to the socket what was published, as far as it takes it, without waiting for the loop to come round."""
+        if self.connected and not self._inside:
+            self._io(self._write)
 
     def subscribe(self, filters: Sequence[str], qos: int = 1, retained: bool = True, own: bool = True) -> None:
         """Subscribe; with `retained` false, not to what already lies there; with `own` false, not to what we say."""
@@ -299,12 +307,15 @@ class Connection:
 
     def _io(self, call: Callable[[], object]) -> None:
         """Run one step of paho; what it chokes on ends the connection, never the agent."""
+        self._inside = True
         try:
             call()
         except Exception as error:  # the edge: bytes of a foreign program are being parsed
             log.exception("%s: MQTT client failed", self.broker)
             self.errors += 1
             self._end(f"what the broker sent cannot be read: {error}")
+        finally:
+            self._inside = False
 
     def _guarded(self, call: Callable[..., None], *args: object) -> None:
         """Call whoever listens. An exception would unwind through paho and stop the feed without a word."""

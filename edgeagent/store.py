@@ -5,7 +5,9 @@ leaves all of them or none. Batches that wait while the disk is busy share one C
 locked, read-only) the callers are told, the batches stay in memory in their order, and their messages can already
 be sent: a full disk may not silence an alarm.
 
-The writer thread alone writes. Reads run on the caller's thread through a second, read-only connection.
+The writer thread alone writes. Reads run on the caller's thread through a second, read-only connection. Who commits an
+event stands aside for the few ms in which a healthy disk has it: the interpreter then is the writer's alone, and what
+was written can be sent in the same breath. A disk that takes longer is not waited for, and not again until it is well.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -24,13 +27,17 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from edgeagent import database, outbox
-from edgeagent.messages import Message
+from edgeagent.messages import Message, Place
 from edgeagent.survived import unpacked
 
 log = logging.getLogger(__name__)
 
 _RETRY: Final = 1.0
 _CHECKS: Final = 60.0
+_SWIFT: Final = 0.005
+"""s that a healthy disk takes at most, and for which the loop waits for it."""
+_SLOW: Final = 0.1
+"""s for which nothing waits for a disk that took longer: it can take a twentieth of the time from polling."""
 
 Body: TypeAlias = Mapping[str, Any]
 """A JSON object as the store keeps it."""
@@ -77,12 +84,13 @@ class Batch:
     outbox: Sequence[Message] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Work:
     """One thing to write, who waits for it, the rows it adds and the rows it takes away."""
 
     write: Callable[[sqlite3.Connection], None]
     future: asyncio.Future[None] | None = None
+    done: Callable[[StoreError | None], None] | None = None
     rows: tuple[outbox.Row, ...] = ()
     gone: tuple[int, ...] = ()
 
@@ -114,7 +122,10 @@ class Store:
         self._unwritten: dict[int, outbox.Row] = {}
         self._gone: set[int] = set()
         self._refused: list[int] = []
-        self._wake = threading.Condition()
+        lock = threading.Lock()
+        self._wake, self._ended = threading.Condition(lock), threading.Condition(lock)
+        self._news: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        self._slow_until = 0.0
         self._queue: deque[_Work] = deque()
         self._closing = False
         self._crash: BaseException | None = None
@@ -137,12 +148,13 @@ class Store:
     def commit(self, batch: Batch, done: Callable[[StoreError | None], None] | None = None) -> asyncio.Future[None]:
         """Write a batch; the future and `done` hear of it after the COMMIT, on the running loop.
 
-        They get a StoreError when the disk refuses. Unless its `kept` is false, the batch is written later all the
-        same, before any younger one, and must not be handed in again.
+        Of a batch with an event `done` may hear before this returns. They get a StoreError when the disk refuses.
+        Unless its `kept` is false, the batch is written later all the same, before any younger one, and must not be
+        handed in again.
         """
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = self._loop.create_future()
-        future.add_done_callback(lambda ended: _tell(ended, done))
+        future.add_done_callback(lambda ended: _refuse(ended, done))
         rows = []
         for message in batch.outbox:
             self._row += 1
@@ -151,10 +163,12 @@ class Store:
             self._refused += [row.message.seq for row in rows if row.message.seq is not None]
             future.set_exception(StoreError(f"{self.trouble}, and no room to keep it in memory", kept=False))
             return future
-        work = _Work(_writes(batch, rows, self._row), future, tuple(rows))
+        work = _Work(_writes(batch, rows, self._row), future, done, tuple(rows))
         self._put(work)
         if self.trouble is not None:
             self._fail([work], self.trouble)
+        elif any(row.message.place >= Place.EVENT for row in rows):
+            self._stand_aside(work)
         return future
 
     def delete(self, ids: Iterable[int]) -> None:
@@ -250,16 +264,38 @@ class Store:
             self._queue.append(work)
             self._wake.notify()
 
+    def _stand_aside(self, work: _Work) -> None:
+        """Leave the interpreter to the writer until it has done with this, or has shown that it takes its time."""
+        if time.monotonic() < self._slow_until:
+            return
+        with self._ended:
+            swift = self._ended.wait_for(lambda: work not in self._queue, _SWIFT)
+        self._slow_until = 0.0 if swift else time.monotonic() + _SLOW
+        self._hear()
+
+    def _hear(self) -> None:
+        """Take what the writer has to tell, in its order."""
+        while self._news:
+            call, args = self._news.popleft()
+            call(*args)
+
     def _written(self, works: Sequence[_Work]) -> None:
         if self.trouble is not None:
             log.warning("store: the disk takes writes again, %d waiting batches written", len(works))
             self.trouble = None
+        told = [
+            work.done for work in works if work.done is not None and work.future is not None and not work.future.done()
+        ]
         for work in works:
             for row in work.rows:
                 self._unwritten.pop(row.id, None)
             self._gone.difference_update(work.gone)
             if work.future is not None and not work.future.done():
                 work.future.set_result(None)
+        # At once: by way of the future an alarm would wait for one more turn of a loop that may be busy.
+        with ExitStack() as stack:  # one that fails keeps nothing from the others
+            for done in reversed(told):
+                stack.callback(done, None)
         if self._refused:
             gap = outbox.gap(self._refused, "store-overflow", self._clock())
             self._refused = []
@@ -301,10 +337,11 @@ class Store:
         except sqlite3.DatabaseError as error:
             self._post(self._fail, works, f"{error} ({getattr(error, 'sqlite_errorname', 'unknown')})")
             return False
+        self._post(self._written, works)
         with self._wake:
             for _ in works:
                 self._queue.popleft()
-        self._post(self._written, works)
+            self._ended.notify()
         return True
 
     def _crashed(self, works: Sequence[_Work]) -> None:
@@ -334,14 +371,13 @@ class Store:
 
     def _post(self, call: Callable[..., None], *args: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *args)
+            self._news.append((call, args))
+            self._loop.call_soon_threadsafe(self._hear)
 
 
-def _tell(ended: asyncio.Future[None], done: Callable[[StoreError | None], None] | None) -> None:
-    if ended.cancelled():
-        return
-    error = ended.exception()
-    if done is not None and (error is None or isinstance(error, StoreError)):
+def _refuse(ended: asyncio.Future[None], done: Callable[[StoreError | None], None] | None) -> None:
+    error = None if ended.cancelled() else ended.exception()
+    if done is not None and isinstance(error, StoreError):
         done(error)
 
 

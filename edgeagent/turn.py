@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from edgeagent.devices import IDENTITY, REACHABLE, DeviceState
 from edgeagent.readings import Answers
@@ -18,33 +18,54 @@ log = logging.getLogger(__name__)
 Polled: TypeAlias = Sequence[tuple[DeviceState, Answers]]
 Step: TypeAlias = Callable[[Polled, list[tuple[str, str]], float], None]
 """Judges the devices that were asked and, by (device, point), what changed; hands on what follows from it."""
-_TREMBLING: Final = (int, float, type(None))
-"""Types of values that may wait for the rest of their turn: no alarm hangs on a number for as long as that takes."""
 
 
 def take(polled: Polled, step: Step, voice: Voice, now: float) -> None:
     """Carry the answers of one turn all the way; `now` is epoch s.
 
-    The first device that says something else than another number is judged before those behind it are decoded, and
-    the rest together: where very much fails at once, that is cheaper than one by one.
+    The devices that say something else than another number are judged before the others are decoded: alarms seldom
+    hang on a number for as long as that takes.
     """
-    begin, changed = 0, list[tuple[str, str]]()
+    first: list[tuple[DeviceState, Answers]] = []
+    others: list[tuple[DeviceState, Answers]] = []
+    for each in polled:
+        (first if _stirs(*each) else others).append(each)
+    told = [*_judged(first, step, voice, now), *_judged(others, step, voice, now)]
+    for state, points in told:
+        _tell(state, points, voice, now)
+
+
+def _stirs(state: DeviceState, answers: Answers) -> bool:
+    """Tell whether a device says something else than another number; one that said nothing before does not."""
+    last = state.answers
+    if last is None or answers is state.heard:
+        return False
+    driver = state.driver
+    for address in driver.telling:
+        if address in answers and answers[address] != last.get(address):
+            return True
+    return bool(driver.walks) and _walked(driver.walks, answers) != _walked(driver.walks, last)
+
+
+def _walked(walks: tuple[str, ...], answers: Answers) -> Answers:
+    below = tuple(f"{walk}." for walk in walks)
+    return {address: raw for address, raw in answers.items() if address.startswith(below)}
+
+
+def _judged(polled: Polled, step: Step, voice: Voice, now: float) -> list[tuple[DeviceState, frozenset[str]]]:
+    """Decode and judge some devices; return those of which something is to be said."""
+    changed: list[tuple[str, str]] = []
     told: list[tuple[DeviceState, frozenset[str]]] = []
-    for end, (state, answers) in enumerate(polled, 1):
+    for state, answers in polled:
         due = voice.due(state.device.id, now)
         points = state.take(answers, now, exact=due)
         if points:
-            id, readings = state.device.id, state.readings
-            changed += [(id, point) for point in points]
-            if not begin and any(type(readings[point].value) not in _TREMBLING for point in points):
-                step(polled[:end], changed, now)
-                begin, changed = end, []
+            changed += [(state.device.id, point) for point in points]
         if points or due:
             told.append((state, points))
-    if begin < len(polled):
-        step(polled[begin:], changed, now)
-    for state, points in told:
-        _tell(state, points, voice, now)
+    if polled:
+        step(polled, changed, now)
+    return told
 
 
 def _tell(state: DeviceState, points: frozenset[str], voice: Voice, now: float) -> None:

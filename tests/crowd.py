@@ -77,6 +77,9 @@ class Wire:
         self.said.append((topic, payload))
         return len(self.said)
 
+    def flush(self) -> None:
+        pass
+
 
 @dataclass
 class Office:

@@ -92,6 +92,9 @@ class Broker:
         asyncio.get_running_loop().call_soon(self.feed.on_ack, mid, 0, False)
         return mid
 
+    def flush(self) -> None:
+        pass
+
 
 @dataclass
 class Stage:

@@ -12,9 +12,11 @@ from types import SimpleNamespace
 from typing import Any, cast, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeagent.alarm import Alarm, Change, Measured, OperatorState, Silence, Suppression, Verb
-from edgeagent.alarmfeed import Record, gone, messages_of, record, snapshot, snapshot_of
+from edgeagent.alarmfeed import OpenAlarms, Record, gone, messages_of, record, snapshot, snapshot_of
 from edgeagent.catalog import AlarmType, Catalog, Driver, Kind, Level, Point, PointType, Relation, Severity, Text
 from edgeagent.config import Device, Site
 from edgeagent.endpoint import parse
@@ -353,6 +355,31 @@ def test_a_snapshot_of_a_flood_stays_below_what_brokers_take() -> None:
     assert found["counts"]["critical"] == 5_000
     assert found["omitted"] == 5_000 - len(found["open"])
     assert found["open"][0]["alarm_id"] == "pc-0.offline"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b"]), st.sampled_from(Severity), st.booleans(), st.sampled_from([None, "drill-3"]),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_a_snapshot_made_of_known_lines_is_the_one_made_of_all_alarms(
+    story: list[tuple[str, Severity, bool, str | None, bool]],
+) -> None:
+    kept = OpenAlarms()
+    kept.begin("drill-3")
+    now: dict[Mode, dict[str, Alarm]] = {mode: {} for mode in Mode}
+    for id, severity, cleared, origin, closed in story:
+        closing = {"is_cleared": True, "operator_state": OperatorState.CLOSED} if closed else {"is_cleared": cleared}
+        alarm = altered(alarm_id=id, perceived_severity=severity, origin=origin, **closing)
+        now[Mode.LIVE if origin is None else Mode.DRILL][id] = alarm
+        kept.change([Change(Verb.RAISED, alarm, None, NOW)])
+        for mode, exercise in ((Mode.LIVE, None), (Mode.DRILL, "drill-3")):
+            again = snapshot_of(now[mode].values(), TREE, mode, "zh", BOOT, 1, NOW, exercise)
+            assert kept.snapshot(TREE, mode, "zh", BOOT, 1, NOW) == again
 
 
 def test_only_a_tombstone_is_empty() -> None:

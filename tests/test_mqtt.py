@@ -165,6 +165,23 @@ def test_what_comes_soon_after_something_else_is_read_together(tmp_path: Path) -
     assert all(pause >= 0.19 for pause in turns)
 
 
+def test_what_is_flushed_is_with_others_before_the_loop_comes_round(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, Listener(broker.port, "t") as listener:
+
+        async def run() -> None:
+            heard = Heard()
+            connection = Connection(Broker("127.0.0.1", broker.port, "me"), heard)
+            connection.flush()  # nothing to write to yet
+            async with running(connection):
+                await eventually(lambda: heard.connected)
+                connection.publish("t", b"1")
+                connection.flush()
+                until(lambda: listener.messages)  # the loop stands still
+
+        asyncio.run(run())
+    assert [message["payload"] for message in listener.messages] == ["1"]
+
+
 def test_the_will_goes_out_after_a_crash_and_not_after_a_clean_end(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Listener(broker.port, "will") as listener:
 

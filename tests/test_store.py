@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgeagent import store as store_module
 from edgeagent.messages import GAP, Keep, Message, Place
 from edgeagent.store import Batch, Entry, Limits, Store, StoreError
 
@@ -121,6 +123,64 @@ def test_a_callback_hears_of_the_commit_after_it(tmp_path: Path) -> None:
             return seen
 
         assert asyncio.run(run()) == [1]
+
+
+def test_an_event_on_a_healthy_disk_is_told_of_before_its_commit_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_SWIFT", 30.0)  # however busy the machine
+    with opened(tmp_path) as store, sqlite3.connect(tmp_path / "edge.db") as other:
+
+        async def run() -> list[tuple[int, list[str]]]:
+            seen: list[tuple[int, list[str]]] = []
+
+            def written(error: StoreError | None) -> None:
+                assert error is None
+                seen.append((other.execute("SELECT count(*) FROM outbox").fetchone()[0], topics(store)))
+
+            store.commit(Batch(outbox=[event(store)]), written)
+            told = list(seen)
+            await store.commit(Batch(outbox=[event(store)]))
+            assert len(seen) == 1  # once, though the loop has come round
+            return told
+
+        assert asyncio.run(run()) == [(1, ["event/1"])]
+
+
+def test_a_disk_that_hangs_holds_the_loop_up_once_and_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_SLOW", 60.0)  # however busy the machine
+    with opened(tmp_path) as store, sqlite3.connect(tmp_path / "edge.db", isolation_level=None) as other:
+
+        async def run() -> tuple[list[int], list[float]]:
+            told: list[int] = []
+            waits: list[float] = []
+            wait_for = store._ended.wait_for
+
+            def note(number: int, error: StoreError | None) -> None:
+                assert error is None
+                told.append(number)
+
+            def waited(until: Callable[[], bool], timeout: float | None = None) -> bool:
+                waits.append(timeout or 0.0)
+                return wait_for(until, timeout)
+
+            monkeypatch.setattr(store._ended, "wait_for", waited)
+            other.execute("BEGIN IMMEDIATE")  # the writer waits for the lock, as for a disk
+            try:
+                futures = [store.commit(Batch(outbox=[event(store)]), partial(note, number)) for number in range(50)]
+                assert told == []
+            finally:
+                other.execute("ROLLBACK")
+            await asyncio.gather(*futures)
+            await asyncio.sleep(0)
+            return told, waits
+
+        told, waits = asyncio.run(run())
+        assert told == list(range(50))
+        assert waits == [store_module._SWIFT]
+        assert topics(store) == [f"event/{number}" for number in range(1, 51)]
 
 
 def test_the_outbox_is_drained_status_first_and_events_last(tmp_path: Path) -> None:

@@ -117,6 +117,9 @@ class Broker:
             asyncio.get_running_loop().call_soon(self._events.on_ack, self.taken, 0, False)
         return self.taken
 
+    def flush(self) -> None:
+        pass
+
     async def run(self) -> None:
         self.connected = True
         self._events.on_connected(False, None)
