@@ -414,9 +414,10 @@ TURNS = st.lists(
 )  # fmt: skip
 
 
-@given(TURNS)
+@given(TURNS, st.sampled_from([None, "drill-1"]))
 def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
     turns: list[tuple[float, str, dict[str, Value | None]]],
+    origin: str | None,
 ) -> None:
     tree = witnesses("ups", "ups", "ups", "generator", "environment").site.tree
     quick, slow = Supply(tree), Supply(tree)
@@ -425,14 +426,14 @@ def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
     for later, id, values in turns:
         now += later
         told = {
-            point: Reading.bad("timeout", now) if value is None else Reading(value, now)
+            point: Reading.bad("timeout", now, origin) if value is None else Reading(value, now, origin=origin)
             for point, value in values.items()
         }
         readings = view.setdefault(id, {})
         changed = [(id, point) for point, reading in told.items() if not reading.same(readings.get(point))]
         readings.update(told)
         found = quick.step(view, changed, view, now)
-        with patch.object(supply, "tells", lambda kind, point: True):
+        with patch.multiple(supply, tells=lambda kind, point: True, goes_on=lambda said, readings, point: False):
             assert slow.step(view, changed, view, now) == found
         assert {id for id, said in quick.said.items() if said.input} == quick._lit
         assert {id for id, said in quick.said.items() if said.input is False} == quick._out
