@@ -13,7 +13,7 @@ from edgeagent import supply
 from edgeagent.readings import Reading, Value
 from edgeagent.sitetree import MAINS
 from edgeagent.supply import Supply
-from edgeagent.witnesses import listen
+from edgeagent.witnesses import goes_on, listen
 from tests.hall import BASE, DARK, LIT, LOADED, ON_GENERATOR, OUT, RUNS, WELL, Hall, Plan, hall
 
 
@@ -440,3 +440,35 @@ def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
         assert (quick.said, quick.readings) == (slow.said, slow.readings)
         for each in quick, slow:
             each.restore(each.remembered())
+
+
+UPS_SAYS = st.fixed_dictionaries(
+    {"source": st.sampled_from(["normal", "normal", "eco", "bypass", "battery", "off"])},
+    optional={point: WORDS[point] for point in ("input.voltage", "output.voltage", "alarms")},
+)
+
+
+@given(UPS_SAYS, st.sampled_from(["input.voltage", "output.voltage", "source"]), st.data())
+def test_a_ups_that_need_not_be_heard_anew_says_the_same(
+    says: dict[str, Value | None], point: str, data: st.DataObject
+) -> None:
+    readings = {
+        id: Reading.bad("timeout", BASE) if value is None else Reading(value, BASE) for id, value in says.items()
+    }
+    before, value = listen("ups", readings), data.draw(WORDS[point])
+    assert before is not None
+    readings[point] = Reading.bad("timeout", BASE) if value is None else Reading(value, BASE)
+    if goes_on(before, readings, point):
+        assert listen("ups", readings) == before
+
+
+def test_a_ups_whose_voltages_tremble_need_not_be_heard_anew() -> None:
+    readings = {id: Reading(value, BASE) for id, value in WELL["ups"].items()}
+    before = listen("ups", readings)
+    assert before is not None
+    for point in ("input.voltage", "output.voltage"):
+        readings[point] = Reading(229.0, BASE + 1)
+        assert goes_on(before, readings, point)
+        readings[point] = Reading(229.0, BASE + 1, origin="drill-1")
+        assert not goes_on(before, readings, point)
+        readings[point] = Reading(229.0, BASE + 1)
