@@ -154,7 +154,8 @@ class Floor:
     def _miss(self, view: Mapping[str, Readings], changed: Iterable[tuple[str, str]]) -> None:
         """Become curious about what is above a device that did not answer."""
         for id, point in dict(changed).items():
-            reading = view.get(id, _NOTHING).get(point)
+            readings = view.get(id)
+            reading = None if readings is None else readings.get(point)
             if reading is not None and reading.quality is Quality.BAD and reading.reason in _SILENT:
                 self._curious |= near_devices(self._tree, id, _ASKED)
 
@@ -285,10 +286,13 @@ class _Joined(Mapping[str, Readings]):
         self._layers = layers
 
     def __getitem__(self, id: str) -> Readings:
-        found = [layer[id] for layer in self._layers if id in layer]
-        if not found:
+        found: Readings | None = None
+        for layer in self._layers:
+            if (own := layer.get(id)) is not None:
+                found = own if found is None else {**found, **own}
+        if found is None:
             raise KeyError(id)
-        return found[0] if len(found) == 1 else {point: reading for each in found for point, reading in each.items()}
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(id for layer in self._layers for id in layer))

@@ -124,6 +124,8 @@ class Lane:
     def _onset(self) -> float | None:
         """Return since when the supply is gone, as its alarm says."""
         records = self.floor.records()
+        if not records:
+            return None
         found = (records.get(f"{self._mains}.{type}") for type in _OUT if self._mains is not None)
         onsets = (record.onset for record in found if record is not None and not record.is_cleared)
         return min((onset for onset in onsets if onset is not None), default=None)

@@ -32,7 +32,7 @@ from edgeagent.onset import Since, SinceMemory
 from edgeagent.readings import Reading, Readings, Value
 from edgeagent.sitetree import SiteTree
 from edgeagent.standby import CARRYING, TRANSFER, Standby, StandbyMemory
-from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, listen, tells
+from edgeagent.witnesses import GENERATOR, ROOM, SWITCH, UPS, Engine, Said, engine_of, goes_on, listen, tells
 
 NORMAL: Final = "normal"
 LOST: Final = "lost"
@@ -110,7 +110,7 @@ class Supply:
         """
         moved, dated = set[str](), dict[tuple[str, str], float]()
         kinds = self._kinds
-        for id in dict.fromkeys(id for id, point in changed if id in kinds and self._heeds(id, point)):
+        for id in self._heard(view, changed):
             readings = view.get(id, {})
             said = listen(kinds[id], readings)
             if said is None:
@@ -136,8 +136,20 @@ class Supply:
             points = list(dict.fromkeys([*points, "state"]))
         return frozenset(moved), points, dated
 
-    def _heeds(self, id: str, point: str) -> bool:
-        return tells(self._kinds[id], point) or (id not in self.said and self._kinds[id] != ROOM)
+    def _heard(self, view: Mapping[str, Readings], changed: Iterable[tuple[str, str]]) -> dict[str, None]:
+        """Return the devices that may say something else: most of what changes at a device is none of our business."""
+        kinds, said, heard = self._kinds, self.said, dict[str, None]()
+        for id, point in changed:
+            kind = kinds.get(id)
+            if kind is None or id in heard:
+                continue
+            before = said.get(id)
+            if not tells(kind, point):
+                if before is None and kind != ROOM:
+                    heard[id] = None
+            elif before is None or kind != UPS or not goes_on(before, view.get(id, {}), point):
+                heard[id] = None
+        return heard
 
     def _hear(self, id: str, said: Said, engine: Engine) -> None:
         """Keep what a device says, and count it."""

@@ -213,7 +213,8 @@ def judge(
             truth = check.when.holds(readings)
             if truth:
                 add(check.id, check.level, check.text)
-            unread = unread or (truth is None and any(_unread(readings, point) for point in check.when.points))
+            elif truth is None and not unread:
+                unread = _unread(readings, check.when.points)
         if unread:
             add("unread", _DARK, _UNREAD)
         if kind == UPS and (short := _short(runtime, window)) is not None:
@@ -226,8 +227,7 @@ def judge(
         add("unproved", _RISK, _UNPROVED, days=int(rest / 86400))
     reasons.sort(key=lambda reason: -reason.level.rank)
     level = reasons[0].level if reasons else Readiness.READY
-    origin = next((reading.origin for reading in readings.values() if reading.origin is not None), None)
-    return Part(resource, kind, level, tuple(reasons), runtime, proved, origin)
+    return Part(resource, kind, level, tuple(reasons), runtime, proved, _origin(readings))
 
 
 class Parts:
@@ -300,12 +300,27 @@ def _shortest(part: Part) -> float:
     return 1e9 if part.runtime is None else part.runtime
 
 
-def _unread(readings: Readings, point: str) -> bool:
+def _unread(readings: Readings, points: Iterable[str]) -> bool:
     """Tell whether a point is there and cannot be read, which is another thing than not being there."""
-    reading = readings.get(point)
-    return reading is not None and reading.reason not in _GONE and reading.quality is not Quality.GOOD
+    for point in points:
+        reading = readings.get(point)
+        if reading is not None and reading.quality is not Quality.GOOD and reading.reason not in _GONE:
+            return True
+    return False
 
 
 def _missed(kind: str, readings: Readings) -> bool:
     """Tell whether the last poll went unanswered."""
-    return any(silent(readings.get(point)) for point in POINTS[kind])
+    for point in POINTS[kind]:
+        reading = readings.get(point)
+        if reading is not None and reading.quality is Quality.BAD and silent(reading):
+            return True
+    return False
+
+
+def _origin(readings: Readings) -> str | None:
+    """Return the drill that some of it comes from."""
+    for reading in readings.values():
+        if reading.origin is not None:
+            return reading.origin
+    return None

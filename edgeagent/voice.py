@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
 from edgeagent import __version__, homeassistant, messages, payloads
 from edgeagent.catalog import Kind
@@ -21,7 +21,8 @@ from edgeagent.delivery import Bucket
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
 from edgeagent.messages import Mode, Tree
-from edgeagent.readings import Missing, Quality, Reading, Value
+from edgeagent.readings import Reading, Value
+from edgeagent.statement import Points, Statement
 from edgeagent.store import Batch, Store
 
 REFRESH: Final = 60.0
@@ -36,14 +37,8 @@ _AT_ONCE: Final = 20
 """Devices whose readings are said in one turn of the event loop."""
 _PAUSE: Final = 0.02
 """s between two turns while some wait."""
-_NOT_THERE: Final = frozenset({Missing.ABSENT.value, "not-fitted"})
-"""Reasons of points that a device does not have: they would only fill the message."""
 _WELL: Final[Mapping[str, Value]] = {"store": "ok", "clock.synced": True, "config.error": False, "quarantine": 0}
 """The agent's own readings when all is well. The broker is not among them: whoever reads this has reached it."""
-
-
-_Mark: TypeAlias = Value | Reading
-"""What is kept of a reading that was said: its value where it is a good one, else all of it."""
 
 
 class Voice:
@@ -59,9 +54,8 @@ class Voice:
         self._feed, self._tree, self._store, self._exercise = feed, tree, store, exercise
         self._wall, self._clock = wall, clock
         self._mode = Mode.LIVE if exercise is None else Mode.DRILL
-        self._said: dict[str, tuple[float, dict[str, _Mark]]] = {}
-        """By device: when it is to be said again, and what was said of the points that may move a little."""
-        self._points: dict[str, _Points] = {}
+        self._said: dict[str, Statement] = {}
+        self._points: dict[str, Points] = {}
         self._owed: dict[str, DeviceState] = {}
         self._budget = Bucket(RATE, _AT_ONCE)
         self._turn: asyncio.Handle | None = None
@@ -115,7 +109,7 @@ class Voice:
         said = self._said.get(id)
         if said is None:
             self._say(state, now)
-        elif self._expired(said[0], now) or self._moved(state, said[1], changed):
+        elif self._expired(said.due, now) or self._moved(state, said, changed):
             self._owed[id] = state
             if self._turn is None:
                 self._turn = asyncio.get_running_loop().call_soon(self._speak)
@@ -131,18 +125,18 @@ class Voice:
     def readings(self, state: DeviceState, now: float) -> None:
         """Say a device's readings at once when one of them moved by its deadband, or when it is time to."""
         said = self._said.get(state.device.id)
-        if said is None or self._expired(said[0], now) or self._moved(state, said[1], state.readings):
+        if said is None or self._expired(said.due, now) or self._moved(state, said, state.readings):
             self._say(state, now)
 
     def due(self, id: str, now: float) -> bool:
         """Tell whether a device's readings are to be said again though nothing changed."""
         said = self._said.get(id)
-        return said is None or self._expired(said[0], now)
+        return said is None or self._expired(said.due, now)
 
     def _expired(self, due: float, now: float) -> bool:
         return not 0 < due - now <= REFRESH  # further off is a clock that was set back
 
-    def _moved(self, state: DeviceState, last: Mapping[str, _Mark], points: Iterable[str]) -> bool:
+    def _moved(self, state: DeviceState, said: Statement, points: Iterable[str]) -> bool:
         """Tell whether any of these points is worth a message."""
         readings, known = state.readings, self._known(state.driver.kind)
         for point in points:
@@ -150,26 +144,23 @@ class Voice:
             # Live, what has no deadband is said at each change: it was not what it is now.
             if not band and self._exercise is None:
                 return True
-            if _differs(readings[point], last.get(point), band):
+            if _differs(readings[point], said.told(point), band):
                 return True
         return False
 
     def _say(self, state: DeviceState, now: float) -> None:
-        id, known = state.device.id, self._known(state.driver.kind)
-        shown = {point: reading for point, reading in state.readings.items() if reading.reason not in _NOT_THERE}
-        units = {point: unit for point in shown if (unit := known[point][1])}
-        newest = max((reading.time for reading in shown.values()), default=now)
-        payload = payloads.device_state(shown, units, newest, state.observed)
-        expires = now + max(EXPIRY, 3 * state.device.interval)
-        said = messages.state(self._tree.state(id, self._mode), payload, now, qos=0, expires=expires)
-        self._feed.hold(said if self._exercise is None else messages.drilled(said, self._exercise))
-        every = self._exercise is not None
-        marks = {point: _mark(reading) for point, reading in state.readings.items() if every or known[point][0]}
-        self._said[id] = (again_at(id, now), marks)
+        id = state.device.id
+        said = self._said.get(id)
+        if said is None:
+            said = self._said[id] = Statement(self._tree.state(id, self._mode))
+        body = said.body(state.readings, self._known(state.driver.kind), now, state.observed)
+        message = messages.readings(said.topic, body, now, now + max(EXPIRY, 3 * state.device.interval))
+        self._feed.hold(message if self._exercise is None else messages.drilled(message, self._exercise))
+        said.due = again_at(id, now)
 
-    def _known(self, kind: Kind) -> _Points:
+    def _known(self, kind: Kind) -> Points:
         found = self._points.get(kind.id)
-        return self._points.setdefault(kind.id, _Points(kind)) if found is None else found
+        return self._points.setdefault(kind.id, Points(kind)) if found is None else found
 
     def forget(self, ids: set[str], now: float) -> None:
         """Take devices that are no longer there off the broker, or off a drill's lane."""
@@ -219,31 +210,11 @@ def again_at(id: str, now: float) -> float:
     return now + (left if left >= REFRESH / 2 else left + REFRESH / 2)
 
 
-class _Points(dict[str, tuple[float, str]]):
-    """Deadband, 0 for none, and unit, "" for none, of the points of a kind; learnt as they are met."""
-
-    def __init__(self, kind: Kind) -> None:
-        super().__init__()
-        self._kind = kind
-
-    def __missing__(self, id: str) -> tuple[float, str]:
-        point = self._kind.point(id)
-        known = self[id] = (0.0, "") if point is None else (point.deadband, point.unit or "")
-        return known
-
-
-def _mark(reading: Reading) -> _Mark:
-    return reading if reading.value is None or reading.reason or reading.quality is not Quality.GOOD else reading.value
-
-
-def _differs(reading: Reading, mark: _Mark | None, band: float) -> bool:
-    """Tell whether a reading is worth a message after the one that said `mark`; a band of 0 is none."""
-    if mark is None:
+def _differs(reading: Reading, last: Reading | None, band: float) -> bool:
+    """Tell whether a reading is worth a message after the one that said `last`; a band of 0 is none."""
+    if last is None or reading.quality is not last.quality or reading.reason != last.reason:
         return True
-    last = mark.value if isinstance(mark, Reading) else mark
-    worth = (mark.quality, mark.reason) if isinstance(mark, Reading) else (Quality.GOOD, None)
-    if (reading.quality, reading.reason) != worth:
-        return True
-    if not band or not isinstance(reading.value, (int, float)) or not isinstance(last, (int, float)):
-        return reading.value != last
-    return abs(reading.value - last) >= band
+    value, before = reading.value, last.value
+    if not band or not isinstance(value, (int, float)) or not isinstance(before, (int, float)):
+        return value != before
+    return abs(value - before) >= band

@@ -38,6 +38,7 @@ _HEARD: Final = {
     SWITCH: frozenset({"source.mains", "position", "generator.called", "alarms"}),
 }  # fmt: skip
 """Points on which what a device says may hang, the count from which it is dated among them."""
+_TREMBLES: Final = frozenset({"input.voltage", "output.voltage"})
 _STUCK: Final = frozenset({"generator-close-failed", "mains-open-failed", "failed-to-transfer"})
 
 
@@ -96,6 +97,20 @@ def tells(kind: str, point: str) -> bool:
     """Tell whether what a device says may be something else because a point changed."""
     heard = _HEARD.get(kind)
     return point in heard if heard is not None else point.startswith(PRESENT)
+
+
+def goes_on(before: Said, readings: Mapping[str, Reading], point: str) -> bool:
+    """Tell whether a UPS says the same as `before` though a point changed, for most of what trembles at one.
+
+    One with power at its input that feeds its load is told by its source, of which only a dead output makes a doubt.
+    """
+    if point not in _TREMBLES or not (before.input and before.feeds) or before.origin is not None:
+        return False
+    reading = readings.get(point)
+    if reading is None or reading.origin is not None:
+        return False
+    volts = number(readings, point)
+    return point == "input.voltage" or (volts is not None and volts >= DEAD)
 
 
 def listen(kind: str, readings: Mapping[str, Reading]) -> Said | None:

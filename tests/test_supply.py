@@ -13,7 +13,7 @@ from edgeagent import supply
 from edgeagent.readings import Reading, Value
 from edgeagent.sitetree import MAINS
 from edgeagent.supply import Supply
-from edgeagent.witnesses import listen
+from edgeagent.witnesses import goes_on, listen
 from tests.hall import BASE, DARK, LIT, LOADED, ON_GENERATOR, OUT, RUNS, WELL, Hall, Plan, hall
 
 
@@ -414,9 +414,10 @@ TURNS = st.lists(
 )  # fmt: skip
 
 
-@given(TURNS)
+@given(TURNS, st.sampled_from([None, "drill-1"]))
 def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
     turns: list[tuple[float, str, dict[str, Value | None]]],
+    origin: str | None,
 ) -> None:
     tree = witnesses("ups", "ups", "ups", "generator", "environment").site.tree
     quick, slow = Supply(tree), Supply(tree)
@@ -425,17 +426,49 @@ def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
     for later, id, values in turns:
         now += later
         told = {
-            point: Reading.bad("timeout", now) if value is None else Reading(value, now)
+            point: Reading.bad("timeout", now, origin) if value is None else Reading(value, now, origin=origin)
             for point, value in values.items()
         }
         readings = view.setdefault(id, {})
         changed = [(id, point) for point, reading in told.items() if not reading.same(readings.get(point))]
         readings.update(told)
         found = quick.step(view, changed, view, now)
-        with patch.object(supply, "tells", lambda kind, point: True):
+        with patch.multiple(supply, tells=lambda kind, point: True, goes_on=lambda said, readings, point: False):
             assert slow.step(view, changed, view, now) == found
         assert {id for id, said in quick.said.items() if said.input} == quick._lit
         assert {id for id, said in quick.said.items() if said.input is False} == quick._out
         assert (quick.said, quick.readings) == (slow.said, slow.readings)
         for each in quick, slow:
             each.restore(each.remembered())
+
+
+UPS_SAYS = st.fixed_dictionaries(
+    {"source": st.sampled_from(["normal", "normal", "eco", "bypass", "battery", "off"])},
+    optional={point: WORDS[point] for point in ("input.voltage", "output.voltage", "alarms")},
+)
+
+
+@given(UPS_SAYS, st.sampled_from(["input.voltage", "output.voltage", "source"]), st.data())
+def test_a_ups_that_need_not_be_heard_anew_says_the_same(
+    says: dict[str, Value | None], point: str, data: st.DataObject
+) -> None:
+    readings = {
+        id: Reading.bad("timeout", BASE) if value is None else Reading(value, BASE) for id, value in says.items()
+    }
+    before, value = listen("ups", readings), data.draw(WORDS[point])
+    assert before is not None
+    readings[point] = Reading.bad("timeout", BASE) if value is None else Reading(value, BASE)
+    if goes_on(before, readings, point):
+        assert listen("ups", readings) == before
+
+
+def test_a_ups_whose_voltages_tremble_need_not_be_heard_anew() -> None:
+    readings = {id: Reading(value, BASE) for id, value in WELL["ups"].items()}
+    before = listen("ups", readings)
+    assert before is not None
+    for point in ("input.voltage", "output.voltage"):
+        readings[point] = Reading(229.0, BASE + 1)
+        assert goes_on(before, readings, point)
+        readings[point] = Reading(229.0, BASE + 1, origin="drill-1")
+        assert not goes_on(before, readings, point)
+        readings[point] = Reading(229.0, BASE + 1)
