@@ -26,7 +26,7 @@ from edgeagent.drillsettings import DrillsEntry, Shifts, shifts_of
 from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import TextEntry, text_of
 from edgeagent.outputconfig import HomeAssistant, HomeAssistantEntry, Metrics, MetricsEntry
-from edgeagent.overrides import Override, overridden
+from edgeagent.overrides import Overridden, Override, overridden
 from edgeagent.procedure import Procedure
 from edgeagent.scenario import DrillPlans
 from edgeagent.seatparts import PORT, parts_of, staffing_of
@@ -231,6 +231,7 @@ class _Reader:
         self._named: dict[str, frozenset[str]] = {}
         self._alarms: dict[Path_, Mapping[str, AlarmType]] = {}
         self._broken: set[Path_] = set()
+        self._overridden = Overridden()
 
     def _say(self, path: Path_, text: str) -> None:
         self.mistakes.append(self._document.mistake(path, text))
@@ -381,7 +382,7 @@ class _Reader:
                 path, f"nothing to read: say {inputs if driver.channels else 'index or port, as the device counts'}"
             )
         if path not in self._alarms:  # those of a part are shared by all seats
-            self._alarms[path] = overridden(
+            self._alarms[path] = self._overridden(
                 driver.kind, entry.alarms, lambda key, text: self._say((*path, "alarms", *key), text)
             )
         if endpoint is None:

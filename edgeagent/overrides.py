@@ -25,6 +25,29 @@ class Override(Strict):
     deadband: float | None = Field(default=None, ge=0)
 
 
+class Overridden:
+    """Alarm types as a site has them, made once for all that set the same: what they share, the rules on them share."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Kind, Mapping[str, AlarmType]]] = {}
+
+    def __call__(
+        self, kind: Kind, overrides: Mapping[str, Override], say: Callable[[Path_, str], None]
+    ) -> Mapping[str, AlarmType]:
+        """Return what `overridden` returns; a mistake is said each time it is made."""
+        key = (kind.id, repr(overrides))
+        known = self._known.get(key)
+        if known is not None and known[0] is kind:
+            return known[1]
+        wrong: list[tuple[Path_, str]] = []
+        alarms = overridden(kind, overrides, lambda path, text: wrong.append((path, text)))
+        for mistake in wrong:
+            say(*mistake)
+        if not wrong:
+            self._known[key] = (kind, alarms)
+        return alarms
+
+
 def overridden(
     kind: Kind, overrides: Mapping[str, Override], say: Callable[[Path_, str], None]
 ) -> Mapping[str, AlarmType]:
