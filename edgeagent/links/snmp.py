@@ -26,7 +26,7 @@ from edgeagent.links.snmpcourse import Course
 from edgeagent.links.snmpdevice import Device, Question, Single, session
 from edgeagent.links.snmpmessage import FIRST_ID, LAST_ID, Ask, Foreign, Response, Row, peek
 from edgeagent.links.snmppoll import Come, Known, Pace, Poll, next_row
-from edgeagent.links.udp import To, addresses, numeric, opened
+from edgeagent.links.udp import To, addresses, numeric, opened, room
 from edgeagent.links.wheel import Wheel
 from edgeagent.readings import Answers, Missing
 
@@ -36,8 +36,8 @@ _LESSONS: Final = 3
 """How often one question is asked again because the engine told its id or clock: id, clock, and a reboot."""
 _DATAGRAMS: Final = 128
 """Datagrams taken in one turn of the loop, so that what they tell is not held up for long; the next takes the rest."""
-_BURST: Final = 1024
-"""Requests sent in a row, before all that was answered is read: their answers fit into the buffer."""
+_BURST: Final = 4096
+"""Requests sent in a row at most, before all that was answered is read: as many as the buffer has room for answers."""
 _COURSES: Final = 512
 """Plans of one device whose course is kept: a switch is a device a port."""
 _TARGETS: Final = 1 << 16
@@ -58,7 +58,7 @@ class SnmpLink:
         self._timer: asyncio.TimerHandle | None = None
         self._out: deque[tuple[socket.socket, bytes, To, int]] = deque()
         """Requests that go out together, once the loop has done what it is about, with their ids."""
-        self._held_up = False
+        self._burst, self._held_up = _BURST, False
         self._put, self._go_on = self._ask, self._poll  # one object each for all courses
         self._bug: asyncio.Future[None] | None = None
         self._time: Callable[[], float] = time.monotonic
@@ -178,6 +178,7 @@ class SnmpLink:
             _log.info("no %s here: %s", family.name, error)
             return
         self._sockets[family] = sock
+        self._burst = min(self._burst, room(sock))
         loop.add_reader(sock, self._guard, self._drain, sock, _DATAGRAMS)
 
     def _send(self, question: Question) -> None:
@@ -206,10 +207,10 @@ class SnmpLink:
 
     def _go(self) -> None:
         """Send what waits in one go, so that who answers is woken once; what is more, when no answer lies unread."""
-        if self._held_up and not all(self._drain(sock, _BURST) for sock in self._sockets.values()):
+        if self._held_up and not all(self._drain(sock, self._burst) for sock in self._sockets.values()):
             asyncio.get_running_loop().call_soon(self._guard, self._go)
             return
-        out, left = self._out, _BURST
+        out, left = self._out, self._burst
         while out and left:
             sock, data, address, ident = out.popleft()
             if ident not in self._by_id:  # its time is over

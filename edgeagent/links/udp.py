@@ -16,6 +16,9 @@ BUFFER: Final = 4 * 1024 * 1024
 _SO_RCVBUFFORCE: Final = 33
 """Goes past net.core.rmem_max, for who may (CAP_NET_ADMIN): socket(7), asm-generic/socket.h."""
 
+_TAKEN: Final = 2048
+"""Bytes of the buffer that the kernel counts for a datagram of some hundred bytes, with all that it keeps beside it."""
+
 
 def opened(family: socket.AddressFamily) -> socket.socket:
     """Open a socket that does not block, with as much room for what comes together as the system gives.
@@ -42,3 +45,8 @@ def addresses(found: Iterable[tuple[int, int, int, str, object]]) -> list[Addres
     """Return what getaddrinfo found, IPv4 first: many a card is known by an IPv6 address too and has no SNMP there."""
     known = [cast("Address", (entry[0], entry[4])) for entry in found if entry[0] in (socket.AF_INET, socket.AF_INET6)]
     return sorted(known, key=lambda address: address[0] != socket.AF_INET)
+
+
+def room(sock: socket.socket) -> int:
+    """Return how many datagrams of an ordinary size wait in a socket's buffer before one is lost."""
+    return max(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _TAKEN, 1)
