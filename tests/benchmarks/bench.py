@@ -20,6 +20,7 @@ from tests.benchmarks.process import Process
 from tests.benchmarks.site import BATTERY, SOURCE_SLOT, WARMTH_SLOT, SimulatedSite
 from tests.broker import free_port, until
 
+SETTLED: Final = 12.0
 WARM: Final = 31
 """Cel that a battery shows in a fault that is no alarm; 25 else."""
 _WELL: Final = {SOURCE_SLOT: 3, WARMTH_SLOT: 25}
@@ -69,6 +70,8 @@ class Bench:
     folder: Path
     seconds: float = 8.0
     rounds: int = 3
+    settle: float = SETTLED
+    """s before it is measured what polling costs: in the first, all that there is is said and judged once."""
     raw: list[dict[str, Any]] = field(default_factory=list)
     say: Callable[[str], None] = print
     _number: int = 0
@@ -99,11 +102,11 @@ class Bench:
             yield port
 
     def cost(
-        self, what: str, process: Process, site: SimulatedSite, interval: float = 1.0, settle: float = 2.0,
+        self, what: str, process: Process, site: SimulatedSite, interval: float = 1.0, settle: float | None = None,
         devices: int | None = None,
     ) -> Cost:  # fmt: skip
         """Measure what polling the site, or as many of its devices as there are to answer, costs for some seconds."""
-        time.sleep(settle)
+        time.sleep(self.settle if settle is None else settle)
         site.reset()
         began, cpu, own = time.monotonic(), process.cpu(), site.cpu.cpu()
         time.sleep(self.seconds)
