@@ -37,8 +37,8 @@ _WATCHED: Final = {
     verdict.GENERATOR: verdict.POINTS[verdict.GENERATOR] | _RUNS.points,
 }
 _NEVER: Final = Starts()
-_SOON, _BUSY, _CALM, _ALL = 1.0, 5.0, 10.0, 600.0
-"""After how many s to look again: when something big changed, while something gives out, else, and at everything."""
+_SOON, _BUSY, _WARMS, _CALM, _ALL = 1.0, 5.0, 10.0, 30.0, 600.0
+"""After how many s to look again: something big changed, gives out, warms; else; and at everything."""
 _AT_ONCE: Final = 100
 """Devices that are judged in one step at most, while nothing presses."""
 _STARTS, _RUN_AGAIN, _SAME_RUN = 20, 3600.0, 1.0
@@ -90,8 +90,7 @@ class Forecasts:
         window: tuple[float, float] = WINDOW, observed: Callable[[str], float | None] | None = None,
     ) -> None:  # fmt: skip
         self._observed = observed or (lambda _: None)
-        self._memory = _Memory()
-        self._learnt = False
+        self._memory, self._learnt = _Memory(), False
         self._batteries: dict[str, Battery] = {}
         self._sensors: dict[tuple[str, str], Sensor] = {}
         self._parts = Parts()
@@ -150,7 +149,8 @@ class Forecasts:
         if not self._judge(view, now):
             return False
         found = self.at(now)
-        self._looked, self._next = now, now + (_BUSY if found.rides or found.outage else _CALM)
+        warms = any(warm.low is not None for warm in found.heat)
+        self._looked, self._next = now, now + (_BUSY if found.rides or found.outage else _WARMS if warms else _CALM)
         worth = self._told is None or differs(self._told, found)
         if worth:
             self._told = found
