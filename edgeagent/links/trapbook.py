@@ -68,6 +68,8 @@ class Sender:
     @property
     def names(self) -> str:
         """The devices, for a log line."""
+        if len(self.devices) == 1:
+            return self.devices[0]
         more = len(self.devices) - _NAMED
         return ", ".join(self.devices[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -173,8 +175,8 @@ class Notes:
         self._said: dict[tuple[str, str], tuple[str, float]] = {}
         self._left_out = 0
 
-    def say(self, now: float, level: int, subject: tuple[str, str], what: str, text: str) -> None:
-        """Say a line, unless `what` was the last thing said of this subject and that not long ago."""
+    def say(self, now: float, level: int, subject: tuple[str, str], what: str, text: str, *args: object) -> None:
+        """Say a line, as `logging` would, unless `what` was the last thing said of this subject and not long ago."""
         last = self._said.get(subject)
         if (last is not None and last[0] == what and now - last[1] < QUIET) or not self._allowance.take(now):
             self._left_out += 1
@@ -185,7 +187,7 @@ class Notes:
         self._said[subject] = (what, now)
         more = f" ({self._left_out} times something not told of before this)" if self._left_out else ""
         self._left_out = 0
-        _log.log(level, "%s%s", text, more)
+        _log.log(level, f"{text}%s", *args, more)
 
 
 def plain(address: str) -> str:

@@ -157,7 +157,7 @@ class TrapListener:
         if error.errno == errno.EACCES:
             why += "; ports below 1024 are for root: listen at 1162 and have the firewall redirect 162 to it"
         said = f"cannot listen for traps at {address} port {port}/udp: {why}; devices are polled all the same"
-        self._notes.say(_now(), logging.ERROR, (address, "bind"), why, said)
+        self._notes.say(_now(), logging.ERROR, (address, "bind"), why, "%s", said)
         return False
 
     def _listen(self, address: str, port: int) -> socket.socket:
@@ -224,13 +224,13 @@ class TrapListener:
                 _log.debug("answering %s: %s", host, error)
         if heard.sender is not None and heard.notification is not None:
             told, names = heard.notification, heard.sender.names
-            said = f"{names}: {'inform' if told.inform else 'trap'} {told.name} from {host}, polled at once"
-            self._notes.say(now, logging.INFO, (names, Fate.TAKEN), told.oid, said)
+            what, said = "inform" if told.inform else "trap", "%s: %s %s from %s, polled at once"
+            self._notes.say(now, logging.INFO, (names, Fate.TAKEN), told.oid, said, names, what, told.name, host)
             self._fold(heard.sender, now)
         elif heard.fate is Fate.UNKNOWN:
-            self._strangers.say(now, logging.INFO, (host, heard.fate), heard.why, heard.why)
+            self._strangers.say(now, logging.INFO, (host, heard.fate), heard.why, "%s", heard.why)
         elif heard.fate is not Fate.QUESTION:
-            self._notes.say(now, logging.WARNING, (host, heard.fate), "", heard.why)
+            self._notes.say(now, logging.WARNING, (host, heard.fate), "", "%s", heard.why)
 
     def _hear(self, data: bytes, host: str, now: float) -> _Heard:
         """Read a packet and see whether it is a device's own."""
