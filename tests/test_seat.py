@@ -84,7 +84,7 @@ class Running:
 
     async def __aexit__(self, *_: object) -> None:
         self.seat.stop()
-        assert await asyncio.wait_for(self._task, 5.0) == 0
+        assert await asyncio.wait_for(self._task, 60.0) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -167,16 +167,16 @@ def test_a_message_that_comes_to_a_seat_changes_nothing() -> None:
     asyncio.run(run())
 
 
-def test_without_a_broker_it_leaves_without_waiting_for_one() -> None:
-    async def run() -> float:
-        began = asyncio.get_running_loop().time()
+def test_without_a_broker_it_leaves_without_waiting_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeagent.seat._FAREWELL", 1e6)  # which `Running` would not wait for
+
+    async def run() -> None:
         async with Running(settings()) as at:
             pass
         assert at.line.closed
         assert at.line.said == []
-        return asyncio.get_running_loop().time() - began
 
-    assert asyncio.run(run()) < 2.0
+    asyncio.run(run())
 
 
 def test_a_broker_that_refuses_its_status_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -230,7 +230,7 @@ def test_on_windows_a_console_event_stops_it(monkeypatch: pytest.MonkeyPatch, nu
         running = asyncio.create_task(seat.run())
         await asyncio.sleep(0)
         signal.raise_signal(number)
-        assert await asyncio.wait_for(running, 5.0) == 0
+        assert await asyncio.wait_for(running, 60.0) == 0
 
     try:
         asyncio.run(run())
