@@ -6,9 +6,13 @@ Owns the collector's settings for the life of the process.
 from __future__ import annotations
 
 import gc
+from itertools import count
 from typing import Final
 
 _NEVER: Final = 1_000_000
+_WHOLE: Final = 60
+"""Sweeps after which one looks through everything again: rings of what has long been there are few."""
+_SWEEPS: Final = count(1)
 
 
 def settle() -> None:
@@ -16,6 +20,7 @@ def settle() -> None:
 
     Readings come and go by the hundred thousand: by itself Python would look through all of them every few seconds.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     young, middle, _ = gc.get_threshold()
@@ -23,5 +28,8 @@ def settle() -> None:
 
 
 def sweep() -> None:
-    """Look through all that came since; once a minute is often enough."""
+    """Look through what came since the last time, and keep what is left; once a minute is often enough."""
+    if next(_SWEEPS) % _WHOLE == 0:
+        gc.unfreeze()
     gc.collect()
+    gc.freeze()
