@@ -146,10 +146,15 @@ class Stage:
             polled.append((state, answers))
         self.enter(self.lane.step(changed, [state.device.id for state, _ in polled], self.now))
         self.drills.take(polled, changed, self.now)
+        self.foresee()
 
     def enter(self, outcome: Outcome) -> None:
         if self.ledger.enter(outcome, self.now):
             self.drills.heard(outcome, self.now)
+
+    def foresee(self) -> None:
+        self.ledger.foresee(self.now)
+        self.drills.foresee()
 
     def due(self, until: float) -> None:
         """Serve the timers of both lanes."""
@@ -162,6 +167,7 @@ class Stage:
             if live is not None and live <= self.now:
                 self.enter(self.lane.step((), (), self.now))
             self.drills.due()
+            self.foresee()
         raise AssertionError("timers never come to rest")
 
     async def wait(self, seconds: float) -> None:
