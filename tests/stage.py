@@ -255,7 +255,7 @@ class Stage:
             self.feed._wake()
             await asyncio.sleep(0)
         for _ in range(1000):
-            if self.feed._line is None or not (self.feed._more or self.feed._dirty):
+            if self.feed._line is None or not (self.feed._waiting.more or self.feed._dirty):
                 return
             await asyncio.sleep(0.005)
 
