@@ -1,7 +1,7 @@
 """The agent: one pass from answers to the feed, and the few tasks that keep it going.
 
     links → poller → DeviceState.take → Lane.step → Ledger.enter → Store.commit → Feed
-                └──▶ Rehearsals.take, while a drill runs, after the live lane
+                └──▶ Rehearsals.take, while a drill runs, after the live lane      └─▶ Ledger.foresee, when that is told
 
 `_take` is the pass, in the order of `turn.py`. Everything else here starts, watches, reloads and stops. A bug ends the
 task group and so the process; systemd starts it again and the store gives back alarms, acknowledgements, timers and
@@ -93,6 +93,7 @@ class Agent:
         self._waiting = set(site.devices)
         self._power: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
+        self._foreseeing: asyncio.Handle | None = None
         self._ticks, self._passed, self._stop = 0, asyncio.Event(), asyncio.Event()
         self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
@@ -199,7 +200,8 @@ class Agent:
         self._follow(moved)
 
     def _follow(self, moved: bool = True) -> None:
-        """See to what is to be asked at once or, where alarms moved, sooner, and to what is due next."""
+        """See to what is to be asked at once or, where alarms moved, sooner, to what is due next and what may come."""
+        self._foreseeing = self._foreseeing or asyncio.get_running_loop().call_soon(self._foresee)
         if moved:
             self._poller.hasten(self._abnormal())
         for id in (*self._lane.floor.curious(), *self._drills.curious()):
@@ -218,6 +220,12 @@ class Agent:
             self._judge((), now)
         self._drills.due()
         self._follow(moved=False)
+
+    def _foresee(self) -> None:
+        """Look ahead, once the turn is over and what it brought is told."""
+        self._foreseeing = None
+        self._ledger.foresee(self._clock.now())
+        self._drills.foresee()
 
     def _ask(self, id: str, delay: float) -> None:
         asyncio.get_running_loop().call_later(delay, self._poller.now, id)

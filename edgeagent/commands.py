@@ -130,7 +130,7 @@ class Commands:
         self._forget()
         state: dict[str, Body | None] = {**dict.fromkeys(self._forgotten), key: self._answers[key]}
         self._forgotten.clear()
-        self._store.commit(Batch(state), lambda _: then())
+        self._store.commit(Batch(state), lambda *_: then())
 
     def _forget(self) -> None:
         """Drop the oldest answers that are too many or too old; the disk hears of it with the next one."""

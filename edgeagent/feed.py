@@ -27,7 +27,7 @@ from edgeagent.mqtt import Connection, Events, MqttError, Received, Will
 from edgeagent.outbox import Row
 from edgeagent.payloads import status
 from edgeagent.store import Batch, Store, StoreError
-from edgeagent.underway import Line, Sent
+from edgeagent.underway import Line, Sent, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,8 @@ class Feed:
         clock: Callable[[], float] = time.time, on_trouble: Callable[[str, str], None] | None = None,
         on_announced: Callable[[str, float, Mode], None] | None = None,
     ) -> None:  # fmt: skip
-        self._settings, self._store, self._clock = settings, store, clock
+        self._settings, self._tree, self._store, self._clock = settings, settings.tree, store, clock
         self._on_trouble, self._on_announced = on_trouble or (lambda *_: None), on_announced or (lambda *_: None)
-        self._tree = settings.tree
         will = dump(status(online=False, reason="lost", boot=store.boot, since=None))
         self.connection = connect(self, Will(self._tree.own("status"), will))
         self.foreign = Foreign(self._tree, will, self._repair)
@@ -75,10 +74,9 @@ class Feed:
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
         self._line: Line | None = None
         self._acked: list[int] = []
-        self._lost, self._births, self._more = "", 0, True
-        self._patience, self._largest = Patience(), settings.largest
+        self._waiting, self._patience, self._largest, self._births = Waiting(), Patience(), settings.largest, 0
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked, self._stopping, self._stop = time.monotonic(), False, asyncio.Event()
+        self._lost, self._ticked, self._stopping, self._stop = "", time.monotonic(), False, asyncio.Event()
 
     # What the agent says.
 
@@ -109,12 +107,12 @@ class Feed:
         retained = [message for message in batch.outbox if message.retain]
         self._newest.update((message.topic, message) for message in retained)
 
-        def written(error: StoreError | None) -> None:
+        def written(error: StoreError | None, rows: Sequence[Row]) -> None:
             if error is None or error.kept:
                 for message in retained:
                     if self._newest[message.topic] is message:
                         self._hold(message)
-                self._wake()
+                self._wake(rows)
                 self.connection.flush()
 
         return self._store.commit(batch, written)
@@ -151,8 +149,7 @@ class Feed:
 
     def say_again(self) -> None:
         """Say everything that is held in memory again, as after a new connection, documents first."""
-        held = self._held
-        self._dirty = dict.fromkeys(sorted(held, key=lambda topic: (held[topic].place, -held[topic].qos)))
+        self._dirty = dict.fromkeys(sorted(self._held, key=lambda it: (self._held[it].place, -self._held[it].qos)))
         self._wake()
 
     @property
@@ -195,7 +192,7 @@ class Feed:
         patience = time.monotonic() + 2.0
         with suppress(StoreError, TimeoutError):  # what is being written now is not among what waits yet
             await asyncio.wait_for(asyncio.shield(self._store.commit(Batch())), 2.0)
-        while (line := self._line) and (self._more or line.sent) and time.monotonic() < patience:  # noqa: ASYNC110 - bounded
+        while (line := self._line) and (self._waiting.some or line.sent) and time.monotonic() < patience:  # noqa: ASYNC110 - bounded
             await asyncio.sleep(0.02)
         self._stopping = True
         if self._line is not None:
@@ -237,10 +234,10 @@ class Feed:
 
     def on_ack(self, mid: int, code: int, failure: bool) -> None:
         """Delete what the broker has, put aside what it will never take, keep the rest for later."""
-        sent = self._line.sent.pop(mid, None) if self._line is not None else None
-        if self._line is None or sent is None:
+        line = self._line
+        if line is None or (sent := line.sent.pop(mid, None)) is None:
             return
-        self._line.heard |= sent.message.qos > 0
+        line.heard |= sent.message.qos > 0
         if sent.done is not None and not sent.done.done():
             sent.done.set_result(None)
         if failure:
@@ -251,10 +248,9 @@ class Feed:
 
     def on_message(self, message: Received) -> None:
         """Take a command, or see what another client says in our place."""
-        topic = message.topic
-        said = [held[topic].body for held in (self._held, self._newest) if topic in held]
-        if self._tree.requested(topic) is None:
-            self.foreign.take(topic, message.payload, said, time.monotonic())
+        said = [held[message.topic].body for held in (self._held, self._newest) if message.topic in held]
+        if self._tree.requested(message.topic) is None:
+            self.foreign.take(message.topic, message.payload, said, time.monotonic())
         self._commands.take(message)
 
     def _repair(self, topic: str) -> None:
@@ -293,8 +289,8 @@ class Feed:
         self._store.quarantine(row, why)
         self._on_trouble("quarantine", f"{message.topic}: {why}")
 
-    def _wake(self) -> None:
-        self._more = True
+    def _wake(self, rows: Sequence[Row] | None = None) -> None:
+        self._waiting.add(rows)
         self._pump()
 
     def _pump(self) -> None:
@@ -308,7 +304,7 @@ class Feed:
             self._publish(line, Sent(0, message, done), correlation)
         if self._stopping:
             return
-        while self._more and self.connection.room > 0 and budget >= 1:
+        while self._waiting.some and self.connection.room > 0 and budget >= 1:
             rows = self._next_rows(line, min(self.connection.room, int(budget)), now)
             for row in rows:
                 self._send_row(line, row)
@@ -321,7 +317,7 @@ class Feed:
             telemetry = self._telemetry.take(1)
             if message.expires is None or message.expires > self._clock():
                 self._publish(line, Sent(0, message))
-        if (self._more and budget < 1) or (self._dirty and telemetry < 1):
+        if (self._waiting.some and budget < 1) or (self._dirty and telemetry < 1):
             self._again(1 / min(self._budget.rate, self._telemetry.rate))
 
     def _again(self, delay: float) -> None:
@@ -329,15 +325,18 @@ class Feed:
             self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
 
     def _next_rows(self, line: Line, limit: int, now: float) -> list[Row]:
-        patience, out = self._patience, {sent.row for sent in line.sent.values()}.union(self._acked)
+        patience, waiting = self._patience, self._waiting
+        if (fresh := waiting.take(limit)) is not None and patience.alone is None:
+            return fresh
+        out = {sent.row for sent in line.sent.values()}.union(self._acked)
         if patience.alone is not None:
-            self._more = False
+            waiting.more = False
             suspect = [row for row in self._store.next_rows(1_000, out) if row.id == patience.alone]
             if suspect or patience.alone in out:
                 return suspect
             patience.over(patience.alone)
         rows = self._store.next_rows(limit, out | patience.waiting(now))
-        self._more = len(rows) == limit
+        waiting.more = len(rows) == limit
         return rows
 
     def _send_row(self, line: Line, row: Row) -> None:
@@ -392,10 +391,10 @@ class Feed:
             self._dirty.pop(message.topic, None)
 
     def _snapshot(self, mode: Mode, now: float) -> Message:
-        language, store = self._settings.language, self._store
-        return self._open.snapshot(self._tree, mode, language, store.boot, store.seq, now)
+        store = self._store
+        return self._open.snapshot(self._tree, mode, self._settings.language, store.boot, store.seq, now)
 
     def _status(self, *, online: bool, reason: str) -> Message:
-        now, boot = self._clock(), self._store.boot
-        payload = status(online=online, reason=reason, boot=boot, since=now)
+        now = self._clock()
+        payload = status(online=online, reason=reason, boot=self._store.boot, since=now)
         return messages.state(self._tree.own("status"), payload, now, place=Place.STATUS)

@@ -87,6 +87,8 @@ class Groups:
                 if key not in self._parts:
                     self._parts[key] = self._part(rule)
         self._faulty: dict[Key, dict[str, Live]] = {}
+        self._below: dict[Key, Counter[tuple[str, Relation]]] = {}
+        """How many of those hang on each node, whoever they are: at least as many as can be one of many there."""
         self._groups: dict[str, Group] = {}
         self._sizes: dict[tuple[str, Relation], Counter[str]] = {}
         self._away: dict[str, set[str]] = {part: set() for part in self._parts.values()}
@@ -155,11 +157,14 @@ class Groups:
             live = self._alarms.roster.get(alarm_id)
             key = self._key(live.rule) if live is not None else None
             there = live if key is not None and live is not None and live.presence is not Presence.GONE else None
+            for other, faulty in self._faulty.items():
+                if (there is None or other != key) and (left := faulty.pop(alarm_id, None)) is not None:
+                    self._hang(other, left, -1)
             if there is not None and key is not None:
-                self._faulty.setdefault(key, {})[alarm_id] = there
-            else:
-                for faulty in self._faulty.values():
-                    faulty.pop(alarm_id, None)
+                faulty = self._faulty.setdefault(key, {})
+                if alarm_id not in faulty:
+                    self._hang(key, there, 1)
+                faulty[alarm_id] = there
             for group in self._groups.values():
                 if self._count(group, alarm_id, there):
                     hit[group.rule.id] = group
@@ -169,6 +174,8 @@ class Groups:
         """Look for what raised alarms share that nothing explains; return the counts that began."""
         counts: list[tuple[str, str]] = []
         for key in sorted({key for live in alone if (key := self._key(live.rule)) is not None}):
+            if not self._may(key):
+                continue
             since = now - self._settings.window
             fresh = {
                 alarm_id: live
@@ -185,6 +192,23 @@ class Groups:
                 fresh = {alarm_id: live for alarm_id, live in fresh.items() if not self._within(group, live)}
                 counts += self._read(group, now)
         return counts
+
+    def _hang(self, key: Key, live: Live, by: int) -> None:
+        """Count a fault in or out on all that its resource hangs on."""
+        below = self._below.setdefault(key, Counter())
+        for relation in _SHARED:
+            for node in self._flow.above(live.rule.resource, relation):
+                below[node, relation] += by
+                if not below[node, relation]:
+                    del below[node, relation]
+
+    def _may(self, key: Key) -> bool:
+        """Tell whether enough alike faults hang on anything at all; a look at each of them costs more."""
+        quorum, share, part = self._settings.quorum, self._settings.share, self._parts[key]
+        return any(
+            count >= quorum and count >= share * (self._size(key[1], relation)[node] - self._less[part, relation][node])
+            for (node, relation), count in self._below.get(key, Counter()).items()
+        )
 
     def onsets(self, counts: Iterable[tuple[str, str]], now: float) -> dict[tuple[str, str], float]:
         """Return since when faults of many are there that are not raised yet: since the first of each failed."""

@@ -1,6 +1,6 @@
 """One lane: all that is judged from one view of the site, in one order. Pure: no clock, no await, no I/O.
 
-    readings → alarms, supply, causes, groups (`floor.py`) → procedures → forecasts
+    readings → alarms, supply, causes, groups (`floor.py`) → procedures, and once that is told → forecasts
 
 The live lane steps on what the devices say. A lane owns its view: readings by resource and point, those of the agent
 itself and those that nobody polls among them. Times are epoch s.
@@ -30,14 +30,10 @@ _WARM: Final = ("temperature-high", "return-temperature-high")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step changed: alarms, then runs of procedures, each in the order that is told.
-
-    `forecast` is there when it is worth saying again.
-    """
+    """What one step changed: alarms, then runs of procedures, each in the order that is told."""
 
     changes: list[Change] = field(default_factory=list)
     runs: list[RunChange] = field(default_factory=list)
-    forecast: Forecast | None = None
 
 
 class Lane:
@@ -52,6 +48,7 @@ class Lane:
         self._mains, self._seats = site.tree.mains, frozenset(fitted(site))
         self.name = site.tree.name
         self._out = False
+        self._unforeseen: list[tuple[str, str]] = []
 
     def step(self, changed: Iterable[tuple[str, str]], read: Iterable[str], now: float) -> Outcome:
         """Judge what changed, by (resource, point), and what the timers owe; `read` are the devices just asked."""
@@ -77,7 +74,22 @@ class Lane:
         runs = self.procedures.replace(site.procedures, site.tree, kinds, now)
         self.forecasts.replace(site.tree, kinds, _limits(site))
         after = self._follow(changes, [], now)
-        return Outcome(after.changes, [*runs, *after.runs], after.forecast)
+        return Outcome(after.changes, [*runs, *after.runs])
+
+    def foresee(self, now: float) -> Forecast | None:
+        """Return the forecast, by all that changed since the last call, if it is worth saying again.
+
+        It takes its time: ask for it when the outcome that it follows from is told. Witnesses are not asked at one
+        moment: an outage is told of when its alarm stands, and then at once.
+        """
+        changed, self._unforeseen = self._unforeseen, []
+        onset = self._onset()
+        moved = self.forecasts.step(self.view, changed, now, onset)
+        begins, self._out = (onset is not None) is not self._out, onset is not None
+        if not moved and not begins:
+            return None
+        forecast = (self.forecasts.told if moved else None) or self.forecasts.at(now)
+        return None if forecast.outage is not None and onset is None else forecast
 
     def records(self) -> Mapping[str, Alarm]:
         """Return all listed alarms by id."""
@@ -105,21 +117,8 @@ class Lane:
         for id in dict.fromkeys(id for id, _ in moved):
             self.view[id] = derived[id]
         changed = [*changed, *moved]
-        runs = self.procedures.step(changes, self.floor.records(), self.view, now, changed)
-        return Outcome(changes, runs, self._foresee(changed, now))
-
-    def _foresee(self, changed: list[tuple[str, str]], now: float) -> Forecast | None:
-        """Return the forecast if it is worth saying again.
-
-        Witnesses are not asked at one moment: an outage is told of when its alarm stands, and then at once.
-        """
-        onset = self._onset()
-        moved = self.forecasts.step(self.view, changed, now, onset)
-        begins, self._out = (onset is not None) is not self._out, onset is not None
-        if not moved and not begins:
-            return None
-        forecast = (self.forecasts.told if moved else None) or self.forecasts.at(now)
-        return None if forecast.outage is not None and onset is None else forecast
+        self._unforeseen += changed
+        return Outcome(changes, self.procedures.step(changes, self.floor.records(), self.view, now, changed))
 
     def _onset(self) -> float | None:
         """Return since when the supply is gone, as its alarm says."""

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal
 from edgeagent import alarmfeed, faultrecord, forecastfeed, messages, runfeed
 from edgeagent.alarm import Alarm, Change
 from edgeagent.feed import Feed
-from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
 from edgeagent.messages import Message, Mode, Tree
 from edgeagent.run import Run
@@ -75,16 +74,14 @@ class Ledger:
         touched, carried = lane.floor.touched(), lane.procedures.touched()
         state: dict[str, Body | None] = {}
         if self._exercise is None:
-            memory = {_FLOOR: lane.floor.memory(), _FORECAST: lane.forecasts.memory()}
-            state |= {key: body for key, body in memory.items() if body is not None}
+            if (memory := lane.floor.memory()) is not None:
+                state[_FLOOR] = memory
             state |= {_ALARM + id: lane.floor.store(id) for id in touched}
             state |= {_RUN + id: lane.procedures.store(id) for id in carried}
         else:
             outcome = self.touched(outcome)
             touched = frozenset(id for id in touched if self._drilled(id))
             carried = frozenset(id for id in carried if self._listed_run(id))
-        if outcome.forecast is not None:
-            self._foresee(outcome.forecast, now)
         owed = [] if outcome.changes else self._feed.snapshots(now, self._mode)
         if not (touched or carried or state or outcome.changes or outcome.runs or owed):
             return False
@@ -92,6 +89,18 @@ class Ledger:
         self.commit(Batch(state, list(self._entries(outcome)), said))
         _log(outcome, self._exercise)
         return True
+
+    def foresee(self, now: float) -> None:
+        """Have the lane look ahead: keep what it learnt, and say the forecast where it is worth it."""
+        forecasts, exercise = self._lane.forecasts, self._exercise
+        forecast = self._lane.foresee(now)
+        if exercise is None and (memory := forecasts.memory()) is not None:
+            self.commit(Batch({_FORECAST: memory}))
+        if forecast is None or (exercise is not None and forecast.origin is None):
+            return
+        payload = forecastfeed.payload(forecast, self._lane.name, self._language)
+        message = messages.state(self._tree.forecast(self._mode), payload, now)
+        self._feed.hold(message if exercise is None else messages.drilled(message, exercise))
 
     def commit(self, batch: Batch) -> None:
         """Write a batch, marked as the drill's where this is its lane."""
@@ -111,8 +120,7 @@ class Ledger:
         """Leave out what would have happened without the drill: that is told on the live lane."""
         changes = [change for change in outcome.changes if change.alarm.origin is not None]
         runs = [change for change in outcome.runs if change.run.origin is not None]
-        forecast = outcome.forecast
-        return Outcome(changes, runs, forecast if forecast is not None and forecast.origin is not None else None)
+        return Outcome(changes, runs)
 
     def _drilled(self, alarm_id: str) -> bool:
         alarm = self._lane.records().get(alarm_id) or self._listed.get(alarm_id)
@@ -121,11 +129,6 @@ class Ledger:
     def _listed_run(self, run_id: str) -> bool:
         run = self._lane.procedures.runs().get(run_id) or self._runs.get(run_id)
         return run is not None and run.origin is not None
-
-    def _foresee(self, forecast: Forecast, now: float) -> None:
-        payload = forecastfeed.payload(forecast, self._lane.name, self._language)
-        message = messages.state(self._tree.forecast(self._mode), payload, now)
-        self._feed.hold(message if self._exercise is None else messages.drilled(message, self._exercise))
 
     def records(self, now: float) -> list[dict[str, Any]]:
         """Return the runs that are listed, as the feed says them."""

@@ -76,16 +76,25 @@ class Depth:
     unwritten: int
 
 
+def newest(rows: Sequence[Row]) -> list[Row]:
+    """Leave out what a later row of the same batch replaces."""
+    last = {row.message.topic: row.id for row in rows if row.message.place < Place.EVENT}
+    return [row for row in rows if row.message.place >= Place.EVENT or last[row.message.topic] == row.id]
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Order rows as they are sent: status, snapshots, other state, then events by id."""
+    return sorted(rows, key=lambda row: (row.message.place, row.id))
+
+
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Add rows; a state message replaces the one that waits for the same topic."""
     states = [(row.message.topic,) for row in rows if row.message.place < Place.EVENT]
-    # One by one would matter if a batch named a topic twice: the last one wins there as well.
-    newest = {row.message.topic: row.id for row in rows if row.message.place < Place.EVENT}
     db.executemany("DELETE FROM outbox WHERE topic = ? AND place < 3", states)
     db.executemany(
         "INSERT INTO outbox(id, place, topic, body, props, retain, qos, born, expires, keep, seq, subject, clears)"
         " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        [_columns(row) for row in rows if newest.get(row.message.topic, row.id) == row.id],
+        [_columns(row) for row in newest(rows)],
     )
     note(db, [(row.message.topic,) for row in rows if row.message.retain and row.message.body])
 

@@ -65,6 +65,7 @@ def prepared(site: Site, standing: Standing, now: float) -> Lane:
     lane.floor.restore(standing.alarms, now, now, standing.memory)
     lane.view.update(standing.view)
     lane.step([(id, point) for id, readings in standing.view.items() for point in readings], standing.view, now)
+    lane.foresee(now)
     return lane
 
 

@@ -212,6 +212,12 @@ class Rehearsals:
             self.around.moved()
 
     @_guarded(None)
+    def foresee(self) -> None:
+        """Look ahead on the drill lane, after what it told."""
+        if self._rehearsal is not None and self._ledger is not None:
+            self._ledger.foresee(self._rehearsal.time(self.around.clock()))
+
+    @_guarded(None)
     def next_due(self) -> float | None:
         """Return when `due` is to be called next, epoch s."""
         now = self.around.clock()

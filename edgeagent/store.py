@@ -52,6 +52,10 @@ class StoreError(Exception):
         self.kept = kept
 
 
+Done: TypeAlias = Callable[[StoreError | None, Sequence[outbox.Row]], None]
+"""Hears that a batch is on the disk, or that the disk refused it, and which rows of the outbox its messages are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the file may grow to: rows, bytes, ages in s. `waiting` bounds the batches kept while the disk refuses."""
@@ -86,13 +90,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """One thing to write, who waits for it, the rows it adds and the rows it takes away."""
+    """One thing to write, who waits for it, the rows it adds and takes away. What is `light` may go with the power."""
 
     write: Callable[[sqlite3.Connection], None]
     future: asyncio.Future[None] | None = None
-    done: Callable[[StoreError | None], None] | None = None
+    done: Done | None = None
     rows: tuple[outbox.Row, ...] = ()
     gone: tuple[int, ...] = ()
+    light: bool = False
 
 
 class Store:
@@ -125,11 +130,10 @@ class Store:
         lock = threading.Lock()
         self._wake, self._ended = threading.Condition(lock), threading.Condition(lock)
         self._news: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
-        self._slow_until = 0.0
+        self._slow_until = self._checked = 0.0
         self._queue: deque[_Work] = deque()
         self._closing = False
         self._crash: BaseException | None = None
-        self._checked = 0.0
         self._thread = threading.Thread(target=self._write_until_closed, name="store", daemon=True)
         self._thread.start()
 
@@ -145,20 +149,17 @@ class Store:
         self._seq += 1
         return self._seq
 
-    def commit(self, batch: Batch, done: Callable[[StoreError | None], None] | None = None) -> asyncio.Future[None]:
+    def commit(self, batch: Batch, done: Done | None = None) -> asyncio.Future[None]:
         """Write a batch; the future and `done` hear of it after the COMMIT, on the running loop.
 
-        Of a batch with an event `done` may hear before this returns. They get a StoreError when the disk refuses.
-        Unless its `kept` is false, the batch is written later all the same, before any younger one, and must not be
-        handed in again.
+        Of a batch with an event `done` may hear before this returns. They get a StoreError when the disk refuses; with
+        its `kept` the batch is written later all the same, before any younger one: do not hand it in again.
         """
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = self._loop.create_future()
-        future.add_done_callback(lambda ended: _refuse(ended, done))
-        rows = []
-        for message in batch.outbox:
-            self._row += 1
-            rows.append(outbox.Row(self._row, message))
+        rows = [outbox.Row(self._row + number, message) for number, message in enumerate(batch.outbox, 1)]
+        self._row += len(rows)
+        future.add_done_callback(lambda ended: _refuse(ended, done, rows))
         if self.trouble is not None and len(self._queue) >= self.limits.waiting:
             self._refused += [row.message.seq for row in rows if row.message.seq is not None]
             future.set_exception(StoreError(f"{self.trouble}, and no room to keep it in memory", kept=False))
@@ -174,25 +175,25 @@ class Store:
     def delete(self, ids: Iterable[int]) -> None:
         """Take rows out of the outbox that the broker has. A delivered tombstone also ends the topic's record."""
         gone = tuple(ids)
-        self._remove(gone, lambda db: outbox.delete(db, gone))
+        self._remove(gone, lambda db: outbox.delete(db, gone), light=True)
 
     def quarantine(self, id: int, reason: str) -> None:
         """Move a row aside that the broker will never take; a gap event stands in for a numbered one."""
         at, keep = self._clock(), self.limits.quarantine
         self._remove((id,), lambda db: outbox.quarantine(db, id, reason, at, keep))
 
-    def _remove(self, gone: tuple[int, ...], write: Callable[[sqlite3.Connection], None]) -> None:
+    def _remove(self, gone: tuple[int, ...], write: Callable[[sqlite3.Connection], None], light: bool = False) -> None:
         """Make rows invisible now; the disk hears of it when it can. A crash in between sends them twice."""
         self._loop = asyncio.get_running_loop()
         self._gone.update(gone)
         for id in gone:
             self._unwritten.pop(id, None)
-        self._put(_Work(write, gone=gone))
+        self._put(_Work(write, gone=gone, light=light))
 
     def tried(self, ids: Collection[int]) -> None:
         """Count one more attempt that ended without an answer or with a refusal that may pass."""
         tried = list(ids)
-        self._put(_Work(lambda db: outbox.tried(db, tried)))
+        self._put(_Work(lambda db: outbox.tried(db, tried), light=True))
 
     def forget_drill(self) -> None:
         """Drop at once what a drill of an earlier life still had to say; call it before anything new is said of one."""
@@ -214,8 +215,7 @@ class Store:
                 log.warning("outbox cannot be read: %s", error)
         if self._unwritten:
             known = {row.id for row in rows}.union(exclude)
-            rows += [row for row in self._unwritten.values() if row.id not in known]
-            rows.sort(key=lambda row: (row.message.place, row.id))
+            rows = outbox.in_order([*rows, *(row for row in self._unwritten.values() if row.id not in known)])
         return rows[:limit]
 
     def depth(self) -> outbox.Depth:
@@ -283,9 +283,7 @@ class Store:
         if self.trouble is not None:
             log.warning("store: the disk takes writes again, %d waiting batches written", len(works))
             self.trouble = None
-        told = [
-            work.done for work in works if work.done is not None and work.future is not None and not work.future.done()
-        ]
+        told = [(w.done, w.rows) for w in works if w.done is not None and w.future is not None and not w.future.done()]
         for work in works:
             for row in work.rows:
                 self._unwritten.pop(row.id, None)
@@ -294,8 +292,8 @@ class Store:
                 work.future.set_result(None)
         # At once: by way of the future an alarm would wait for one more turn of a loop that may be busy.
         with ExitStack() as stack:  # one that fails keeps nothing from the others
-            for done in reversed(told):
-                stack.callback(done, None)
+            for done, rows in reversed(told):
+                stack.callback(done, None, rows)
         if self._refused:
             gap = outbox.gap(self._refused, "store-overflow", self._clock())
             self._refused = []
@@ -351,6 +349,8 @@ class Store:
 
     def _transact(self, works: Sequence[_Work]) -> None:
         db, now = self._db, self._clock()
+        # Without power what the broker has is sent twice: no alarm need wait until the disk is sure of that.
+        db.execute(f"PRAGMA synchronous={'NORMAL' if all(work.light for work in works) else 'FULL'}")
         db.execute("BEGIN IMMEDIATE")
         try:
             for work in works:
@@ -375,10 +375,10 @@ class Store:
             self._loop.call_soon_threadsafe(self._hear)
 
 
-def _refuse(ended: asyncio.Future[None], done: Callable[[StoreError | None], None] | None) -> None:
+def _refuse(ended: asyncio.Future[None], done: Done | None, rows: Sequence[outbox.Row]) -> None:
     error = None if ended.cancelled() else ended.exception()
     if done is not None and isinstance(error, StoreError):
-        done(error)
+        done(error, rows)
 
 
 def _writes(batch: Batch, rows: Sequence[outbox.Row], last_row: int) -> Callable[[sqlite3.Connection], None]:

@@ -1,11 +1,14 @@
-"""What is on its way to the broker: one connection, and the messages of it that are not acknowledged yet. Data only."""
+"""What is on its way to the broker, what of it is not acknowledged yet, and what the outbox still holds. Data only."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from edgeagent import outbox
 from edgeagent.messages import Message
+from edgeagent.outbox import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,34 @@ class Line:
     largest: int
     sent: dict[int, Sent] = field(default_factory=dict)
     heard: bool = False
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What waits in the outbox and is not on its way: with `more`, only a look at the disk tells; without, `fresh`.
+
+    Ids of rows grow by one, so rows that come right after the last ones that were seen are all that came.
+    """
+
+    more: bool = True
+    fresh: list[Row] = field(default_factory=list)
+    _seen: int = 0
+
+    @property
+    def some(self) -> bool:
+        """Tell whether anything may wait."""
+        return self.more or bool(self.fresh)
+
+    def add(self, rows: Sequence[Row] | None) -> None:
+        """Take in rows that were written, as one batch; None for those that nobody was told of."""
+        if rows is None:
+            self.more = True
+        elif rows:
+            self.more |= bool(self.fresh) or rows[0].id != self._seen + 1
+            self.fresh, self._seen = outbox.in_order(outbox.newest(rows)), rows[-1].id
+
+    def take(self, limit: int) -> list[Row] | None:
+        """Take all that waits; None where it takes a look at the disk, as for more than the limit."""
+        fresh, self.fresh = self.fresh, []
+        self.more |= len(fresh) > limit
+        return None if self.more else fresh

@@ -139,6 +139,9 @@ class Office:
         outcome = self.lane.step(changed, read, self.now)
         self.pass_cpu += time.thread_time() - began
         self.enter(outcome)
+        began = time.thread_time()
+        self.ledger.foresee(self.now)
+        self.pass_cpu += time.thread_time() - began
 
     def enter(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

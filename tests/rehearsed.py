@@ -92,10 +92,11 @@ class Told:
     forecasts: list[Forecast] = field(default_factory=list)
     journal: list[Entry] = field(default_factory=list)
 
-    def take(self, outcome: Outcome, lane: Lane) -> None:
+    def take(self, outcome: Outcome, lane: Lane, now: float) -> None:
         self.alarms += outcome.changes
         self.runs += outcome.runs
-        self.forecasts += [] if outcome.forecast is None else [outcome.forecast]
+        if (forecast := lane.foresee(now)) is not None:
+            self.forecasts.append(forecast)
         for alarm in outcome.changes:
             self._write("alarm", alarm.at, ledger._journal(alarm))
         for run in outcome.runs:
@@ -184,7 +185,7 @@ class Played:
                 changed += ((id, point) for point in state.take(answers, self.now))
                 polled.append((state, answers))
                 self.next[id] = self.now + (state.interval(hasten=False) if self.fate else state.device.interval)
-        self.live.take(self.lane.step(changed, [state.device.id for state, _ in polled], self.now), self.lane)
+        self.live.take(self.lane.step(changed, [state.device.id for state, _ in polled], self.now), self.lane, self.now)
         if self.rehearsal is not None:
             done = self.rehearsal.step(polled, changed, self.now)
             self.next |= {id: min(self.next[id], self.now + seconds) for id, seconds in done.again}
@@ -197,7 +198,7 @@ class Played:
 
     def _judge(self, outcome: Outcome, lane: Lane) -> None:
         """Let the drill be judged by what bears its mark; the rest of its lane is what is really so."""
-        self.told.take(outcome, lane)
+        self.told.take(outcome, lane, self.now)
         alarms = [change for change in outcome.changes if change.alarm.origin is not None]
         runs = [change for change in outcome.runs if change.run.origin is not None]
         self.changes += self.drills.drilled(alarms, runs, self.now)
@@ -219,7 +220,7 @@ class Played:
     def _ask(self, lane: Lane, command: Callable[[Procedures], list[RunChange]]) -> None:
         outcome = lane.ask_runs(command)
         if lane is self.lane:
-            self.live.take(outcome, lane)
+            self.live.take(outcome, lane, self.now)
         else:
             self._judge(outcome, lane)
 

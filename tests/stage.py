@@ -146,10 +146,15 @@ class Stage:
             polled.append((state, answers))
         self.enter(self.lane.step(changed, [state.device.id for state, _ in polled], self.now))
         self.drills.take(polled, changed, self.now)
+        self.foresee()
 
     def enter(self, outcome: Outcome) -> None:
         if self.ledger.enter(outcome, self.now):
             self.drills.heard(outcome, self.now)
+
+    def foresee(self) -> None:
+        self.ledger.foresee(self.now)
+        self.drills.foresee()
 
     def due(self, until: float) -> None:
         """Serve the timers of both lanes."""
@@ -162,6 +167,7 @@ class Stage:
             if live is not None and live <= self.now:
                 self.enter(self.lane.step((), (), self.now))
             self.drills.due()
+            self.foresee()
         raise AssertionError("timers never come to rest")
 
     async def wait(self, seconds: float) -> None:
@@ -249,7 +255,7 @@ class Stage:
             self.feed._wake()
             await asyncio.sleep(0)
         for _ in range(1000):
-            if self.feed._line is None or not (self.feed._more or self.feed._dirty):
+            if self.feed._line is None or not (self.feed._waiting.more or self.feed._dirty):
                 return
             await asyncio.sleep(0.005)
 

@@ -230,8 +230,12 @@ def test_a_full_disk_keeps_every_batch_in_memory_and_then_writes_it(
             freed = fill(disk)
             for number in range(2, 40):
                 told: list[StoreError | None] = []
+
+                def hear(error: StoreError | None, _: object, told: list[StoreError | None] = told) -> None:
+                    told.append(error)
+
                 with suppress(StoreError):
-                    await store.commit(batch(store, number), told.append)
+                    await store.commit(batch(store, number), hear)
                 await asyncio.sleep(0)  # what is refused at once is told when the loop comes round
                 assert told == [None] or (told[0] is not None and told[0].kept)
             assert store.trouble is not None

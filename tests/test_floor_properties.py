@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgeagent.alarm import Silence, Verb
 from edgeagent.catalog import AlarmType, Catalog, Driver, Kind, Level, Point, PointType, Relation, Severity, Text
+from edgeagent.groups import _SHARED
 from edgeagent.items import Item
 from edgeagent.rules import parse
 from edgeagent.sitetree import AREA, MAINS, SEAT, CauseSettings
@@ -182,6 +184,23 @@ def test_the_order_in_which_a_step_names_things_does_not_matter(plan: Plan, deed
         floor.until(floor.now - BASE + 30)
     told = [[change for change in floor.changes if change.verb is not Verb.RELATED] for floor in floors]
     assert told[0] == told[1]
+
+
+@given(plans(), deeds)
+def test_what_is_counted_as_it_goes_along_is_what_a_look_at_all_faults_finds(plan: Plan, deeds: list[Deed]) -> None:
+    swift, slow = floor_of(plan), floor_of(plan)
+    slow.floor._groups._may = bool  # type: ignore[method-assign, assignment]
+    for deed in deeds:
+        for floor in (swift, slow):
+            do(floor, deed)
+        groups, counted = swift.floor._groups, dict[object, Counter[tuple[str, Relation]]]()
+        for key, faulty in groups._faulty.items():
+            hangs = [(live.rule.resource, relation) for live in faulty.values() for relation in _SHARED]
+            counted[key] = Counter((node, by) for id, by in hangs for node in swift.floor._flow.above(id, by))
+        assert groups._below == counted
+    for floor in (swift, slow):
+        floor.until(floor.now - BASE + 30)
+    assert swift.changes == slow.changes
 
 
 @given(plans(), deeds, deeds)

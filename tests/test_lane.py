@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,9 @@ import pytest
 
 from edgeagent import config, resources
 from edgeagent.config import Site
+from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
-from edgeagent.readings import Reading, Value
+from edgeagent.readings import Reading, Readings, Value
 from edgeagent.run import RunVerb
 from tests.hall import BASE as NOW
 from tests.seatrow import OFFICE, rows
@@ -28,6 +30,7 @@ class Story:
 
     def __init__(self, site: Site) -> None:
         self.lane, self.now = Lane(site), NOON
+        self.told: list[Outcome | Forecast] = []
         self._readings: dict[str, dict[str, Reading]] = {id: {} for id in site.devices}
         self.lane.view.update(self._readings)
         for id, device in site.devices.items():
@@ -43,16 +46,22 @@ class Story:
         self.now += later
         for point, value in values.items():
             self._readings[id][point] = Reading(value, self.now)
-        return self.lane.step([(id, point) for point in values], self._readings, self.now)
+        return self._step([(id, point) for point in values])
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Let time pass, timer by timer."""
         until, found = self.now + seconds, []
         while (due := self.lane.next_due()) is not None and due <= until:
             self.now = max(self.now, due)
-            found.append(self.lane.step((), self._readings, self.now))
+            found.append(self._step(()))
         self.now = until
         return found
+
+    def _step(self, changed: Iterable[tuple[str, str]]) -> Outcome:
+        outcome = self.lane.step(changed, self._readings, self.now)
+        forecast = self.lane.foresee(self.now)
+        self.told += [outcome] if forecast is None else [outcome, forecast]
+        return outcome
 
 
 def lose_the_mains(story: Story) -> list[Outcome]:
@@ -73,11 +82,42 @@ def test_a_lost_mains_is_one_alarm_one_run_and_a_forecast(site: Site) -> None:
     assert loud == {"mains.mains-lost"}
     runs = [change for outcome in outcomes for change in outcome.runs]
     assert [change.run.procedure for change in runs if change.verb is RunVerb.OPENED] == ["outage"]
-    forecasts = [outcome.forecast for outcome in outcomes if outcome.forecast is not None]
-    assert forecasts[-1].outage is not None
     raised = next(change for change in told if change.alarm.alarm_id == "mains.mains-lost")
-    spoken = next(outcome for outcome in outcomes if outcome.forecast and outcome.forecast.outage)
-    assert any(change is raised for change in spoken.changes), "the forecast speaks of it with its alarm, not before"
+    spoken = next(n for n, it in enumerate(story.told) if isinstance(it, Forecast) and it.outage is not None)
+    before = story.told[spoken - 1]
+    assert isinstance(before, Outcome)
+    assert any(change is raised for change in before.changes), "the forecast speaks of it right after its alarm"
+
+
+def test_alarms_and_runs_are_there_before_anything_is_foreseen(site: Site) -> None:
+    story, looks = Story(site), list[float]()
+    step = story.lane.forecasts.step
+
+    def looked(
+        view: Mapping[str, Readings], changed: Iterable[tuple[str, str]], now: float, since: float | None
+    ) -> bool:
+        looks.append(now)
+        return step(view, changed, now, since)
+
+    story.lane.forecasts.step = looked  # type: ignore[method-assign, assignment]
+    outcome = story.lane.step([("ups-a", "source")], ["ups-a"], story.now)
+    assert not looks, outcome
+    story.lane.foresee(story.now)
+    assert looks == [story.now]
+
+
+def test_what_changed_in_several_steps_is_foreseen_in_one_look(site: Site) -> None:
+    at_once, later = Story(site), Story(site)
+    for story in (at_once, later):
+        for ups in ("ups-a", "ups-b"):
+            story._readings[ups] |= {"source": Reading("battery", NOON), "battery.charge": Reading(60, NOON)}
+            story.lane.step([(ups, "source"), (ups, "battery.charge")], [ups], NOON)
+            if story is at_once:
+                story.lane.foresee(NOON)
+        story.lane.foresee(NOON)
+        story.lane.forecasts._next = 0.0
+    assert later.lane.forecasts.at(NOON) == at_once.lane.forecasts.at(NOON)
+    assert {ride.ups for ride in later.lane.forecasts.at(NOON).rides} == {"ups-a", "ups-b"}
 
 
 def test_readings_of_a_device_stay_its_own(site: Site) -> None:

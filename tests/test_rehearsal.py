@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,6 +19,7 @@ from edgeagent.commands import Rejected
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
 from edgeagent.drill import Drill
+from edgeagent.forecast import Forecast
 from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome
 from edgeagent.readings import Answers, Reading
@@ -62,7 +63,7 @@ class World:
         self.states = {id: DeviceState(device) for id, device in self.site.devices.items()}
         self.lane.view.update({id: state.readings for id, state in self.states.items()})
         self.lane.view[AGENT] = {"broker": Reading("connected", self.now)}
-        self.said: list[tuple[float, Outcome, bytes]] = []
+        self.said: list[tuple[float, Outcome, Forecast | None, bytes]] = []
         self.injects, self.begin, self.slow, self.speed = injects, begin, slow, speed
         self.turns = 0
         self.ready: tuple[Drill, Lane] | None = None
@@ -110,7 +111,7 @@ class World:
                 break
             self.now = max(self.now, due)
             if live is not None and live <= self.now:
-                self._note(self.lane.step((), (), self.now))
+                self._step([], ())
             self._rehearse([], [])
         else:
             raise AssertionError("timers never come to rest")
@@ -119,8 +120,12 @@ class World:
     def _take(self, polls: Polls) -> None:
         polled = [(self.states[id], answered(self.states[id].driver, mood)) for id, mood in sorted(polls.items())]
         changed = [(state.device.id, point) for state, answers in polled for point in state.take(answers, self.now)]
-        self._note(self.lane.step(changed, [state.device.id for state, _ in polled], self.now))
+        self._step(changed, [state.device.id for state, _ in polled])
         self._rehearse(polled, changed)
+
+    def _step(self, changed: list[tuple[str, str]], asked: Sequence[str]) -> None:
+        outcome = self.lane.step(changed, asked, self.now)
+        self._note(outcome, self.lane.foresee(self.now))
 
     def _rehearse(self, polled: list[tuple[DeviceState, Answers]], changed: list[tuple[str, str]]) -> None:
         for id, readings in (*self.lane.view.items(), *self.lane.floor.derived.items()):
@@ -128,6 +133,7 @@ class World:
                 self.ever.setdefault((id, point), set()).add(replace(reading, time=0.0))
         if self.rehearsal is not None:
             self.drilled.append(self.rehearsal.step(polled, changed, self.now).outcome)
+            self.rehearsal.lane.foresee(self.rehearsal.time(self.now))
 
     def _ask(self, what: str) -> None:
         """Let somebody acknowledge, open or do on a lane whatever there is."""
@@ -162,7 +168,7 @@ class World:
             lane.shift(delta)
             self.ready = drill.shifted(delta), lane
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: Outcome, forecast: Forecast | None = None) -> None:
         """Keep what the live lane told and would store. What an empty step gave is nothing."""
         floor, procedures = self.lane.floor, self.lane.procedures
         stored = {
@@ -170,8 +176,8 @@ class World:
             **{id: procedures.store(id) for id in sorted(procedures.touched())},
             **{name: memory for name, memory in self._memory().items() if memory is not None},
         }
-        if stored or outcome != Outcome():
-            self.said.append((self.now, outcome, orjson.dumps(stored)))
+        if stored or outcome != Outcome() or forecast is not None:
+            self.said.append((self.now, outcome, forecast, orjson.dumps(stored)))
 
     def _memory(self) -> Mapping[str, object]:
         return {"floor": self.lane.floor.memory(), "forecast": self.lane.forecasts.memory()}
@@ -208,7 +214,7 @@ def all_is_marked(world: World) -> None:
         for point, reading in readings.items():
             real = replace(reading, time=0.0) in world.ever.get((id, point), ())
             assert real or reading.origin == DRILL, f"{id} {point} {reading}"
-    real_ones = {change.alarm.alarm_id for _, outcome, _ in world.said for change in outcome.changes}
+    real_ones = {change.alarm.alarm_id for _, outcome, *_ in world.said for change in outcome.changes}
     for outcome in world.drilled:
         raised = (change.alarm for change in outcome.changes if change.verb is Verb.RAISED)
         assert {alarm.alarm_id for alarm in raised if alarm.origin is None} <= real_ones

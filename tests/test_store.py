@@ -113,7 +113,7 @@ def test_a_callback_hears_of_the_commit_after_it(tmp_path: Path) -> None:
             seen: list[int] = []
             done = asyncio.Event()
 
-            def written(error: StoreError | None) -> None:
+            def written(error: StoreError | None, _: object) -> None:
                 assert error is None
                 seen.append(len(store.journal()))
                 done.set()
@@ -125,6 +125,32 @@ def test_a_callback_hears_of_the_commit_after_it(tmp_path: Path) -> None:
         assert asyncio.run(run()) == [1]
 
 
+async def alone(store: Store, ask: Callable[[], None]) -> None:
+    """Have something written before anything else is."""
+    ask()
+    while store._queue:  # noqa: ASYNC110 - the writer is a thread
+        await asyncio.sleep(0.001)
+
+
+def test_the_disk_need_not_be_sure_of_what_the_broker_has_and_of_all_else_it_is(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        said: list[str] = []
+
+        async def run() -> None:
+            await store.commit(Batch(outbox=[event(store)]))
+            store._db.set_trace_callback(said.append)
+            await alone(store, lambda: store.delete([1]))
+            await alone(store, lambda: store.tried([1]))
+            await alone(store, lambda: store.note_retained(["a"]))
+            await store.commit(Batch({"key": {}}))
+
+        asyncio.run(run())
+        store._db.set_trace_callback(None)
+        assert [line.partition("=")[2] for line in said if line.startswith("PRAGMA synchronous")] == [
+            "NORMAL", "NORMAL", "FULL", "FULL",
+        ]  # fmt: skip
+
+
 def test_an_event_on_a_healthy_disk_is_told_of_before_its_commit_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +160,7 @@ def test_an_event_on_a_healthy_disk_is_told_of_before_its_commit_returns(
         async def run() -> list[tuple[int, list[str]]]:
             seen: list[tuple[int, list[str]]] = []
 
-            def written(error: StoreError | None) -> None:
+            def written(error: StoreError | None, _: object) -> None:
                 assert error is None
                 seen.append((other.execute("SELECT count(*) FROM outbox").fetchone()[0], topics(store)))
 
@@ -158,7 +184,7 @@ def test_a_disk_that_hangs_holds_the_loop_up_once_and_for_a_moment(
             waits: list[float] = []
             wait_for = store._ended.wait_for
 
-            def note(number: int, error: StoreError | None) -> None:
+            def note(number: int, error: StoreError | None, _: object) -> None:
                 assert error is None
                 told.append(number)
 

@@ -40,6 +40,7 @@ def rows() -> dict[str, bytes]:
     lane = Lane(site())
     lane.view["ups-a"] = {"source": Reading("battery", NOW), "battery.charge": Reading(50, NOW)}
     lane.step([("ups-a", "source"), ("ups-a", "battery.charge")], ["ups-a"], NOW)
+    lane.foresee(NOW)
     carry_out(lane, "run-open", {"mode": "live", "procedure": "system-fault", "reason": "x"}, "li", NOW)
     found: dict[str, Any] = {f"alarm/{id}": lane.floor.store(id) for id in lane.floor.touched()}
     found |= {f"run/{id}": lane.procedures.store(id) for id in lane.procedures.runs()}
@@ -74,6 +75,7 @@ def build_state() -> targets.Run:
         Commands(TREE, "zh", store, lambda verb, request, by: {}, lambda message, own: None, lambda: NOW + 60)
         lane.view["ups-a"] = {"source": Reading("battery", NOW + 61)}
         lane.step([("ups-a", "source")], ["ups-a"], NOW + 61)
+        lane.foresee(NOW + 61)
         lane.floor.orphans()
 
     return run
