@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -58,6 +58,11 @@ class Rule:
         return f"{stem}.{spelled(self.qualifier)}" if self.qualifier else stem
 
     @property
+    def ending(self) -> str:
+        """Spell what follows the resource in the id."""
+        return self.id[len(self.resource) :]
+
+    @property
     def place(self) -> str:
         """Where the alarm is first or follows."""
         return self.group or self.resource
@@ -71,6 +76,10 @@ class Rule:
         points = frozenset().union(*(level.when.points for level in type.levels))
         return points | type.clear.points if type.clear else points
 
+    def on(self, resource: str, name: Text) -> Rule:
+        """Return the same rule for a resource; one that has a resource stays as it is."""
+        return self if self.resource else replace(self, resource=resource, name=name)
+
     def member(self, name: str) -> Rule:
         """Return the rule of one member of the set that an `each` type names."""
         return replace(self, qualifier=f"{self.qualifier}.{name}" if self.qualifier else name)
@@ -79,6 +88,19 @@ class Rule:
         """Tell whether a set member is this `each` type's to raise: neither known nor a grade of something known."""
         parts = member.split(".")
         return not any(".".join(parts[:count]) in self.known for count in range(1, len(parts) + 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruled:
+    """A resource and its alarms. `forms` are rules without a resource: all that are alike share one tuple of them."""
+
+    resource: str
+    name: Text
+    forms: tuple[Rule, ...]
+
+    def rules(self) -> Iterator[Rule]:
+        """Yield the rules of the resource, made anew."""
+        return (form.on(self.resource, self.name) for form in self.forms)
 
 
 def spelled(qualifier: str) -> str:

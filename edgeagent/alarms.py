@@ -27,6 +27,7 @@ from edgeagent.alarm import (
     OperatorState,
     Refused,
     Rule,
+    Ruled,
     Settings,
     Silence,
     Suppression,
@@ -69,7 +70,7 @@ class Alarms:
         ValueError: two rules with one id.
     """
 
-    def __init__(self, rules: Iterable[Rule], settings: Settings = _STANDARD) -> None:
+    def __init__(self, rules: Iterable[Rule | Ruled], settings: Settings = _STANDARD) -> None:
         self._settings = settings
         self._rules = Rulebook(rules, FLOOD)
         self._now = 0.0
@@ -103,18 +104,18 @@ class Alarms:
         the device told and can be trusted; it dates the alarm back and shortens no delay.
         """
         self._now = now
-        todo, self._stale = self._stale, {}
+        todo, self._stale = {rule.id: (rule.resource, rule) for rule in self._stale}, {}
         for live in self._roster.expired(now):
             if live.run(view.get(live.rule.resource, _NOTHING), now):
-                todo[live.base] = None
+                todo[live.base.id] = (live.base.resource, live.base)
             self._roster.keep(live)
         for resource, point in changed:
-            for rule in self._rules.naming(resource, point):
-                todo[rule] = None
-        for rule in todo:
-            readings = view.get(rule.resource, _NOTHING)
-            onset = min((now, *_hinted(rule, onsets))) if onsets else now
-            for live in self._concerned(rule, readings, now):
+            for ending, form in self._rules.naming(resource, point):
+                todo[resource + ending] = (resource, form)
+        for alarm_id, (resource, form) in todo.items():
+            readings = view.get(resource, _NOTHING)
+            onset = min((now, *_hinted(resource, form, onsets))) if onsets else now
+            for live in self._concerned(alarm_id, resource, form, readings, now):
                 live.see(readings, now, onset)
                 self._roster.keep(live)
 
@@ -139,21 +140,22 @@ class Alarms:
             live.shift(delta)
             self._roster.keep(live)
 
-    def _concerned(self, rule: Rule, readings: Readings, now: float) -> list[Live]:
+    def _concerned(self, alarm_id: str, resource: str, form: Rule, readings: Readings, now: float) -> list[Live]:
         """Return the alarms that a rule can move: those under way, and those that begin."""
-        if rule.type.each:
-            return [*self._roster.members(rule.id), *self._appearing(rule, readings, now)]
-        live = self._roster.get(rule.id)
-        if live is None and readings and begins(rule.type, readings):
-            live = self._roster.add(rule)
+        if form.type.each:
+            return [*self._roster.members(alarm_id), *self._appearing(resource, form, readings, now)]
+        live = self._roster.get(alarm_id)
+        if live is None and readings and begins(form.type, readings):
+            live = self._roster.add(self._rules.made(resource, form))
         return [live] if live is not None else []
 
-    def _appearing(self, rule: Rule, readings: Readings, now: float) -> list[Live]:
+    def _appearing(self, resource: str, form: Rule, readings: Readings, now: float) -> list[Live]:
         """Return the members of a set that are alarms of their own and not under way yet."""
-        reading = readings.get(rule.type.each or "")
+        reading = readings.get(form.type.each or "")
         members = reading.value if reading is not None else None
-        if not isinstance(members, frozenset):
+        if not members or not isinstance(members, frozenset):
             return []
+        rule = self._rules.made(resource, form)
         whole = self._roster.records.get(rule.id)
         new: list[Live] = []
         for member in sorted(members):
@@ -370,7 +372,7 @@ class Alarms:
             self._roster.touch(alarm_id)
         return [change for _, state in sorted(orphans.items()) for change in closed(state.record, self._now)]
 
-    def replace(self, rules: Iterable[Rule], now: float) -> list[Change]:
+    def replace(self, rules: Iterable[Rule | Ruled], now: float) -> list[Change]:
         """Go on with other rules: what remains keeps its state, what is gone closes, what is new is judged next."""
         self._now = now
         before, self._rules = self._rules, Rulebook(rules, FLOOD)
@@ -394,7 +396,5 @@ class Alarms:
         return self._roster.told()
 
 
-def _hinted(rule: Rule, onsets: Mapping[tuple[str, str], float]) -> Iterator[float]:
-    for point in rule.points:
-        if (rule.resource, point) in onsets:
-            yield onsets[rule.resource, point]
+def _hinted(resource: str, form: Rule, onsets: Mapping[tuple[str, str], float]) -> Iterator[float]:
+    return (onsets[resource, point] for point in form.points if (resource, point) in onsets)

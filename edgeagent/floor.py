@@ -19,14 +19,14 @@ from typing import Any, Final, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from edgeagent.alarm import Alarm, Change, Rule, Settings
+from edgeagent.alarm import Alarm, Change, Rule, Ruled, Settings
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import AlarmType, Relation
 from edgeagent.causes import Causes, of_the_grid
 from edgeagent.config import Site
 from edgeagent.explaining import Flow, near_devices
 from edgeagent.groups import GroupMemory, Groups, groupable
-from edgeagent.inventory import rules_of
+from edgeagent.inventory import inventory
 from edgeagent.lifecycle import Live, Presence
 from edgeagent.readings import Missing, Quality, Readings
 from edgeagent.seatwatch import SeatMemory, SeatWatch
@@ -57,20 +57,20 @@ class Floor:
 
     def __init__(self, site: Site, zone: tzinfo | None = None) -> None:
         self._zone = zone
-        rules = self._plan(site)
-        self._alarms = Alarms(rules, Settings(settle=site.causes.settle))
+        ruled = planned(site)
+        self._alarms = Alarms(ruled, Settings(settle=site.causes.settle))
         self._view: Mapping[str, Readings] = {}
         self._curious: set[str] = set()
         self._fresh: list[tuple[str, str]] = []
         self._unnamed: list[tuple[str, str]] = []
-        self._build(site, rules)
+        self._build(site, ruled)
 
-    def _build(self, site: Site, rules: list[Rule]) -> None:
+    def _build(self, site: Site, ruled: list[Ruled]) -> None:
         self._tree = site.tree
         self._supply = Supply(site.tree, site.causes.transfer)
         self._seats = SeatWatch(site, self._zone)
         self._flow = Flow(site.tree, self._supply.said.get)
-        self._groups = Groups(self._alarms, site.tree, self._flow, site.causes, rules, self._is_explained)
+        self._groups = Groups(self._alarms, site.tree, self._flow, site.causes, ruled, self._is_explained)
         self._causes = Causes(self._alarms, site.tree, self._flow, self._groups.of, self._circuits)
 
     def _is_explained(self, live: Live) -> bool:
@@ -80,16 +80,6 @@ class Floor:
         reading = self._supply.readings.get("circuits")
         value = reading.value if reading is not None else None
         return value if isinstance(value, frozenset) else frozenset()
-
-    @staticmethod
-    def _plan(site: Site) -> list[Rule]:
-        """Return all rules of the site; those that something could explain wait for it to speak."""
-        rules = rules_of(site)
-        held: dict[int, AlarmType] = {}  # devices with the same alarm types go on sharing them
-        return [
-            replace(rule, type=_held(rule.type, site.causes.hold, held)) if _waits(site, rule) else rule
-            for rule in rules
-        ]
 
     # -- one step ---------------------------------------------------------------------------------------------
 
@@ -269,12 +259,12 @@ class Floor:
     def replace(self, site: Site, now: float) -> list[Change]:
         """Go on with another configuration: what remains keeps its state, what is gone closes."""
         supply, groups, seats = self._supply.remembered(), self._groups.remembered(), self._seats
-        rules = self._plan(site)
-        self._build(site, rules)
+        ruled = planned(site)
+        self._build(site, ruled)
         self._seats.follow(seats)
         self._supply.restore(supply)
         self._flow.moved(self._supply.said)
-        changes = self._alarms.replace([*rules, *self._groups.restore(groups)], now)
+        changes = self._alarms.replace([*ruled, *self._groups.restore(groups)], now)
         self._alarms.roster.stir()
         return [*changes, *self._settle(now)]
 
@@ -301,20 +291,39 @@ class _Joined(Mapping[str, Readings]):
         return sum(1 for _ in self)
 
 
-def _waits(site: Site, rule: Rule) -> bool:
+def planned(site: Site) -> list[Ruled]:
+    """Return all that has alarms; those rules that something could explain wait for it to speak."""
+    mains, hold = site.tree.mains is not None, site.causes.hold
+    held: dict[int, AlarmType] = {}  # devices with the same alarm types go on sharing them
+    forms: dict[tuple[tuple[Rule, ...], bool, frozenset[Relation]], tuple[Rule, ...]] = {}
+    ruled: list[Ruled] = []
+    for each in inventory(site):
+        node = site.tree.nodes.get(each.resource)
+        if node is None:
+            ruled.append(each)
+            continue
+        above = frozenset(relation for relation, parents in node.parents.items() if parents)
+        seated = (node.seat is not None or node.kind == SEAT) and bool(node.parents)
+        key = (each.forms, seated, above)
+        if key not in forms:
+            forms[key] = tuple(
+                replace(form, type=_held(form.type, hold, held))
+                if _waits(form, mains=mains, seated=seated, above=above) else form
+                for form in each.forms
+            )  # fmt: skip
+        ruled.append(Ruled(each.resource, each.name, forms[key]))
+    return ruled
+
+
+def _waits(form: Rule, *, mains: bool, seated: bool, above: frozenset[Relation]) -> bool:
     """Tell whether something could explain an alarm, or make it one of many, so that it waits."""
-    type = rule.type
+    type = form.type
     if not type.explained_by:
         return False
-    node = site.tree.nodes.get(rule.resource)
-    if node is None:
-        return False
-    if of_the_grid(type) and site.tree.mains is not None:
+    if of_the_grid(type) and mains:
         return True
-    many = (
-        (node.seat is not None or node.kind == SEAT) and bool(node.parents) and not rule.qualifier and groupable(type)
-    )
-    return many or any(node.parents.get(relation) for relation in type.explained_by)
+    many = seated and not form.qualifier and groupable(type)
+    return many or not above.isdisjoint(type.explained_by)
 
 
 def _held(type: AlarmType, hold: float, held: dict[int, AlarmType]) -> AlarmType:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final, TypeAlias
 
-from edgeagent.alarm import Rule
+from edgeagent.alarm import Rule, Ruled
 from edgeagent.alarms import Alarms
 from edgeagent.catalog import AlarmType, Level, Relation, Severity, Text
 from edgeagent.causes import GROUP
@@ -70,7 +70,7 @@ class Groups:
     """All faults of many. `readings` are the counts by node and point."""
 
     def __init__(
-        self, alarms: Alarms, tree: SiteTree, flow: Flow, settings: CauseSettings, rules: Iterable[Rule],
+        self, alarms: Alarms, tree: SiteTree, flow: Flow, settings: CauseSettings, ruled: Iterable[Ruled],
         explained: Callable[[Live], bool],
     ) -> None:  # fmt: skip
         self._alarms, self._tree, self._flow, self._settings = alarms, tree, flow, settings
@@ -78,14 +78,15 @@ class Groups:
         self.readings: dict[str, dict[str, Reading]] = {}
         self._types: dict[Key, AlarmType] = {}
         self._parts: dict[Key, str] = {}
-        known: dict[int, bool] = {}
-        for rule in rules:
-            if id(rule.type) not in known:
-                known[id(rule.type)] = groupable(rule.type)
-            if known[id(rule.type)] and (key := self._alike(rule)) is not None:
-                self._types.setdefault(key, rule.type)
-                if key not in self._parts:
-                    self._parts[key] = self._part(rule)
+        seen: set[tuple[tuple[Rule, ...], str, bool, bool]] = set()
+        for each in ruled:
+            node = tree.nodes.get(each.resource)
+            if node is None or (alike := (each.forms, node.kind, node.device, node.seat is None)) in seen:
+                continue
+            seen.add(alike)
+            for rule in each.rules():
+                if groupable(rule.type) and (key := self._alike(rule)) is not None and key not in self._types:
+                    self._types[key], self._parts[key] = rule.type, self._part(rule)
         self._faulty: dict[Key, dict[str, Live]] = {}
         self._below: dict[Key, Counter[tuple[str, Relation]]] = {}
         """How many of those hang on each node, whoever they are: at least as many as can be one of many there."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgeagent.alarm import Rule
+from edgeagent.alarm import Rule, Ruled
 from edgeagent.catalog import AlarmType, Driver, Kind, Text
 from edgeagent.config import Device, Site
 from edgeagent.contacts import Delays, debounced
@@ -27,6 +27,7 @@ _WEIGHED: Final = {
 """Alarm types of the witnesses of a seat that the seat's own take the place of."""
 _SOUND: Final = frozenset({"audio-missing"})
 """What a workstation leaves to the headset beside it."""
+_NOTHING: Final = frozenset[str]()
 _UNHEARD: Final = frozenset({"unreachable"})
 """The same of what its agent reports: a silent agent is no fault of the workstation or headset."""
 
@@ -76,30 +77,31 @@ def _fitted(devices: list[Device]) -> Fitted:
 
 
 def rules_of(site: Site) -> list[Rule]:
-    """Return the alarm inventory: all rules of all devices, of the mains if the site has one, of the agent itself."""
+    """Return the alarm inventory as single rules, each of a resource of its own."""
+    return [rule for ruled in inventory(site) for rule in ruled.rules()]
+
+
+def inventory(site: Site) -> list[Ruled]:
+    """Return what has alarms: all devices, the mains if the site has one, watched seats, the agent itself."""
     # What a driver can decide is found once for all devices that share it and its alarm types.
-    found: dict[tuple[int, int], list[tuple[AlarmType, str]]] = {}
-    rules: list[Rule] = []
+    found: dict[tuple[int, int, frozenset[str]], tuple[Rule, ...]] = {}
+    ruled: list[Ruled] = []
     seats = fitted(site)
     weighed = {part: seat for seat, has in seats.items() for part, _ in has.parts}
     for device in site.devices.values():
-        key = (id(device.driver), id(device.alarms))
+        silent = _silent(device, seats[weighed[device.id]]) if device.id in weighed else _NOTHING
+        key = (id(device.driver), id(device.alarms), silent)
         if key not in found:
-            found[key] = list(_decidable(device.driver, device.alarms, device.contacts))
-        kind = device.driver.kind
-        silent = _silent(device, seats[weighed[device.id]]) if device.id in weighed else frozenset()
-        rules += [
-            _rule(device.id, device.name, kind, type, qualifier)
-            for type, qualifier in found[key]
-            if type.id not in silent
-        ]
-    rules += _mains_rules(site)
-    rules += _seat_rules(site, seats)
+            told = {id: type for id, type in device.alarms.items() if id not in silent}
+            found[key] = tuple(_forms(device.driver, told, device.contacts))
+        ruled.append(Ruled(device.id, device.name, found[key]))
+    ruled += _of_mains(site)
+    ruled += _of_seats(site, seats)
     own = site.catalog.kinds.get(AGENT)
     if own is not None:
         name = Text(f"Agent {site.agent}", f"监控代理 {site.agent}")
-        rules += [_rule(AGENT, name, own, type) for type in own.alarms.values()]
-    return rules
+        ruled.append(Ruled(AGENT, name, tuple(_form(own, type) for type in own.alarms.values())))
+    return ruled
 
 
 def _silent(device: Device, has: Fitted) -> frozenset[str]:
@@ -109,29 +111,27 @@ def _silent(device: Device, has: Fitted) -> frozenset[str]:
     return heard | _SOUND if kind == "workstation" and "headsets" in has.points else heard
 
 
-def _mains_rules(site: Site) -> Iterator[Rule]:
-    """Yield the rules of the mains: nobody polls it, so it is never unreachable. Its sets are told by names."""
+def _of_mains(site: Site) -> Iterator[Ruled]:
+    """Yield the mains: nobody polls it, so it is never unreachable. Its sets are told by names."""
     kind, node = site.catalog.kinds.get(MAINS), site.tree.nodes.get(site.tree.mains or "")
     if kind is None or node is None:
         return
     names = {id: other.name for id, other in site.tree.nodes.items() if other.kind != SEAT}
-    for type in site.mains_alarms.values():
-        rule = replace(_rule(node.id, node.name, kind, type), names=names)
-        if rule.points.isdisjoint({REACHABLE, IDENTITY}):
-            yield rule
+    forms = (replace(_form(kind, type), names=names) for type in site.mains_alarms.values())
+    yield Ruled(node.id, node.name, tuple(form for form in forms if form.points.isdisjoint({REACHABLE, IDENTITY})))
 
 
-def _seat_rules(site: Site, seats: Mapping[str, Fitted]) -> Iterator[Rule]:
-    """Yield the rules of the watched seats; each has those of what it has."""
+def _of_seats(site: Site, seats: Mapping[str, Fitted]) -> Iterator[Ruled]:
+    """Yield the watched seats; each has the rules of what it has."""
     kind = site.catalog.kinds.get(SEAT)
     if kind is None:
         return
-    of: dict[frozenset[str], list[AlarmType]] = {}
+    of: dict[frozenset[str], tuple[Rule, ...]] = {}
     for id, has in seats.items():
         if has.points not in of:
-            of[has.points] = [type for type in kind.alarms.values() if _told(_rule(id, kind.text, kind, type), has)]
-        name = site.tree.name(id)
-        yield from (replace(_rule(id, name, kind, type), names=WITNESSES) for type in of[has.points])
+            forms = (replace(_form(kind, type), names=WITNESSES) for type in kind.alarms.values())
+            of[has.points] = tuple(form for form in forms if _told(form, has))
+        yield Ruled(id, site.tree.name(id), of[has.points])
 
 
 def _told(rule: Rule, has: Fitted) -> bool:
@@ -142,14 +142,11 @@ def _told(rule: Rule, has: Fitted) -> bool:
 
 def driver_rules(resource: str, name: Text, driver: Driver, alarms: Mapping[str, AlarmType]) -> Iterator[Rule]:
     """Yield the rules of these alarm types that a driver's readings can ever decide."""
-    for type, qualifier in _decidable(driver, alarms, {}):
-        yield _rule(resource, name, driver.kind, type, qualifier)
+    return Ruled(resource, name, tuple(_forms(driver, alarms, {}))).rules()
 
 
-def _decidable(
-    driver: Driver, alarms: Mapping[str, AlarmType], contacts: Mapping[str, Delays]
-) -> Iterator[tuple[AlarmType, str]]:
-    """Yield alarm types and their qualifiers: the plain one, and one for each instance of a `many` point.
+def _forms(driver: Driver, alarms: Mapping[str, AlarmType], contacts: Mapping[str, Delays]) -> Iterator[Rule]:
+    """Yield the rules of alarm types: the plain one, and one for each instance of a `many` point.
 
     `contacts` are the delays that the site gave to single contacts, by point id.
     """
@@ -157,16 +154,16 @@ def _decidable(
     kind = driver.kind
     instances = sorted({_instance(kind, id) for id in given} - {""})
     for type in alarms.values():
-        if _rule("", kind.text, kind, type).points & given:
-            yield debounced(type, contacts), ""
+        if _form(kind, type).points & given:
+            yield _form(kind, debounced(type, contacts))
         for instance in instances:
             own = _for_instance(kind, type, instance, given)
             if own is not None:
-                yield debounced(own, contacts), instance
+                yield _form(kind, debounced(own, contacts), instance)
 
 
-def _rule(resource: str, name: Text, kind: Kind, type: AlarmType, qualifier: str = "") -> Rule:
-    return Rule(resource, name, type, qualifier, known=kind.members, units=kind.units)
+def _form(kind: Kind, type: AlarmType, qualifier: str = "") -> Rule:
+    return Rule("", kind.text, type, qualifier, known=kind.members, units=kind.units)
 
 
 def _instance(kind: Kind, id: str) -> str:

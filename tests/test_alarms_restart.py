@@ -54,10 +54,11 @@ def test_time_that_nobody_watched_is_neither_for_nor_against(seen: float | None,
 
 
 def test_nothing_clears_after_a_restart_before_it_is_read() -> None:
-    floor = Floor(AT_ONCE, replace(AT_ONCE, id="faulty", levels=(Level(Severity.MINOR, parse("bad(probe)")),)))
+    types = (AT_ONCE, replace(AT_ONCE, id="faulty", levels=(Level(Severity.MINOR, parse("bad(probe)")),)))
+    floor = Floor(*types)
     floor.view["ups-1"] = {"source": Reading("battery", BASE), "probe": Reading.bad("sensor-fault", BASE)}
     floor.alarms.step(floor.view, [("ups-1", "source"), ("ups-1", "probe")], BASE)
-    again = restart(floor, *(rule.type for rule in floor.alarms._rules._rules["ups-1"]), second=10)
+    again = restart(floor, *types, second=10)
     for id in tuple(again.alarms.records()):
         again.ask(10, "out_of_service", BASE + 20, id=id)
     again.at(60)

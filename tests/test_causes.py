@@ -9,6 +9,7 @@ import pytest
 from edgeagent.alarm import Silence
 from edgeagent.catalog import Relation
 from edgeagent.explaining import Flow
+from edgeagent.floor import planned
 from edgeagent.sitetree import AREA, MAINS, SEAT, SiteTree
 from edgeagent.witnesses import Said
 from tests.hall import DARK, LIT, OUT, RUNS, WELL, Hall, Plan, hall
@@ -120,7 +121,7 @@ def test_an_alarm_waits_for_its_parent_only_where_it_has_one() -> None:
     plan = hall().add("desk", SEAT).add("lone", "workstation")
     floor = Hall(plan).start()
     floor.say(10, {"lone": {"nic": False}, "pc-s000": {"nic": False}, "crac": {"alarms": frozenset({"airflow-loss"})}})
-    rules = {rule.id: rule for rules in floor.floor.alarms._rules._rules.values() for rule in rules}
+    rules = {rule.id: rule for ruled in planned(plan.site()) for rule in ruled.rules()}
     assert rules["ups-a.on-battery"].type.levels[0].on_delay == 10
     assert rules["gen.mains-lost"].type.levels[0].on_delay == 10, "it sees what the mains itself is to tell first"
     assert rules["pc-s000.nic-down"].type.levels[0].on_delay == 10
