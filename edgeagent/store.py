@@ -1,7 +1,7 @@
 """What must survive: state, journal and outbox in one SQLite file, written together by one thread.
 
 A change, its journal entry and its messages are one transaction with `synchronous=FULL`, so a kill or a power cut
-leaves all of them or none. That the broker has a message may be lost with the power: it is sent twice then. Batches that
+leaves all of them or none. That the broker has a message may go with the power: it is sent twice then. Batches that
 wait while the disk is busy share one COMMIT. When the disk refuses (full, locked, read-only) the callers are told, the
 batches stay in memory in their order, and their messages can already be sent: a full disk may not silence an alarm.
 

@@ -157,7 +157,7 @@ def test_the_log_is_folded_into_the_file_after_a_commit_and_never_in_one(tmp_pat
         store._db.set_trace_callback(said.append)
 
         async def run() -> None:
-            for number in range(1_000):
+            for number in range(1_200):
                 await store.commit(Batch({f"key/{number}": {"text": "x" * 2_000}}))
 
         asyncio.run(run())
