@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -235,6 +236,7 @@ def snapshot(
         key=lambda alarm: (-alarm.perceived_severity.rank, alarm.raised or alarm.time_created, alarm.alarm_id),
     )
     seen = [alarm for alarm in found if alarm.suppression.kind is Silence.NONE]
+    standing = Counter(alarm.perceived_severity for alarm in seen if not alarm.is_cleared)
     shown, room = [], LARGEST_SNAPSHOT
     for alarm in found:
         last = known.get(alarm.alarm_id)
@@ -251,10 +253,7 @@ def snapshot(
         "time": stamp(at),
         "mode": mode,
         "exercise_id": exercise,
-        "counts": {
-            severity.value: sum(alarm.perceived_severity is severity and not alarm.is_cleared for alarm in seen)
-            for severity in reversed(Severity)
-        },
+        "counts": {severity.value: standing[severity] for severity in reversed(Severity)},
         "unacknowledged": sum(alarm.operator_state is OperatorState.NONE for alarm in seen),
         "suppressed": len(found) - len(seen),
         "open": shown,

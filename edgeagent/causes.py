@@ -55,6 +55,8 @@ class Causes:
         self._group_of, self._circuits = group_of, circuits
         self._mains = tree.mains
         self._open: dict[str, dict[str, None]] = {}
+        self._exposed: dict[str, set[str]] = {}
+        """Where those are, by each thing whose fault can matter there."""
         self._blaming: dict[str, frozenset[tuple[str, str]]] = {}
         self._by: dict[str, str] = {}
         self._under: dict[str, str] = {}
@@ -77,7 +79,7 @@ class Causes:
                 self._unblame(alarm_id)
             if live is not None and live.rule.type.explained_by and live.record is not None:
                 place = self._place(live)
-                self._open.setdefault(place, {})[alarm_id] = None
+                self._begin(place, alarm_id)
                 if not self._hangs(live):
                     self._stale[alarm_id] = None
                 if live.silence is Silence.BY_DESIGN:
@@ -157,9 +159,8 @@ class Causes:
         risen = self._alarms.roster.risen
         again = dict.fromkeys((*stale, *risen))
         if changed:
-            for resource, ids in self._open.items():
-                if not changed.isdisjoint(self._flow.all_above(resource)):
-                    again |= ids
+            for place in set[str]().union(*(self._exposed.get(node, ()) for node in changed)):
+                again |= self._open[place]
         rose, alone = frozenset(risen), list[Live]()
         moved: dict[str, tuple[str, str]] = {}
         for alarm_id in sorted(again):
@@ -290,11 +291,24 @@ class Causes:
                 del self._children[by]
                 self._shown.pop(by, None)
 
+    def _begin(self, resource: str, alarm_id: str) -> None:
+        if resource not in self._open:
+            self._open[resource] = {}
+            for node in self._flow.all_above(resource):
+                self._exposed.setdefault(node, set()).add(resource)
+        self._open[resource][alarm_id] = None
+
     def _forget(self, resource: str, alarm_id: str) -> None:
-        ids = self._open.get(resource, {})
+        ids = self._open.get(resource)
+        if ids is None:
+            return
         ids.pop(alarm_id, None)
         if not ids:
-            self._open.pop(resource, None)
+            del self._open[resource]
+            for node in self._flow.all_above(resource):
+                self._exposed[node].discard(resource)
+                if not self._exposed[node]:
+                    del self._exposed[node]
 
     def _await(self, resource: str, alarm_id: str, *, on: bool) -> None:
         if on:

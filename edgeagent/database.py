@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,8 @@ from edgeagent import outbox
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
+_LONG: Final = 500
+"""Changes of rows after which the log is folded into the file; a row takes a page or two of it."""
 _SCHEMA: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE state(key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -41,11 +45,44 @@ def opened(path: Path, now: float) -> sqlite3.Connection:
     return _checked(path, now)
 
 
+@contextmanager
+def transaction(db: sqlite3.Connection, *, sure: bool) -> Iterator[None]:
+    """Do all or nothing. What is not `sure` survives a kill, may go with the power, and takes a tenth of the time."""
+    try:
+        if not sure:
+            db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    finally:
+        if not sure:  # afterwards: it takes its time, and who comes next may be in a hurry
+            db.execute("PRAGMA synchronous=FULL")
+
+
+def fold(db: sqlite3.Connection, folded: int) -> int:
+    """Bring what was committed from the log into the file, now and then; return the change up to which that is done.
+
+    SQLite would do it within the COMMIT that makes the log long: an alarm would wait for it.
+    """
+    changes = db.total_changes
+    if changes - folded < _LONG:
+        return folded
+    with suppress(sqlite3.DatabaseError):  # the next COMMIT meets the same disk and tells
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return changes
+    return folded
+
+
 def _checked(path: Path, now: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
         _quick_check(db)
         db.execute("BEGIN IMMEDIATE")
         if _version(db) == 0:

@@ -39,7 +39,7 @@ _WATCHED: Final = {
 _NEVER: Final = Starts()
 _SOON, _BUSY, _WARMS, _CALM, _ALL = 1.0, 5.0, 10.0, 30.0, 600.0
 """After how many s to look again: something big changed, gives out, warms; else; and at everything."""
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 20
 """Devices that are judged in one step at most, while nothing presses."""
 _STARTS, _RUN_AGAIN, _SAME_RUN = 20, 3600.0, 1.0
 """The onset of an outage is dated back at times; one that begins later by more than this is another one."""

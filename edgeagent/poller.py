@@ -89,7 +89,7 @@ class Poller:
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
         self._soon: asyncio.Handle | None = None
-        self._put_off = self._lazy = False
+        self._put_off = self._lazy = self._news = False
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -179,6 +179,9 @@ class Poller:
             return
         self.turns += 1
         try:
+            news, self._news = self._news, False
+            if news:
+                self._flush()
             asked = self._ask_due()
             if self._inbox and (self._put_off or not asked):
                 self._flush()
@@ -236,7 +239,7 @@ class Poller:
             return
         self._inbox.append((watch, answers))
         if answers is not watch.answers:
-            watch.answers = answers
+            watch.answers, self._news = answers, True
             self._wake()
         elif not self._lazy:
             self._lazy, when = True, asyncio.get_running_loop().time() + _LAZY

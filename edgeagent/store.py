@@ -1,9 +1,9 @@
 """What must survive: state, journal and outbox in one SQLite file, written together by one thread.
 
 A change, its journal entry and its messages are one transaction with `synchronous=FULL`, so a kill or a power cut
-leaves all of them or none. Batches that wait while the disk is busy share one COMMIT. When the disk refuses (full,
-locked, read-only) the callers are told, the batches stay in memory in their order, and their messages can already
-be sent: a full disk may not silence an alarm.
+leaves all of them or none. That the broker has a message may go with the power: it is sent twice then. Batches that
+wait while the disk is busy share one COMMIT. When the disk refuses (full, locked, read-only) the callers are told, the
+batches stay in memory in their order, and their messages can already be sent: a full disk may not silence an alarm.
 
 The writer thread alone writes. Reads run on the caller's thread through a second, read-only connection. Who commits an
 event stands aside for the few ms in which a healthy disk has it: the interpreter then is the writer's alone, and what
@@ -134,6 +134,7 @@ class Store:
         self._queue: deque[_Work] = deque()
         self._closing = False
         self._crash: BaseException | None = None
+        self._folded = self._db.total_changes
         self._thread = threading.Thread(target=self._write_until_closed, name="store", daemon=True)
         self._thread.start()
 
@@ -340,6 +341,7 @@ class Store:
             for _ in works:
                 self._queue.popleft()
             self._ended.notify()
+        self._folded = database.fold(self._db, self._folded)
         return True
 
     def _crashed(self, works: Sequence[_Work]) -> None:
@@ -350,9 +352,7 @@ class Store:
     def _transact(self, works: Sequence[_Work]) -> None:
         db, now = self._db, self._clock()
         # Without power what the broker has is sent twice: no alarm need wait until the disk is sure of that.
-        db.execute(f"PRAGMA synchronous={'NORMAL' if all(work.light for work in works) else 'FULL'}")
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with database.transaction(db, sure=not all(work.light for work in works)):
             for work in works:
                 work.write(db)
             outbox.bound(db, now, self.limits.events, self.limits.event_bytes, self.limits.event_age)
@@ -363,11 +363,6 @@ class Store:
                     "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time > ? AND time < ?",
                     (self.limits.journal, outbox.UNSET, now - self.limits.journal_age),
                 )
-            db.execute("COMMIT")
-        except sqlite3.Error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     def _post(self, call: Callable[..., None], *args: object) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -198,6 +198,9 @@ def test_what_is_counted_as_it_goes_along_is_what_a_look_at_all_faults_finds(pla
             hangs = [(live.rule.resource, relation) for live in faulty.values() for relation in _SHARED]
             counted[key] = Counter((node, by) for id, by in hangs for node in swift.floor._flow.above(id, by))
         assert groups._below == counted
+        causes, flow, nodes = swift.floor._causes, swift.floor._flow, set(swift.site.tree.nodes)
+        over = {node: {place for place in causes._open if node in flow.all_above(place)} for node in nodes}
+        assert causes._exposed == {node: places for node, places in over.items() if places}
     for floor in (swift, slow):
         floor.until(floor.now - BASE + 30)
     assert swift.changes == slow.changes

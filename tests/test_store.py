@@ -146,9 +146,27 @@ def test_the_disk_need_not_be_sure_of_what_the_broker_has_and_of_all_else_it_is(
 
         asyncio.run(run())
         store._db.set_trace_callback(None)
-        assert [line.partition("=")[2] for line in said if line.startswith("PRAGMA synchronous")] == [
-            "NORMAL", "NORMAL", "FULL", "FULL",
-        ]  # fmt: skip
+        settings = [line for line in said if line.startswith(("PRAGMA synchronous", "COMMIT"))]
+        unsure = ["PRAGMA synchronous=NORMAL", "COMMIT", "PRAGMA synchronous=FULL"]
+        assert settings == [*unsure, *unsure, "COMMIT", "COMMIT"]
+
+
+def test_the_log_is_folded_into_the_file_after_a_commit_and_never_in_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        said: list[str] = []
+        store._db.set_trace_callback(said.append)
+
+        async def run() -> None:
+            for number in range(1_200):
+                await store.commit(Batch({f"key/{number}": {"text": "x" * 2_000}}))
+
+        asyncio.run(run())
+        store._db.set_trace_callback(None)
+        folds = [number for number, line in enumerate(said) if "wal_checkpoint" in line]
+        assert len(folds) >= 2
+        assert all("COMMIT" in said[number - 1] for number in folds)
+        assert (tmp_path / "edge.db-wal").stat().st_size < 10_000_000
+        assert store._db.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
 
 
 def test_an_event_on_a_healthy_disk_is_told_of_before_its_commit_returns(
