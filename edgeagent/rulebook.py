@@ -75,8 +75,8 @@ class Rulebook:
         return () if page is None else page[1].plan.get(point, ())
 
     def made(self, resource: str, form: Rule) -> Rule:
-        """Make a rule of a resource from its form."""
-        return form.on(resource, self._pages[resource][0])
+        """Make a rule of a resource from its form; what is a rule already stays what it is."""
+        return form if form.resource else form.on(resource, self._pages[resource][0])
 
     def find(self, alarm_id: str, member: str = "") -> Rule | None:
         """Find the rule an alarm id comes from; for a member of a set the one with `each`."""

@@ -75,7 +75,9 @@ class Supply:
         self.mains = tree.mains
         devices = [node for node in tree.of_kind(UPS, GENERATOR, SWITCH, ROOM) if node.device]
         self._kinds = {node.id: node.kind for node in devices}
-        self._above = {id: frozenset(tree.above(id, Relation.POWER)) for id in self._kinds}
+        ways = {id: tree.above(id, Relation.POWER) for id in self._kinds}
+        shared = {way: frozenset(way) for way in ways.values()}
+        self._above = {id: shared[way] for id, way in ways.items()}
         own = [id for id, above in self._above.items() if self.mains in above or not above]
         self._direct = [id for id in own if self._kinds[id] != UPS]
         self._upses = [id for id in own if self._kinds[id] == UPS and self.mains in self._above[id]]

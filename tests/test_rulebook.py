@@ -113,6 +113,10 @@ def test_a_rule_that_comes_up_stays_one_object_beside_those_that_are_made_and_go
     assert [rules.naming(rule.resource, point) for rule in plain.rules for point in rule.points] == before
 
 
+def test_a_rule_stays_what_it_is_even_where_its_resource_has_no_page() -> None:
+    assert Rulebook([], FLOOD).made(FLOOD.resource, FLOOD) is FLOOD
+
+
 def test_single_rules_join_those_that_a_resource_has() -> None:
     ruled = planned(hall().site())
     single = Rule("ups-a", NAME, replace(VENDOR, id="extra"))
