@@ -14,6 +14,8 @@ NEVER: Final[Mapping[int, str]] = {
     0x99: "the broker does not accept the payload",
 }
 """Reason codes of a PUBACK (MQTT 5 §3.4.2.1) after which it is no use to try again."""
+READINGS: Final = 500.0
+"""Readings that are said in a second at most."""
 _STRIKES: Final = 3
 _LONGEST: Final = 60.0
 

@@ -20,7 +20,7 @@ from edgeagent import messages
 from edgeagent.alarm import Alarm, Change
 from edgeagent.alarmfeed import OpenAlarms, gone, messages_of
 from edgeagent.commands import Commands
-from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience
+from edgeagent.delivery import NEVER, READINGS, TOO_LARGE, Bucket, Patience
 from edgeagent.foreign import Foreign
 from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
 from edgeagent.mqtt import Connection, Events, MqttError, Received, Will
@@ -42,7 +42,7 @@ class Settings:
     language: Literal["en", "zh"] = "zh"
     rate: float = 200.0
     burst: int = 20
-    telemetry_rate: float = 500.0
+    telemetry_rate: float = READINGS
     largest: int = LARGEST
 
 

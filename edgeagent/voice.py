@@ -17,7 +17,7 @@ from typing import Final
 from edgeagent import __version__, homeassistant, messages, payloads
 from edgeagent.catalog import Kind
 from edgeagent.config import Site
-from edgeagent.delivery import Bucket
+from edgeagent.delivery import READINGS, Bucket
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
 from edgeagent.messages import Mode, Tree
@@ -31,8 +31,6 @@ EXPIRY: Final = 180.0
 """What is not said again vanishes from the broker after this many seconds, so that nobody takes it for fresh."""
 SCHEMA: Final = "v1"
 """The version of the feed, which is a level of every topic."""
-RATE: Final = 500.0
-"""Readings that are said in a second at most: what the feed sends of them."""
 _AT_ONCE: Final = 20
 """Devices whose readings are said in one turn of the event loop."""
 _PAUSE: Final = 0.02
@@ -57,7 +55,7 @@ class Voice:
         self._said: dict[str, Statement] = {}
         self._points: dict[str, Points] = {}
         self._owed: dict[str, DeviceState] = {}
-        self._budget = Bucket(RATE, _AT_ONCE)
+        self._budget = Bucket(READINGS, _AT_ONCE)
         self._turn: asyncio.Handle | None = None
         self._discovered: set[str] = set()
         self._info: payloads.Info | None = None

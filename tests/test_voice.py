@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from edgeagent import config, resources
 from edgeagent.config import Device
 from edgeagent.devices import DeviceState
-from edgeagent.feed import Feed, Settings
+from edgeagent.feed import Feed
 from edgeagent.messages import Message, Tree
 from edgeagent.readings import Missing, Quality, Reading
 from edgeagent.store import Store
-from edgeagent.voice import RATE, REFRESH, Voice, again_at
+from edgeagent.voice import REFRESH, Voice, again_at
 
 NOON: Final = 1_795_000_000.0
 TREE: Final = Tree("floor", "site", "one")
@@ -75,10 +75,6 @@ def test_the_first_readings_are_said_at_once() -> None:
     ear = Ear()
     voice(ear, Time()).note(state(source="normal"), NOON, ["source"])
     assert ear.devices() == ["ups-a"]
-
-
-def test_readings_are_said_as_fast_as_the_feed_sends_them() -> None:
-    assert Settings(TREE).telemetry_rate == RATE
 
 
 def test_what_was_said_in_one_second_is_not_said_again_in_one() -> None:
