@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import tzinfo
-from types import MappingProxyType
 from typing import Any, Final, NotRequired
 
 from pydantic import TypeAdapter
@@ -38,7 +37,6 @@ _SILENT: Final = frozenset({missing.value for missing in Missing if missing.sile
 _ASKED: Final = (Relation.POWER, Relation.NETWORK, Relation.SERVICE, Relation.COOLING)
 _ROUNDS: Final = 200
 """Of folding in one step; a few are the rule. Whatever may be wrong, the watching goes on."""
-_NOTHING: Final[Readings] = MappingProxyType({})
 
 
 class FloorMemory(TypedDict):

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from math import floor
-from types import MappingProxyType
 from typing import Any, Final, NotRequired
 
 import orjson
@@ -26,7 +25,8 @@ SCHEMA: Final = "urn:edgeagent:v1"
 LARGEST: Final = 64 * 1024
 """Bytes of a payload that any broker of a site may be asked to take."""
 _ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-_PLAIN: Final[Mapping[str, str]] = MappingProxyType({})
+_PLAIN: Final[Mapping[str, str]] = {}
+"""The properties of nearly all messages."""
 _ALARM: Final = re.compile(r"[a-z0-9.-]{1,200}")
 
 
@@ -71,7 +71,7 @@ class Message:
     place: Place
     qos: int = 1
     retain: bool = False
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=lambda: _PLAIN)
     content_type: str = JSON
     born: float = 0.0
     expires: float | None = None
@@ -318,7 +318,7 @@ def state(
 
 def readings(topic: str, body: bytes, born: float, expires: float) -> Message:
     """Build the retained message of a device's readings."""
-    return Message(topic, body, Place.STATE, 0, True, _PLAIN, JSON, born, expires)
+    return Message(topic, body, Place.STATE, 0, retain=True, born=born, expires=expires)
 
 
 def tombstone(topic: str, born: float) -> Message:

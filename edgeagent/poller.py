@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -41,10 +41,6 @@ _NOTHING: Final = Plan(())
 _Asked: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _nobody(_: Answers) -> None:
-    """Take no notice."""
-
-
 @dataclass(slots=True, eq=False)
 class _Watch:
     """One device on its link. `due` is when it is asked next or was asked last, in loop time; `slot` where it waits.
@@ -56,7 +52,7 @@ class _Watch:
     link: Link
     target: Target
     due: float
-    done: Callable[[Answers], None] = _nobody
+    done: Callable[[Answers], None] = field(init=False)
     slot: int = -1
     busy: bool = False
     again: bool = False

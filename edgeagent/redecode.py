@@ -35,9 +35,9 @@ class Source:
     def __init__(self, item: Item, point: Point | None) -> None:
         self.item, self.point = item, point
         self.plain = len(item.addresses) == 1 and item.walk is None and item.code in _CODES
+        """Whether one address says it all."""
         self._address = item.addresses[0] if item.addresses else ""
         self._meanings: dict[Raw, Reading] = {}
-        """`plain` tells that one address says it all."""
 
     def reading(self, answers: Answers, now: float, origin: str | None) -> Reading:
         """Return what `decode` makes of it."""

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from edgeagent.links import Plan, Target
-from edgeagent.readings import Answers, Missing, Raw
+from edgeagent.links.turns import same
+from edgeagent.readings import Answers, Missing
 from edgeagent.seatinbox import STATE, SeatInbox
 from edgeagent.seatverdict import Word
 
@@ -53,8 +54,7 @@ class SeatLink:
 
 
 def _answers(plan: Plan, held: Answers | None, word: Word | None) -> Answers:
-    missing = Missing.TIMEOUT if held is None else Missing.ABSENT
-    answers: dict[str, Raw] = dict.fromkeys((*plan.gets, *plan.walks), missing)
+    answers = same(plan, Missing.TIMEOUT if held is None else Missing.ABSENT)
     if held is not None:
         answers |= {address: held[address] for address in plan.gets if address in held}
     if word is not None and STATE in answers:

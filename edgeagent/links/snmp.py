@@ -15,7 +15,6 @@ import logging
 import os
 import socket
 import struct
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -61,7 +60,8 @@ class SnmpLink:
         self._burst, self._held_up = _BURST, False
         self._put, self._go_on = self._ask, self._poll  # one object each for all courses
         self._bug: asyncio.Future[None] | None = None
-        self._time: Callable[[], float] = time.monotonic
+        self._time: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+        """Loop time; once `run` knows the loop, its own clock."""
 
     def ask(self, target: Target, plan: Plan, done: Callable[[Answers], None]) -> None:
         """Start one poll; see `Link.ask`. Its deadline runs from now, whether or not `run` has opened the sockets."""
@@ -80,7 +80,6 @@ class SnmpLink:
             course.start(deadline, done)
 
     def _course(self, device: Device, plan: Plan) -> Course:
-        self._time = asyncio.get_running_loop().time
         course = device.courses.get(plan)
         if course is None:
             if len(device.courses) >= _COURSES:
@@ -234,9 +233,7 @@ class SnmpLink:
     def _close(self, question: Question, what: Response | Missing) -> None:
         question.deadline = 0.0
         question.device.open.remove(question)
-        for ident in question.ids:
-            del self._by_id[ident]
-        question.ids = ()
+        self._drop_ids(question)
         question.come(what)
 
     def _drop_ids(self, question: Question) -> None:

@@ -82,7 +82,7 @@ def snmpd(folder: Path) -> Iterator[Snmpd]:
 
 def _polled(bench: Bench, what: str, process: Process, it: Snmpd) -> float:
     """Return the us of CPU that a process spends on a poll."""
-    time.sleep(2)
+    time.sleep(bench.settle)
     began, cpu = it.packets(), process.cpu()
     time.sleep(bench.seconds)
     cpu, polls = process.cpu() - cpu, it.packets() - began - 1
