@@ -182,7 +182,9 @@ class Agent:
             self._passed.set()
 
     def _step(self, polled: Polled, changed: list[tuple[str, str]], now: float) -> None:
-        self._enter(self._lane.step(changed, [state.device.id for state, _ in polled], now))
+        read = [state.device.id for state, _ in polled]
+        if changed or not self._lane.calm(read, now):
+            self._enter(self._lane.step(changed, read, now))
         self._drills.take(polled, changed, now)
 
     def _judge(self, changed: Sequence[tuple[str, str]], now: float) -> None:
@@ -277,8 +279,7 @@ class Agent:
     def _own(self, point: str, value: Value) -> None:
         """Note a reading of the agent itself, and judge it when it is another one."""
         now = self._clock.now()
-        reading, last = Reading(value, now), self._own_readings.get(point)
-        if not reading.same(last):
+        if not (reading := Reading(value, now)).same(self._own_readings.get(point)):
             self._own_readings[point] = reading
             self._judge([(AGENT, point)], now)
 
@@ -311,6 +312,7 @@ class Agent:
             self._own("broker.fallback", self._feed.connection.fallback)
             if self._feed.connection.connected:
                 self._voice.reached(str(self._feed.connection.broker), self._clock.now())
+            self._enter(Outcome())  # what was put off comes due, though nothing changes
             self._drills.tick(self._clock.now(), connected=self._feed.session == "connected")
             self._own("traps", self._traps.state)
             for point, count in self._hearing.tick().items():
@@ -321,8 +323,7 @@ class Agent:
             if self._lane.delays() is not None and self._store.trouble is None:
                 # What has run of a delay is not to be waited for again after a kill.
                 self._store.commit(Batch({SEEN: {"at": self._clock.now()}}))
-            clock = synced()
-            if clock is not None:
+            if (clock := synced()) is not None:
                 self._own("clock.synced", clock)
             now = asyncio.get_running_loop().time()
             if now - beat >= REFRESH:

@@ -121,6 +121,10 @@ class Causes:
                     self._await(resource, alarm_id, on=False)
                     self._alarms.release(alarm_id, now)
 
+    def awaits(self, read: Iterable[str]) -> bool:
+        """Tell whether an alarm waits for one of these devices to be asked."""
+        return bool(self._awaiting) and any(resource in self._awaiting for resource in read)
+
     def _blame(self, live: Live) -> None:
         alarm_id = live.rule.id
         speaks = live.presence is not Presence.GONE and live.silence not in _OTHERWISE

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from paho.mqtt import client as paho
     from paho.mqtt.properties import Properties
 
+    from edgeagent.gulps import GulpingClient
+
 READ_BACK: Final = 10.0
 """s in which a broker without reason codes has to hand our birth back."""
 
 
-def new_client(broker: Broker, will: tuple[str, bytes] | None, clean: bool) -> paho.Client:
+def new_client(broker: Broker, will: tuple[str, bytes] | None, clean: bool) -> GulpingClient:
     """Build the client of one connection; `clean` drops what a session of before left."""
     from paho.mqtt.client import MQTTv5, MQTTv311
     from paho.mqtt.enums import CallbackAPIVersion

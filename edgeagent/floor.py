@@ -10,7 +10,7 @@ and counts of alike faults.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Final, NotRequired
@@ -108,6 +108,16 @@ class Floor:
             self._causes.circuits_changed()
         self._alarms.judge(joined, changed, now, onsets)
         return self._settle(now)
+
+    def calm(self, read: Collection[str], now: float) -> bool:
+        """Take in that these devices were asked and nothing changed; False, and nothing done, if it takes a step."""
+        if self._unnamed or self._causes.awaits(read):
+            return False
+        due = self.next_due()
+        if due is not None and due <= now:
+            return False
+        self._supply.calm(read, now)
+        return True
 
     def take(self, changes: list[Change], now: float) -> list[Change]:
         """Let what an operator changed in `alarms` have its consequences; return both."""

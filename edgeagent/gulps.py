@@ -11,11 +11,14 @@ from typing import Any, Final, NamedTuple, cast
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
 
 _GULP: Final = 1 << 16
 """Bytes taken or given at once; what is left wakes the loop again."""
 _PLAIN: Final = 0x30
 """PUBLISH of QoS 0, but for its lowest bit, which says that it lay retained (MQTT 5 §3.3.1)."""
+_QUIET: Final = 1
+"""The QoS under which a packet waits with which paho is done when it has gone out: that of what is acknowledged."""
 _LENGTH: Final = 5
 """Bytes before that of which a length tells at most: the first, and four of its own (MQTT 5 §1.5.5)."""
 _EXPIRY: Final = 0x02
@@ -51,6 +54,17 @@ class GulpingClient(Client):
             if result or self._at >= len(self._came):
                 return result
 
+    def say(self, topic: str, payload: bytes, retain: bool, properties: Properties | None) -> MQTTErrorCode:
+        """Send a message of QoS 0, of which nobody hears more; `publish` does the same, and much else."""
+        if self._sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        name = topic.encode()
+        extra = b"" if properties is None else bytes(properties.pack())  # type: ignore[no-untyped-call]
+        packet = bytearray((_PLAIN | retain,))
+        self._pack_remaining_length(packet, 2 + len(name) + len(extra) + len(payload))
+        packet += b"".join((len(name).to_bytes(2, "big"), name, extra, payload))
+        return self._packet_queue(_PLAIN, packet, 0, _QUIET)
+
     def loop_write(self) -> MQTTErrorCode:
         """Send what waits, messages behind one another at once."""
         waiting, joined, size = self._out_packet, list[bytes | bytearray](), 0
@@ -59,8 +73,7 @@ class GulpingClient(Client):
             joined.append(last["packet"])
             size += last["to_process"]
         if joined:
-            # Of one that is acknowledged paho does nothing when it has gone out.
-            waiting.appendleft({**last, "packet": bytearray().join(joined), "to_process": size, "qos": 1})
+            waiting.appendleft({**last, "packet": bytearray().join(joined), "to_process": size, "qos": _QUIET})
         return super().loop_write()
 
     def _joins(self, packet: Mapping[str, Any]) -> bool:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
+    from edgeagent.gulps import GulpingClient
+
 log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 20
@@ -91,7 +93,7 @@ class Connection:
         self._choice, self._events, self._will, self._rest = Choice(broker), events, will, rest
         self.errors = 0
         """How many exceptions callbacks have raised."""
-        self._client: paho.Client | None = None
+        self._client: GulpingClient | None = None
         self._ended: asyncio.Future[str] | None = None
         self._stop = asyncio.Event()
         self._met: set[str] = set()
@@ -131,7 +133,7 @@ class Connection:
         user: Mapping[str, str] | None = None, content_type: str | None = None, response_topic: str | None = None,
         correlation: bytes | None = None,
     ) -> int:  # fmt: skip
-        """Send one message with the next turn of the loop, or with `flush`; return its id for `on_ack`.
+        """Send one message with the next turn of the loop, or with `flush`; return its id for `on_ack`, 0 for QoS 0.
 
         `expiry` is in s.
 
@@ -143,13 +145,15 @@ class Connection:
         properties = None
         if self.broker.protocol is Version.V5:
             properties = dialect.of_publish(expiry, user, content_type, response_topic, correlation)
-        info = self._client.publish(topic, payload, qos, retain, properties)
-        if info.rc:
-            raise MqttError(f"not sent: {info.rc.name}")
+        info = self._client.publish(topic, payload, qos, retain, properties) if qos else None
+        code = self._client.say(topic, payload, retain, properties) if info is None else info.rc
+        if code:
+            raise MqttError(f"not sent: {code.name}")
         if self._read_back is not None:
             self._read_back.publish(topic, payload)
-        if qos:
-            self._unacked.add(info.mid)
+        if info is None:
+            return 0
+        self._unacked.add(info.mid)
         return info.mid
 
     def flush(self) -> None:
@@ -199,11 +203,11 @@ class Connection:
             self._client.disconnect(properties=dialect.properties(14, SessionExpiryInterval=0))
             await asyncio.wait([self._ended], timeout=1.0)
 
-    def _new_client(self) -> paho.Client:
+    def _new_client(self) -> GulpingClient:
         will = None if self._will is None else (self._will.topic, self._will.payload)
         return dialect.new_client(self.broker, will, clean=str(self.broker) not in self._met)
 
-    async def _dial(self, client: paho.Client) -> str | None:
+    async def _dial(self, client: GulpingClient) -> str | None:
         """Connect the socket in a thread; return why it failed. A thread that nobody waits for closes its socket."""
         loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
@@ -233,7 +237,7 @@ class Connection:
         error = await done
         return None if error is None else failure(error, self.broker)
 
-    async def _converse(self, client: paho.Client) -> str:
+    async def _converse(self, client: GulpingClient) -> str:
         """Let the loop carry the socket until the connection ends; return why it did."""
         sock, loop = client.socket(), asyncio.get_running_loop()
         if sock is None:

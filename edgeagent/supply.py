@@ -125,7 +125,7 @@ class Supply:
             dark = said.input is False or (bool(said.mains) and not any(said.mains))
             if self._since.note(id, readings, now, dark=dark):
                 dated[id, "source"] = self._since.dark[id]
-        self._since.lit.update(dict.fromkeys(self._lit.intersection(read), now))
+        self.calm(read, now)
         due = self.next_due()
         if self.mains is None or not (moved or dated or (due is not None and due <= now)):
             return frozenset(moved), [], dated
@@ -137,6 +137,10 @@ class Supply:
             dated[self.mains, "state"] = self._onset
             points = list(dict.fromkeys([*points, "state"]))
         return frozenset(moved), points, dated
+
+    def calm(self, read: Iterable[str], now: float) -> None:
+        """Take in that these devices were asked and say what they said."""
+        self._since.lit.update(dict.fromkeys(self._lit.intersection(read), now))
 
     def _heard(self, view: Mapping[str, Readings], changed: Iterable[tuple[str, str]]) -> dict[str, None]:
         """Return the devices that may say something else: most of what changes at a device is none of our business."""

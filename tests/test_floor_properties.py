@@ -187,6 +187,18 @@ def test_the_order_in_which_a_step_names_things_does_not_matter(plan: Plan, deed
 
 
 @given(plans(), deeds)
+def test_a_step_in_which_nothing_changed_and_nothing_is_due_can_be_left_out(plan: Plan, deeds: list[Deed]) -> None:
+    swift, slow = floor_of(plan), floor_of(plan)
+    swift.swift = True
+    for deed in deeds:
+        for floor in (swift, slow):
+            do(floor, deed)
+    for floor in (swift, slow):
+        floor.until(floor.now - BASE + 40)
+    assert (swift.changes, swift.rows, swift.memory) == (slow.changes, slow.rows, slow.memory)
+
+
+@given(plans(), deeds)
 def test_what_is_counted_as_it_goes_along_is_what_a_look_at_all_faults_finds(plan: Plan, deeds: list[Deed]) -> None:
     swift, slow = floor_of(plan), floor_of(plan)
     slow.floor._groups._may = bool  # type: ignore[method-assign, assignment]

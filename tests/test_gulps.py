@@ -6,11 +6,12 @@ import socket
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, _ConnectionState
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, _ConnectionState
 
+from edgeagent import dialect
 from edgeagent.gulps import GulpingClient
 
 NOTHING: Final = "nothing more"
@@ -254,3 +255,35 @@ def test_messages_that_wait_together_cost_one_look_at_the_socket() -> None:
     side.client.loop_write()
     assert side.wire.sends == 1
     assert not side.client.want_write()
+
+
+@given(
+    st.text(min_size=1, max_size=200),
+    st.binary(max_size=300),
+    st.booleans(),
+    st.integers(1, 1 << 30) | st.none(),
+    st.booleans(),
+)
+def test_what_is_said_is_what_paho_would_send(
+    topic: str, body: bytes, retain: bool, expiry: int | None, modern: bool
+) -> None:
+    assume(not {"+", "#"} & set(topic) and len(topic.encode()) < 1 << 16)
+    properties = dialect.of_publish(expiry, None, "application/json", None, None) if modern else None
+    own, theirs = (Side(modern=modern, gulps=gulps) for gulps in (True, False))
+    assert isinstance(own.client, GulpingClient)
+    theirs.client.publish(topic, body, 0, retain, properties)
+    assert own.client.say(topic, body, retain, properties) is MQTTErrorCode.MQTT_ERR_SUCCESS
+    for side in (own, theirs):
+        side.client.on_publish = None
+        side.client.loop_write()
+    assert own.wire.sent == theirs.wire.sent != b""
+
+
+def test_nothing_is_said_without_a_socket() -> None:
+    side = Side(modern=True, gulps=True)
+    side.client._sock = None
+    assert isinstance(side.client, GulpingClient)
+    assert side.client.say("a", b"b", retain=True, properties=dialect.of_publish(1, None, None, None, None)) is (
+        MQTTErrorCode.MQTT_ERR_NO_CONN
+    )
+    assert not side.client._out_packet

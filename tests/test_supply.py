@@ -472,3 +472,20 @@ def test_a_ups_whose_voltages_tremble_need_not_be_heard_anew() -> None:
         readings[point] = Reading(229.0, BASE + 1, origin="drill-1")
         assert not goes_on(before, readings, point)
         readings[point] = Reading(229.0, BASE + 1)
+
+
+def test_steps_in_which_nothing_changed_can_be_left_out_of_an_outage() -> None:
+    floors = Hall(hall()), Hall(hall())
+    floors[0].swift = True
+    for floor in floors:
+        floor.start().until(100)
+        floor.say(110, {ups: {**DARK, "battery.time": 2.5} for ups in ("ups-a", "ups-b")})
+        floor.outage(110, "gen", "ats")
+        floor.say(120, {"gen": RUNS})
+        floor.say(490, {"gen": LOADED, "ats": ON_GENERATOR, "ups-a": LIT, "ups-b": LIT})
+        floor.until(900)
+        floor.say(960, {"ats": {"position": "mains"}, "gen": WELL["generator"]})
+        floor.until(1300)
+    swift, slow = floors
+    assert slow.onset("mains.mains-lost") == pytest.approx(108)
+    assert (swift.changes, swift.rows, swift.memory) == (slow.changes, slow.rows, slow.memory)
