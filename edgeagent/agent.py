@@ -137,8 +137,7 @@ class Agent:
 
     def _begin(self) -> None:
         self._voice.site(self._site, self._started, self._clock_state(), self._clock.now())
-        orphans = self._lane.floor.orphans()
-        if orphans:
+        if orphans := self._lane.floor.orphans():
             self._enter(Outcome(orphans))
         self._records.touch(self._lane.procedures.runs())
         self._drills.restore()
@@ -203,7 +202,8 @@ class Agent:
 
     def _follow(self, moved: bool = True) -> None:
         """See to what is to be asked at once or, where alarms moved, sooner, to what is due next and what may come."""
-        self._foreseeing = self._foreseeing or asyncio.get_running_loop().call_soon(self._foresee)
+        if moved or self._lane.records():  # as long as all is well, once a second is enough
+            self._foreseeing = self._foreseeing or asyncio.get_running_loop().call_soon(self._foresee)
         if moved:
             self._poller.hasten(self._abnormal())
         for id in (*self._lane.floor.curious(), *self._drills.curious()):
@@ -313,6 +313,7 @@ class Agent:
             if self._feed.connection.connected:
                 self._voice.reached(str(self._feed.connection.broker), self._clock.now())
             self._enter(Outcome())  # what was put off comes due, though nothing changes
+            self._foresee()
             self._drills.tick(self._clock.now(), connected=self._feed.session == "connected")
             self._own("traps", self._traps.state)
             for point, count in self._hearing.tick().items():
@@ -374,8 +375,7 @@ class Agent:
 
     def _swap(self, site: Site) -> None:
         old = self._site
-        fixed = [name for name in _FIXED if getattr(old, name) != getattr(site, name)]
-        if fixed:
+        if fixed := [name for name in _FIXED if getattr(old, name) != getattr(site, name)]:
             log.warning("%s changed: restart the agent for it, the rest is taken over now", ", ".join(fixed))
             site = replace(site, **{name: getattr(old, name) for name in fixed})
         gone = [id for id, device in old.devices.items() if site.devices.get(id) != device]

@@ -21,9 +21,9 @@ from edgeagent.endpoint import Endpoint
 from edgeagent.links import Link, Plan, Target
 from edgeagent.readings import Answers
 
-SLOT: Final = 0.1
+SLOT: Final = 0.25
 """Polls that are due within this many seconds are asked together: each wake-up costs as much as many of them."""
-_NARROWER: Final = (0.05, 0.02, 0.01)
+_NARROWER: Final = (0.1, 0.05, 0.02, 0.01)
 """The same where there are many, or where devices are asked at times between."""
 _TOGETHER: Final = 50
 """Polls of one slot, beyond which slots become narrower: a wake-up is cheap then, and what waits behind them is not."""

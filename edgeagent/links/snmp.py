@@ -53,7 +53,7 @@ class SnmpLink:
         self._by_id: dict[int, Question] = {}
         self._fresh = _idents()
         self._places: dict[int, int] = {}
-        self._wheel: Wheel[Question] = Wheel()
+        self._wheel: Wheel[Question] = Wheel(_is_open)
         self._timer: asyncio.TimerHandle | None = None
         self._out: deque[tuple[socket.socket, bytes, To, int]] = deque()
         """Requests that go out together, once the loop has done what it is about, with their ids."""
@@ -315,16 +315,15 @@ class SnmpLink:
             self._drain(sock, len(self._by_id))
         now = asyncio.get_running_loop().time()
         for question in self._wheel.due(now):
-            if not question.deadline:  # answered; one asked anew since is in the wheel anew
-                continue
             if question.deadline <= now:
                 self._time_out(question)
-            elif question.again <= now:
+            elif question.again <= now:  # else it was answered and asked anew since, and is in the wheel anew
                 question.again = question.deadline
                 self._look_at(question, question.deadline)
                 self._send(question)
-        if self._wheel.next is not None:
-            self._set_timer(self._wheel.next)
+        wake = self._wheel.next()
+        if wake is not None:
+            self._set_timer(wake)
 
     def _time_out(self, question: Question) -> None:
         sent = bool(question.peer)
@@ -364,6 +363,10 @@ class SnmpLink:
             if self._bug is None or self._bug.done():
                 raise
             self._bug.set_exception(bug)
+
+
+def _is_open(question: Question) -> bool:
+    return question.deadline > 0
 
 
 def _idents() -> Iterator[int]:

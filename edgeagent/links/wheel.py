@@ -1,11 +1,12 @@
 """Things to be looked at again at a time of their own, many thousands of them, at the cost of one timer.
 
-Owns who is due when, to a grain. Nothing is ever taken out before it is due: whoever gets it back looks whether that
-still matters. Knows no clock and no loop.
+Owns who is due when, to a grain. Nothing is taken out when it no longer matters: it is passed over later, and nobody is
+woken for it. Knows no clock and no loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,9 +16,10 @@ GRAIN: Final = 0.02
 
 
 class Wheel(Generic[T]):
-    """What is due, by the grain of time in which it is."""
+    """What is due, by the grain of time in which it is. `matters` tells whether an item still does."""
 
-    def __init__(self) -> None:
+    def __init__(self, matters: Callable[[T], bool]) -> None:
+        self._matters = matters
         self._ticks: dict[int, list[T]] = {}
 
     def add(self, item: T, when: float) -> float | None:
@@ -31,11 +33,14 @@ class Wheel(Generic[T]):
         return tick * GRAIN
 
     def due(self, now: float) -> list[T]:
-        """Take out what is due, in the order of its time."""
+        """Take out what is due and matters, in the order of its time."""
         ticks = sorted(tick for tick in self._ticks if tick * GRAIN <= now)
-        return [item for tick in ticks for item in self._ticks.pop(tick)]
+        return [item for tick in ticks for item in self._ticks.pop(tick) if self._matters(item)]
 
-    @property
     def next(self) -> float | None:
-        """When the next is due, None when nothing is."""
-        return min(self._ticks) * GRAIN if self._ticks else None
+        """Return when the next is due that matters, None when nothing does; forget what is due before it."""
+        for tick in sorted(self._ticks):
+            if any(map(self._matters, self._ticks[tick])):
+                return tick * GRAIN
+            del self._ticks[tick]
+        return None
