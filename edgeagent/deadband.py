@@ -91,13 +91,14 @@ class Deadbands:
                     self._of[address] = _Number(source, deadband, places, ranges)
         self._wide = {address: number.wider() for address, number in self._of.items()}
 
-    def put_back(self, last: Answers, answers: Answers, *, wide: bool = False) -> Answers:
+    def put_back(self, last: Answers, answers: Answers, *, wide: bool = False, part: bool = False) -> Answers:
         """Return these answers with what only trembles as it was `last`; `last` itself if nothing else moved.
 
-        As soon as anything moved that is no plain number, all of them stay what they are.
+        As soon as anything moved that is no plain number, all of them stay what they are. Of a `part` it does not
+        count what else there was.
         """
         numbers = self._wide if wide else self._of
-        if len(last) != len(answers):
+        if len(last) != len(answers) and not part:
             return answers
         back: dict[str, Raw] = {}
         moved = 0

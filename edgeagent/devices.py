@@ -199,12 +199,12 @@ class DeviceState:
             return changed | self._all_bad("profile-mismatch", now)
         return changed | self._replace(self._decoded(answers, now))
 
-    def _put_back(self, last: Answers, answers: Answers, now: float) -> Answers:
+    def _put_back(self, last: Answers, answers: Answers, now: float, *, part: bool = False) -> Answers:
         """Take what only trembles for what it was; `last` itself if nothing else moved."""
         if self._deadbands is None or self._real is not None:  # a drill shows what it was told to show
             return answers
         calm = 0 <= now - self._looked < CALM
-        kept = self._deadbands.put_back(last, answers, wide=calm)
+        kept = self._deadbands.put_back(last, answers, wide=calm, part=part)
         if kept is not last:
             self._looked, calm = now, True
         self._owed = self._looked + CALM if calm else None
@@ -224,9 +224,13 @@ class DeviceState:
             return self._missed(missing, now)
         changed, self._part = self._answered(now), answers
         walked = tuple(f"{walk}." for walk in self._urgent[1])
+        if not (walked or exact):
+            answers = self._put_back(last, answers, now, part=True)
+            if answers is last:
+                return changed
         kept = {address: raw for address, raw in last.items() if not address.startswith(walked)} if walked else last
         whole: Answers = {**kept, **answers}
-        if not exact:
+        if walked and not exact:
             whole = self._put_back(last, whole, now)
         if whole == last:
             return changed

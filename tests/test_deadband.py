@@ -208,3 +208,24 @@ def test_the_same_answers_cost_nothing_and_an_exact_look_finds_what_was_put_back
     assert story.short.take(same, story.now + 2) == frozenset()
     assert "input.voltage.l1" in story.short.take(same, story.now + 3, exact=True)
     assert story.short.take(same, story.now + 4, exact=True) == frozenset()
+
+
+@given(driver=st.sampled_from(POLLED), data=st.data())
+@settings(deadline=None)
+def test_a_part_of_the_answers_counts_as_it_does_among_all(driver: Driver, data: st.DataObject) -> None:
+    answers = SimulatedDevice(driver).answers
+    last = {address: answers.get(address, Missing.ABSENT) for address in driver.gets}
+    found = table(driver, last)
+    bands = None if found is None else deadbands(found, driver.kind.alarms)
+    if bands is None:
+        return
+    some = data.draw(st.lists(st.sampled_from(driver.gets), unique=True))
+    part = {address: last[address] for address in some}
+    for address, raw in part.items():
+        step = data.draw(st.integers(-4, 4))
+        part[address] = raw + step if isinstance(raw, int) else raw
+    part |= data.draw(st.dictionaries(st.sampled_from(driver.gets), st.sampled_from(ODD), max_size=1))
+    wide = data.draw(st.booleans())
+    kept = bands.put_back(last, part, wide=wide, part=True)
+    assert {**last, **kept} == bands.put_back(last, {**last, **part}, wide=wide)
+    assert (kept is last) is (bands.put_back(last, {**last, **part}, wide=wide) is last)
