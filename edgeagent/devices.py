@@ -103,10 +103,9 @@ class DeviceState:
         """What its readings are of, None where nothing that it answered counts."""
         return self._last
 
-    @property
-    def heard(self) -> Answers | None:
-        """What it last answered to a poll in full."""
-        return self._heard
+    def repeats(self, answers: Answers) -> bool:
+        """Tell whether these are the very answers that it gave last, in full or in part."""
+        return answers is self._heard or answers is self._part
 
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""

@@ -38,7 +38,7 @@ def take(polled: Polled, step: Step, voice: Voice, now: float) -> None:
 def _stirs(state: DeviceState, answers: Answers) -> bool:
     """Tell whether a device says something else than another number; one that said nothing before does not."""
     last = state.answers
-    if last is None or answers is state.heard:
+    if last is None or state.repeats(answers):
         return False
     driver = state.driver
     for address in driver.telling:
