@@ -68,7 +68,8 @@ def run(turn: Mapping[str, Values], silent: Collection[str] = (), walks: tuple[s
         )
         last = None if id in silent else {"as": "ever"}
         state = SimpleNamespace(
-            device=SimpleNamespace(id=id), readings=readings, take=taken, answers=last, heard=last, driver=driver
+            device=SimpleNamespace(id=id), readings=readings, take=taken, answers=last, repeats=lambda now: now is last,
+            driver=driver
         )  # fmt: skip
         return cast("DeviceState", state), answers
 
