@@ -45,7 +45,8 @@ _Asked: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 class _Watch:
     """One device on its link. `due` is when it is asked next or was asked last, in loop time; `slot` where it waits.
 
-    `done` takes the answers of its poll.
+    `done` takes the answers of its poll. `turn` is when its turn is by its interval alone, whatever makes it be asked
+    at other times: else what holds all up would leave them in a bunch.
     """
 
     state: DeviceState
@@ -53,6 +54,7 @@ class _Watch:
     target: Target
     due: float
     done: Callable[[Answers], None] = field(init=False)
+    turn: float = 0.0
     slot: int = -1
     busy: bool = False
     again: bool = False
@@ -60,6 +62,11 @@ class _Watch:
     wanted: _Asked | None = None
     plan: Plan = _NOTHING
     answers: Answers | None = None
+
+    def after(self, time: float, interval: float) -> float:
+        """Move its turn to the first one after a moment."""
+        self.turn += interval * ((time - self.turn) // interval + 1)
+        return self.turn
 
 
 class Poller:
@@ -111,7 +118,8 @@ class Poller:
         self._fit()
         for watch in watches:
             # From the middle of a slot: what is added to it later, rounded as it may be, stays within slots.
-            self._push(watch, (watch.due // self._width + 0.5) * self._width)
+            watch.turn = (watch.due // self._width + 0.5) * self._width
+            self._push(watch, watch.turn)
 
     def _fit(self) -> None:
         """Make slots as wide as suits so many polls at such intervals."""
@@ -139,7 +147,7 @@ class Poller:
         for id in ids - self._hastened:
             watch = self._watches.get(id)
             if watch is not None and not watch.busy:
-                self._push(watch, min(watch.due, soon + watch.state.interval(hasten=True)))
+                self._push(watch, min(watch.due, watch.after(soon, watch.state.interval(hasten=True))))
         self._hastened = ids
 
     def now(self, id: str) -> None:
@@ -247,12 +255,16 @@ class Poller:
         self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
         now, hastened = asyncio.get_running_loop().time(), self._hastened
         for watch, _ in inbox:
-            # Counted from when it was due, so that polls do not drift; one that fell behind starts anew.
             state = watch.state
-            due = watch.due + state.interval(hasten=bool(hastened) and state.device.id in hastened)
-            watch.busy = False
-            self._push(watch, now if watch.again or due < now else due)
-            watch.again = False
+            interval = state.interval(hasten=bool(hastened) and state.device.id in hastened)
+            if watch.again or not interval:
+                due = now
+            elif state.misses:
+                due = max(now, watch.due + interval)
+            else:
+                due = watch.after(max(now, watch.due), interval)
+            watch.busy = watch.again = False
+            self._push(watch, due)
 
 
 def _even(times: Iterable[float], width: float) -> bool:

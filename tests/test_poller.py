@@ -225,6 +225,31 @@ def test_a_device_that_comes_back_is_asked_at_its_interval_again() -> None:
     assert all(gap == pytest.approx(1.0, abs=SLOT) for gap in (b - a for a, b in pairwise(times)))
 
 
+@pytest.mark.parametrize("held_up", [True, False])
+def test_what_asks_or_holds_up_all_at_once_leaves_no_bunch(held_up: bool) -> None:
+    link, ids = FakeLink(), [f"d{number}" for number in range(40)]
+
+    async def story(scene: Scene) -> None:
+        scene.watch(*ids, interval=4.0)
+        await asyncio.sleep(5.0)
+        if held_up:
+            link.latency = 7.0
+            await asyncio.sleep(4.0)
+            link.latency = LATENCY
+        else:
+            for id in ids:
+                scene.poller.now(id)
+        await asyncio.sleep(15.0)
+
+    play(story, link)
+    for id in ids:
+        first, *_, sooner, last = link.times(id)
+        assert last - sooner == pytest.approx(4.0, abs=0.01)
+        assert (last - first) % 4.0 == pytest.approx(0.0, abs=0.01) or (last - first) % 4.0 == pytest.approx(
+            4.0, abs=0.01
+        )
+
+
 def test_haste_takes_hold_at_once_and_ends() -> None:
     async def story(scene: Scene) -> None:
         scene.watch("a", "b", interval=10.0, fast=0.5)
@@ -236,7 +261,9 @@ def test_haste_takes_hold_at_once_and_ends() -> None:
 
     link = play(story).link
     hasty = [time for time in link.times("a") if 2.0 < time <= 5.0]
-    assert hasty == pytest.approx([2.5, 3.0, 3.5, 4.0, 4.5, 5.0], abs=2 * SLOT)
+    assert hasty[0] <= 2.5
+    assert all(later - sooner == pytest.approx(0.5, abs=0.01) for sooner, later in pairwise(hasty))
+    assert len(hasty) in (6, 7)
     assert len([time for time in link.times("a") if time > 5.2]) <= 1
     assert link.times("b") == pytest.approx([0, 10], abs=2 * SLOT)
 
