@@ -23,12 +23,16 @@ from edgeagent.readings import Answers
 
 SLOT: Final = 0.25
 """Polls that are due within this many seconds are asked together: each wake-up costs as much as many of them."""
-_NARROWER: Final = (0.1, 0.05, 0.02, 0.01)
+_NARROWER: Final = (0.1, 0.05, 0.02)
 """The same where there are many, or where devices are asked at times between."""
 _TOGETHER: Final = 50
 """Polls of one slot, beyond which slots become narrower: a wake-up is cheap then, and what waits behind them is not."""
 _MOST: Final = 128
 """Answers of one list."""
+_CROWD: Final = 2 * _TOGETHER
+"""More polls than these go out before what came is looked at, so that their answers come meanwhile."""
+_PATIENCE: Final = 0.05
+"""Seconds for which what came waits for them."""
 FIRST_ROUND: Final = 1.0
 """The first polls, and so all later ones, are spread over this many seconds at most."""
 APART: Final = 0.02
@@ -92,7 +96,9 @@ class Poller:
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
         self._soon: asyncio.Handle | None = None
-        self._put_off = self._lazy = self._news = False
+        self._lazy = self._news = False
+        self._put_off: float | None = None
+        """Since when answers wait for polls to go out."""
         self.turns = 0
         """Grows with every turn of the timer: the watchdog looks at it."""
 
@@ -182,14 +188,17 @@ class Poller:
         if self._ended is None or self._ended.done():
             return
         self.turns += 1
+        now = asyncio.get_running_loop().time()
         try:
-            news, self._news = self._news, False
-            if news:
+            late = self._put_off is not None and now - self._put_off > _PATIENCE
+            if self._news and (late or not self._crowd(now)):
+                self._news = False
                 self._flush()
-            asked = self._ask_due()
-            if self._inbox and (self._put_off or not asked):
+            asked = self._ask_due(now)
+            if self._inbox and (late or not asked):
+                self._news = False
                 self._flush()
-            self._put_off = bool(self._inbox) and asked  # for one turn, so that what was asked goes out first
+            self._put_off = (self._put_off or now) if self._inbox and asked else None
         except Exception as bug:  # noqa: BLE001 - handed on to whoever waits for `run`
             self._ended.set_exception(bug)
         else:
@@ -211,16 +220,21 @@ class Poller:
             self._timer.cancel()
         self._timer, self._next = asyncio.get_running_loop().call_at(when, self._turn), when
 
-    def _ask_due(self) -> bool:
+    def _crowd(self, now: float) -> bool:
+        """Tell whether very many are due in the next slot."""
+        due = bool(self._order) and self._order[0] * self._width <= now
+        return due and len(self._slots[self._order[0]]) > _CROWD
+
+    def _ask_due(self, now: float) -> bool:
         """Ask what is due in one slot, and tell if any is; after a long pass the others come in the next turns."""
-        if not self._order or self._order[0] * self._width > asyncio.get_running_loop().time():
+        if not self._order or self._order[0] * self._width > now:
             return False
-        slot, now = heapq.heappop(self._order), self._now()
+        slot, at = heapq.heappop(self._order), self._now()
         for watch in self._slots.pop(slot):
             if watch.slot != slot or watch.busy or watch.gone:
                 continue
             watch.busy, watch.slot = True, -1
-            wanted = watch.state.wants(now)
+            wanted = watch.state.wants(at)
             if wanted is not watch.wanted:
                 watch.wanted, watch.plan = wanted, self._plans.setdefault(wanted, Plan(*wanted))
             watch.link.ask(watch.target, watch.plan, watch.done)
