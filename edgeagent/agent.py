@@ -36,6 +36,7 @@ from edgeagent.links import Link, open_link
 from edgeagent.links.traps import TrapListener
 from edgeagent.messages import Mode, Tree
 from edgeagent.metrics import Exporter, Figures, standing_still
+from edgeagent.mistakes import Mistakes
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Reading, Value
@@ -44,7 +45,6 @@ from edgeagent.rehearsals import Rehearsals, Surroundings
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
 from edgeagent.store import Batch
-from edgeagent.tomlfile import Mistakes
 from edgeagent.turn import Polled
 from edgeagent.voice import REFRESH, Voice
 

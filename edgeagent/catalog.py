@@ -14,6 +14,9 @@ from edgeagent.items import Channel, Identify, Item, Quirks, Variant, shows
 from edgeagent.readings import Answers
 from edgeagent.rules import Condition
 
+ID: Final = r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$"
+"""How ids of kinds, points and alarm types are spelled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 
 from edgeagent.agent import Agent
-from edgeagent.config import load
 from edgeagent.resources import drivers
+from edgeagent.sitefiles import load
 from edgeagent.statefolder import RESERVE
 from tests.broker import Mosquitto, free_port, needs_mosquitto
 from tests.duty import BASE

@@ -21,11 +21,11 @@ import pytest
 
 from edgeagent.agent import Agent
 from edgeagent.broker import Broker
-from edgeagent.config import load
 from edgeagent.consumer import request
 from edgeagent.devices import DeviceState
 from edgeagent.readings import Answers
 from edgeagent.resources import drivers
+from edgeagent.sitefiles import load
 from tests.broker import Mosquitto, needs_mosquitto, until
 from tests.field import Simulated, Wire
 from tests.rig import TOPICS, Daemon, Ear, device, edgeagent, write_site

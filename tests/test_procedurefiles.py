@@ -11,10 +11,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from edgeagent.catalog import Text
+from edgeagent.mistakes import Mistakes
 from edgeagent.procedure import Phase, Procedure, Role, Scope, Ticked
 from edgeagent.procedurefiles import load
 from edgeagent.resources import examples
-from edgeagent.tomlfile import Mistakes
 from tests.duty import catalog, shipped
 
 FILE = """\

@@ -30,7 +30,7 @@ from typing import Final, cast
 from unittest.mock import patch
 
 from edgeagent import agent as agents
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.endpoint import Endpoint
 from edgeagent.links import Link, Plan, Target
 from edgeagent.mqtt import Connection, Events, Will
@@ -219,7 +219,7 @@ def measured(count: int, shares: tuple[float, ...], driver: str, profile: bool) 
     logging.getLogger("edgeagent").setLevel(logging.ERROR)
     memory = Memory()
     with tempfile.TemporaryDirectory() as place:
-        site = config.load(folder(Path(place), count, driver), resources.drivers())
+        site = sitefiles.load(folder(Path(place), count, driver), resources.drivers())
         site = replace(site, procedures={})
         memory.prepare(SimulatedDevice(site.catalog.drivers[driver]).answers)
         gc.collect()
