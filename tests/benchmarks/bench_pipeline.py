@@ -32,6 +32,7 @@ from unittest.mock import patch
 from edgeagent import agent as agents
 from edgeagent import resources, sitefiles
 from edgeagent.endpoint import Endpoint
+from edgeagent.handover import read_again
 from edgeagent.links import Link, Plan, Target
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.readings import Answers, Raw
@@ -224,7 +225,7 @@ def measured(count: int, shares: tuple[float, ...], driver: str, profile: bool) 
         memory.prepare(SimulatedDevice(site.catalog.drivers[driver]).answers)
         gc.collect()
         started = rss()
-        agent = Agent(site, lambda: site)
+        agent = Agent(site, read_again)
 
         async def run() -> None:
             running = asyncio.create_task(agent.run())
