@@ -60,6 +60,10 @@ def conditions(site: Site) -> dict[str, Condition]:
     return {way: one for way, one in inside(site, {}) if isinstance(one, Condition)}
 
 
+BEFORE: Final = conditions(DEMO)
+AFTER: Final = conditions(HANDED)
+
+
 def test_a_site_is_handed_over_as_it_is() -> None:
     assert HANDED == DEMO
     assert HANDED.catalog.drivers.keys() == DEMO.catalog.drivers.keys()
@@ -84,19 +88,19 @@ def test_what_many_share_is_shared_after_it_too(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
 def test_a_condition_judges_as_it_did(data: st.DataObject) -> None:
-    before, after = conditions(DEMO), conditions(HANDED)
-    way = data.draw(st.sampled_from(sorted(before)))
-    view = data.draw(readings(before[way]))
+    way = data.draw(st.sampled_from(sorted(BEFORE)))
+    before, after = BEFORE[way], AFTER[way]
+    view = data.draw(readings(before))
     limit = data.draw(st.none() | st.floats(-300, 300))
     slack = data.draw(st.sampled_from([0.0, 0.5, 10.0]))
-    assert after[way].holds(view, limit, slack) is before[way].holds(view, limit, slack)
-    assert after[way].silent(view) is before[way].silent(view)
+    assert after.holds(view, limit, slack) is before.holds(view, limit, slack)
+    assert after.silent(view) is before.silent(view)
 
 
 def test_there_are_conditions_of_every_place_in_what_was_compared() -> None:
     places = {type(one) for _, one in inside(DEMO, {})}
     assert {AlarmType, Driver, Item, Text, Condition} <= places
-    assert len(conditions(DEMO)) > 200
+    assert len(BEFORE) > 200
 
 
 def test_mistakes_are_handed_over_too() -> None:
