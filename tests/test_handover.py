@@ -235,6 +235,15 @@ def test_an_agent_that_is_told_to_stop_while_its_files_are_read_ends_at_once(age
     until(lambda: not reading.exists() or not reading.read_bytes())
 
 
+def test_a_program_that_takes_no_notice_of_the_site_is_not_started_over_and_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EDGEAGENT_SITE", f"{os.getpid()}:9:info")
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it was started again"))
+    with pytest.raises(RuntimeError, match="install it again"):
+        handover.become(DEMO, "info")
+
+
 def test_an_environment_that_was_left_over_from_another_process_is_not_believed(tmp_path: Path) -> None:
     done = edgeagent("check", "--config", write_site(tmp_path / "site", 1, DEAD), EDGEAGENT_SITE="1:5:info")
     assert done.returncode == 0, done.stderr
