@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _LEFT_OUT: Final = "%s, written by an earlier life of the agent, cannot be read and is left out: %s"
-_PLAIN: Final = (str, int, float, type(None))
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def read(shape: type[_T], row: object) -> _T:
@@ -46,16 +47,23 @@ def taken(shape: type[_T], row: object, what: str) -> _T | None:
 
 def written(value: Any) -> Any:  # noqa: ANN401 - any value of the model, and JSON
     """Return JSON-able data of a value, without the fields that are as they are by default."""
-    if isinstance(value, Condition):
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if issubclass(kind, Enum):
+        return value.value
+    if kind is Condition:
         return value.text
-    if is_dataclass(value) and not isinstance(value, type):
-        kept = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
-        return {name: written(each) for name, each, default in kept if each != default}
-    if isinstance(value, Mapping):
+    if is_dataclass(kind):
+        made = {}
+        for name, default in _defaults(kind):
+            kept = getattr(value, name)
+            if kept is not default and kept != default:
+                made[name] = kept if type(kept) in _PLAIN else written(kept)
+        return made
+    if issubclass(kind, Mapping):
         return {str(key): written(each) for key, each in value.items()}
-    if isinstance(value, (tuple, list, frozenset)):
-        return list(value) if all(type(each) is str for each in value) else list(map(written, value))
-    return value if type(value) in _PLAIN else msgspec.to_builtins(value)
+    return [each if type(each) in _PLAIN else written(each) for each in value]
 
 
 @cache
