@@ -14,17 +14,20 @@ import contextlib
 import copyreg
 import hashlib
 import io
+import logging
 import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from edgeagent import __version__
 from edgeagent.config import Site
 from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.rules import Condition
+
+log = logging.getLogger(__name__)
 
 PATIENCE: Final = 120.0
 """s that reading the files again may take: ten thousand devices take a few."""
@@ -74,30 +77,36 @@ def unpack(said: bytes) -> Site:
     raise Mistakes(found)
 
 
-def become(site: Site, level: str) -> NoReturn:
+def become(site: Site, level: str) -> None:
     """Start this process's program anew, as the agent of a site; `level` is that of its log.
 
-    Raises:
-        RuntimeError: when it was started so already, by a program that is older than this and took no notice.
+    Return where that cannot be: the system gives no file in memory, or the program that was started anew is an older
+    one than this and took no notice. The agent then runs where it is read, and is bigger.
     """
-    if _SITE in os.environ:
-        raise RuntimeError("the program that starts edgeagent is older than edgeagent: install it again")
-    waiting = os.memfd_create("edgeagent-site", 0)  # without MFD_CLOEXEC, so that it is inherited
-    with os.fdopen(waiting, "wb", closefd=False) as file:
-        file.write(pack(site))
-    os.environ[_SITE] = f"{os.getpid()}:{waiting}:{level}"
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, _program())  # noqa: S606 - ourselves
+    if _waits():
+        log.warning("the program that starts edgeagent is older than edgeagent: install it again")
+        return
+    try:
+        waiting = os.memfd_create("edgeagent-site", 0)  # without MFD_CLOEXEC, so that it is inherited
+        with os.fdopen(waiting, "wb", closefd=False) as file:
+            file.write(pack(site))
+        os.environ[_SITE] = f"{os.getpid()}:{waiting}:{level}"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, _program())  # noqa: S606 - ourselves
+    except OSError as error:
+        log.warning("the agent keeps what has read its site: %s", error)
+
+
+def _waits() -> bool:
+    return os.environ.get(_SITE, "").startswith(f"{os.getpid()}:")
 
 
 def handed() -> tuple[Site, str] | None:
     """Return the site that waits for this process, and the level of its log; None where none does."""
-    own, _, rest = os.environ.get(_SITE, "").partition(":")
-    if own != str(os.getpid()):
+    if not _waits():
         return None
-    del os.environ[_SITE]
-    descriptor, _, level = rest.partition(":")
+    _, descriptor, level = os.environ.pop(_SITE).split(":")
     with os.fdopen(int(descriptor), "rb") as file:
         file.seek(0)
         return unpack(file.read()), level

@@ -25,7 +25,7 @@ from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.rules import Condition
 from edgeagent.sitefiles import load
 from tests.broker import until
-from tests.rig import Daemon, device, edgeagent, write_site
+from tests.rig import Daemon, device, invoke, write_site
 from tests.test_checks import readings
 
 DEMO: Final = load(Path(__file__).parent.parent / "config", resources.drivers())
@@ -235,15 +235,30 @@ def test_an_agent_that_is_told_to_stop_while_its_files_are_read_ends_at_once(age
     until(lambda: not reading.exists() or not reading.read_bytes())
 
 
-def test_a_program_that_takes_no_notice_of_the_site_is_not_started_over_and_over(
-    monkeypatch: pytest.MonkeyPatch,
+def refused(*_: object) -> int:
+    raise PermissionError(1, "not permitted")
+
+
+@pytest.mark.parametrize("why", ["no file in memory", "a program of yesterday"])
+def test_where_the_program_cannot_start_anew_the_agent_runs_where_it_is(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEAGENT_SITE", f"{os.getpid()}:9:info")
+    ran: list[tuple[str, str]] = []
+
+    def run(site: Site, level: str) -> int:
+        ran.append((site.id, level))
+        return 7
+
+    monkeypatch.setattr("edgeagent.daemon.run", run)
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it was started again"))
-    with pytest.raises(RuntimeError, match="install it again"):
-        handover.become(DEMO, "info")
+    if why == "no file in memory":
+        monkeypatch.setattr(os, "memfd_create", refused)
+    else:
+        monkeypatch.setenv("EDGEAGENT_SITE", f"{os.getpid()}:9:info")
+    assert invoke("run", "--config", write_site(tmp_path / "site", 1, DEAD)).exit_code == 7
+    assert ran == [("test", "info")]
 
 
 def test_an_environment_that_was_left_over_from_another_process_is_not_believed(tmp_path: Path) -> None:
-    done = edgeagent("check", "--config", write_site(tmp_path / "site", 1, DEAD), EDGEAGENT_SITE="1:5:info")
-    assert done.returncode == 0, done.stderr
+    with Daemon(write_site(tmp_path / "site", 1, DEAD), EDGEAGENT_SITE="1:5:info") as daemon:
+        assert "pydantic" not in Path(f"/proc/{daemon.pid}/maps").read_text()

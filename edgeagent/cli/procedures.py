@@ -49,7 +49,11 @@ def _run(context: typer.Context, config: OwnConfig = None) -> None:
         sys.stdout.buffer.write(handover.pack(_read(config)))
         return
     site = site_of(config, whole=False)
-    handover.become(site, "debug" if logging.getLogger().level == logging.DEBUG else "info")
+    level = "debug" if logging.getLogger().level == logging.DEBUG else "info"
+    handover.become(site, level)
+    from edgeagent import daemon
+
+    raise typer.Exit(daemon.run(site, level))
 
 
 def _read(config: Path) -> Site | Mistakes:
