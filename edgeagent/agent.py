@@ -16,7 +16,7 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from edgeagent.links import Link, open_link
 from edgeagent.links.traps import TrapListener
 from edgeagent.messages import Mode, Tree
 from edgeagent.metrics import Exporter, Figures, standing_still
+from edgeagent.mistakes import Mistakes
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.poller import Poller
 from edgeagent.readings import Reading, Value
@@ -44,7 +45,6 @@ from edgeagent.rehearsals import Rehearsals, Surroundings
 from edgeagent.requests import carry_out
 from edgeagent.statefolder import StateFolder
 from edgeagent.store import Batch
-from edgeagent.tomlfile import Mistakes
 from edgeagent.turn import Polled
 from edgeagent.voice import REFRESH, Voice
 
@@ -56,9 +56,9 @@ _GRAVE: Final = frozenset({Severity.MAJOR, Severity.CRITICAL})
 
 
 class Agent:
-    """One site's agent. `load` reads the configuration again, for a reload."""
+    """One site's agent. `load` reads the configuration again, for a reload, and raises `Mistakes`."""
 
-    def __init__(self, site: Site, load: Callable[[], Site]) -> None:
+    def __init__(self, site: Site, load: Callable[[], Awaitable[Site]]) -> None:
         self._site, self._load = site, load
         self._clock = Clock()
         self._started = self._clock.now()
@@ -94,11 +94,10 @@ class Agent:
         self._power: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._foreseeing: asyncio.Handle | None = None
-        self._ticks, self._passed, self._stop = 0, asyncio.Event(), asyncio.Event()
+        self._ticks, self._passed, self._stop, self._hung_up = 0, asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
-        self._reading = asyncio.Lock()
 
     # Start and stop.
 
@@ -107,7 +106,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.create_task(self._reload()))
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         loop.set_exception_handler(self._in_callback)
         self._ledger.restore(self._clock.now())
         try:
@@ -144,7 +143,7 @@ class Agent:
         self._watch(self._site)
         lasting = (
             self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
-            self._tell_systemd(), self._hearing.run(), self._exporter.run(),
+            self._tell_systemd(), self._hearing.run(), self._exporter.run(), self._reload(),
         )  # fmt: skip
         self._running = [self._tasks.create_task(each) for each in lasting]
 
@@ -354,18 +353,20 @@ class Agent:
             sdnotify.status(self._figures().line)
 
     async def _reload(self) -> None:
-        """Read the configuration again; a wrong one changes nothing, a right one swaps only what is another."""
-        async with self._reading:
+        """Read the configuration again when asked; a wrong one changes nothing, a right one swaps what is another."""
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
             sdnotify.reloading()
-            found = await asyncio.to_thread(self._read)  # half a second for a whole catalogue: polling goes on
+            found = await self._read()
             self._own("config.error", value=found is None)
             if found is not None:
                 self._swap(found)
             sdnotify.ready(self._figures().line)
 
-    def _read(self) -> Site | None:
+    async def _read(self) -> Site | None:
         try:
-            return self._load()
+            return await self._load()
         except Mistakes as error:
             mistakes = error.found
         for mistake in mistakes:

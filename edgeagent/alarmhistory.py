@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Protocol
 
 from edgeagent.alarm import AlarmState, Verb
 from edgeagent.catalog import Severity, Text
-
-_TEXT: Final = TypeAdapter(Text)
+from edgeagent.survived import read
 
 
 class Line(Protocol):
@@ -72,8 +69,8 @@ def alarm_lines(lines: Iterable[Line], ids: frozenset[str] | None, until: float)
         if (ids is not None and id not in ids) or line.time > until:
             continue
         try:
-            severity, text = Severity(body["severity"]), _TEXT.validate_python(body["text"])
-        except (KeyError, ValueError, ValidationError):
+            severity, text = Severity(body["severity"]), read(Text, body["text"])
+        except (KeyError, ValueError):
             continue
         had = told.get(id, AlarmLine(id, text, severity, ()))
         told[id] = _after(had, str(body.get("verb")), line.time, severity, text, body)

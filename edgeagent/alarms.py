@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import TypeAdapter
+import msgspec
 
 from edgeagent.alarm import (
     Alarm,
@@ -59,7 +59,6 @@ __all__ = [
 
 _NOTHING: Final[Readings] = MappingProxyType({})
 _NO_ONSETS: Final[Mapping[tuple[str, str], float]] = MappingProxyType({})
-_ROW: Final = TypeAdapter(State)
 _STANDARD: Final = Settings()
 
 
@@ -341,7 +340,7 @@ class Alarms:
         if live is None:
             return None
         live.state.at = self._now
-        row: dict[str, object] = _ROW.dump_python(live.state, mode="json")
+        row: dict[str, object] = msgspec.to_builtins(live.state)
         return row
 
     def restore(self, rows: Mapping[str, Mapping[str, object]], now: float, seen: float | None = None) -> None:
@@ -351,7 +350,7 @@ class Alarms:
         each row was stored, until a reading says how things are.
         """
         self._now = now
-        found = {id: state for id, row in rows.items() if (state := taken(_ROW, row, f"the alarm {id}")) is not None}
+        found = {id: state for id, row in rows.items() if (state := taken(State, row, f"the alarm {id}")) is not None}
         for alarm_id, state in found.items():
             rule = self._rules.find(alarm_id, state.member)
             if rule is None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.readings import Missing, Raw
-from edgeagent.tomlfile import Mistake, Mistakes
 
 Objects: TypeAlias = dict[str, tuple[int, Raw]]
 """What answered at each address: BER tag (0 in a .rec file) and raw value."""

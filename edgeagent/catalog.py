@@ -14,6 +14,9 @@ from edgeagent.items import Channel, Identify, Item, Quirks, Variant, shows
 from edgeagent.readings import Answers
 from edgeagent.rules import Condition
 
+ID: Final = r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$"
+"""How ids of kinds, points and alarm types are spelled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -205,6 +208,7 @@ class Driver:
     _suited: dict[tuple[int, ...], tuple[Item, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
+    _carded: dict[tuple[int, ...], Driver] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Find once what each poll of each device asks for."""
@@ -244,6 +248,18 @@ class Driver:
                 items = self.variants[place].of(items)
             self._suited[shown] = items
         return self._suited[shown]
+
+    def carded(self, cards: tuple[int, ...]) -> Driver:
+        """Return the driver for devices with these cards, by the places of the variants: one for all that have them."""
+        if cards not in self._carded:
+            items, identity, left = self.items, self.identity, list[Variant]()
+            for variant in (self.variants[place] for place in cards):
+                if variant.between:  # shows in the numbers of each poll, so it stays open
+                    left.append(replace(variant, sys_object_ids=(), texts={}))
+                else:
+                    items, identity = variant.of(items), variant.of(identity)
+            self._carded[cards] = replace(self, items=items, identity=identity, variants=tuple(left))
+        return self._carded[cards]
 
     def of_unit(self, index: int) -> Driver:
         """Return the driver for one of several units behind a gateway, counted from 0."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import orjson
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from edgeagent.alarm import Refused
@@ -48,9 +47,6 @@ class _Answered(TypedDict):
     answer: dict[str, Any]
 
 
-_ANSWERED: Final = TypeAdapter(_Answered)
-
-
 class Rejected(Exception):
     """A command that is not done. `reason` is for programs, `text` for people."""
 
@@ -80,7 +76,7 @@ class Commands:
         self._send = send
         self._clock = clock
         kept = store.load_state(_PREFIX)
-        read = {key: said for key, row in kept.items() if (said := taken(_ANSWERED, row, key)) is not None}
+        read = {key: said for key, row in kept.items() if (said := taken(_Answered, row, key)) is not None}
         self._answers = dict(sorted(read.items(), key=lambda item: item[1]["at"]))
         self._forgotten: list[str] = []
 

@@ -14,13 +14,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pydantic import Field
-
-from edgeagent.catalog import AlarmType, Driver, PointType
+from edgeagent.catalog import ID, AlarmType, Driver, PointType
 from edgeagent.endpoint import nearest
 from edgeagent.items import Item
-from edgeagent.kindfiles import ID
-from edgeagent.tomlfile import Path_, Strict
+from edgeagent.mistakes import Path_
 
 INTERVAL: Final = 0.5
 """Interval of a device with contacts where the site names none, s."""
@@ -33,13 +30,14 @@ FAULT: Final = "sensor-fault"
 """Why a quiet contact on a broken line has no value."""
 
 
-class ContactEntry(Strict):
-    """One input as the site's files spell it. Delays in s."""
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What one input means, and which input supervises its line. Delays in s."""
 
     point: str
     active: Literal["open", "closed"] = "closed"
-    on_delay: float | None = Field(default=None, ge=0, le=3600)
-    off_delay: float | None = Field(default=None, ge=0, le=3600)
+    on_delay: float | None = None
+    off_delay: float | None = None
     fault: str | int | None = None
     fault_active: Literal["open", "closed"] = "closed"
 
@@ -76,7 +74,7 @@ def debounced(type: AlarmType, delays: Mapping[str, Delays]) -> AlarmType:
 
 
 def wire(
-    driver: Driver, entries: Mapping[str, ContactEntry], interval: float, say: Callable[[Path_, str], None]
+    driver: Driver, entries: Mapping[str, Contact], interval: float, say: Callable[[Path_, str], None]
 ) -> tuple[Driver, Mapping[str, Delays]]:
     """Give the inputs of a driver their meaning; `say` takes what is wrong, by key below the contacts.
 
@@ -98,8 +96,8 @@ class _Wiring:
         self._faults: set[tuple[str, int]] = set()
         self._delays: dict[str, Delays] = {}
 
-    def wire(self, entries: Mapping[str, ContactEntry]) -> tuple[Driver, Mapping[str, Delays]]:
-        supervised: list[tuple[str, tuple[str, int], ContactEntry]] = []
+    def wire(self, entries: Mapping[str, Contact]) -> tuple[Driver, Mapping[str, Delays]]:
+        supervised: list[tuple[str, tuple[str, int], Contact]] = []
         taken: dict[tuple[str, int], str] = {}
         for key, entry in entries.items():
             place = self._input((key,), key)
@@ -133,9 +131,7 @@ class _Wiring:
             return None
         return channel, int(number)
 
-    def _point(
-        self, key: str, entry: ContactEntry, place: tuple[str, int], taken: Mapping[tuple[str, int], str]
-    ) -> bool:
+    def _point(self, key: str, entry: Contact, place: tuple[str, int], taken: Mapping[tuple[str, int], str]) -> bool:
         """Tell whether the input can be that point."""
         kind = self._driver.kind
         point = kind.point(entry.point)
@@ -152,14 +148,14 @@ class _Wiring:
             return True
         return False
 
-    def _delay(self, key: str, entry: ContactEntry) -> None:
+    def _delay(self, key: str, entry: Contact) -> None:
         for name, seconds in (("on_delay", entry.on_delay), ("off_delay", entry.off_delay)):
             if seconds is not None and seconds < self._least:
                 least = f"needs at least {self._least:g} s, so that two reads decide"
                 self._say((key, name), f"{least}; or give the device a shorter interval")
         self._delays[entry.point] = Delays(self._least, entry.on_delay, entry.off_delay)
 
-    def _line(self, key: str, place: tuple[str, int], fault: tuple[str, int], entry: ContactEntry) -> None:
+    def _line(self, key: str, place: tuple[str, int], fault: tuple[str, int], entry: Contact) -> None:
         """Read a contact together with the input that supervises its line, and that line by itself."""
         line = f"{WIRE_BREAK}.{entry.point.replace('.', '-')}"
         if self._driver.kind.point(WIRE_BREAK) is None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NotRequired, TypeAlias
+from typing import Any, Final, Literal, NotRequired, TypeAlias, get_args, get_origin
 
+import msgspec
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
@@ -256,7 +257,11 @@ def _own(name: str) -> dict[str, Any]:
 
 def _asked(verb: str) -> dict[str, Any]:
     """Put the envelope of a request around the shape of its verb."""
-    shape, envelope = (each.model_json_schema(schema_generator=_Schema) for each in (_SHAPES[verb], Request))
+    envelope = Request.model_json_schema(schema_generator=_Schema)
+    (shape,) = msgspec.json.schema_components([_SHAPES[verb]])[1].values()
+    for each in msgspec.structs.fields(_SHAPES[verb]):
+        if get_origin(each.type) is Literal:  # in the order of the code, where msgspec has that of the alphabet
+            shape["properties"][each.name] = {"type": "string", "enum": list(get_args(each.type))}
     return {
         "title": f"Request {verb}", "type": "object", "description": f"What req/{verb} takes.",
         "properties": {**envelope["properties"], **shape.get("properties", {})},

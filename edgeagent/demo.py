@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 from rich.console import Console
 
-from edgeagent import config, driverfiles, resources
+from edgeagent import driverfiles, resources, sitefiles
 from edgeagent.broker import Broker
 from edgeagent.consumer import consume, request
 from edgeagent.demodrill import Show, chosen
@@ -107,7 +107,7 @@ async def run(limit: float | None, drill: str | None = None, speed: float = SPEE
 
 
 def _drill(site: Path, name: str, speed: float, screen: Screen) -> Show:
-    found = config.load(site, resources.drivers())
+    found = sitefiles.load(site, resources.drivers())
     return Show(found, chosen(found, name), speed, screen.say)
 
 

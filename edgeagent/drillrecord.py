@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-
+from edgeagent import survived
 from edgeagent.alarmhistory import Line
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End, Outcome, Verdict
@@ -144,9 +143,6 @@ class Held:
         return self.ended.why is End.COMPLETED or (self.ended.why is End.TIME and full)
 
 
-_LINE: Final = TypeAdapter(Happening)
-
-
 def journal_of(change: DrillChange) -> dict[str, Any]:
     """Write a change as a line of the journal."""
     drill = change.drill
@@ -157,7 +153,7 @@ def journal_of(change: DrillChange) -> dict[str, Any]:
         drill.drill_id, change.verb, change.at, change.text, change.by, change.reason, _bounded(change.facts),
         drill.outcomes, _declaration(drill) if change.verb in TURNS else None, end,
     )  # fmt: skip
-    return dict(_LINE.dump_python(line, mode="json", exclude_defaults=True, exclude={"at"}))
+    return {name: each for name, each in survived.written(line).items() if name != "at"}
 
 
 def read(line: Line) -> Happening | None:
@@ -165,8 +161,8 @@ def read(line: Line) -> Happening | None:
     if line.kind != DRILL:
         return None
     try:
-        return _LINE.validate_python({**line.body, "at": line.time})
-    except ValidationError:
+        return survived.read(Happening, {**line.body, "at": line.time})
+    except ValueError:
         return None
 
 

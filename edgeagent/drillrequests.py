@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-from pydantic import Field
+from msgspec import Meta
 
 from edgeagent import drillfeed, messages, steady, targets
 from edgeagent.catalog import Text
@@ -30,30 +30,32 @@ if TYPE_CHECKING:
 _OF_BOTH: Final = frozenset({"drill-stop", "drill-status", "drill-list", "drill-check", "drill-note"})
 
 
-class _Start(Asked):
-    scenario: str = Field(min_length=1, max_length=40)
-    owner: str = Field(default="", max_length=80)
-    confirmed_by: str = Field(default="", max_length=80)
-    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
-    speed: float = Field(default=1.0, gt=0, le=1000)
+_Name: TypeAlias = Annotated[str, Meta(max_length=80)]
 
 
-class _Which(Asked):
-    scenario: str = Field(min_length=1, max_length=40)
+class _Which(Asked, frozen=True, kw_only=True):
+    scenario: Annotated[str, Meta(min_length=1, max_length=40)]
 
 
-class _Ours(Asked):
-    drill_id: str = Field(default="", max_length=40)
+class _Start(_Which, frozen=True, kw_only=True):
+    owner: _Name = ""
+    confirmed_by: _Name = ""
+    seconds: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
+    speed: Annotated[float, Meta(gt=0, le=1000)] = 1.0
 
 
-class _Stop(_Ours):
-    reason: str = Field(default="", max_length=2000)
+class _Ours(Asked, frozen=True, kw_only=True):
+    drill_id: Annotated[str, Meta(max_length=40)] = ""
 
 
-class _Note(_Ours):
-    text: str = Field(min_length=1, max_length=2000)
-    owner: str = Field(default="", max_length=80)
-    due: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+class _Stop(_Ours, frozen=True, kw_only=True):
+    reason: Annotated[str, Meta(max_length=2000)] = ""
+
+
+class _Note(_Ours, frozen=True, kw_only=True):
+    text: Annotated[str, Meta(min_length=1, max_length=2000)]
+    owner: _Name = ""
+    due: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
 
 
 def _start(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Reads what a site says of drills and shifts: [drills] and [shifts.<id>] of its files.
 
 Owns how hours are written: "08:00-20:00", "mon-fri 09:00-11:30", "sat,sun 00:00-24:00"; past midnight they belong to
-the day on which they begin. Opens no file: `config.py` reads the folder and hands the tables over.
+the day on which they begin. Opens no file: `sitefiles.py` reads the folder and hands the tables over.
 """
 
 from __future__ import annotations

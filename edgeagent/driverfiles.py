@@ -16,7 +16,8 @@ from edgeagent.driverreader import DriverReader
 from edgeagent.endpoint import nearest
 from edgeagent.items import among
 from edgeagent.kindfiles import DeviceFile, compile_kind
-from edgeagent.tomlfile import Document, Mistake, Mistakes, check, read
+from edgeagent.mistakes import Mistake, Mistakes
+from edgeagent.tomlfile import Document, check, read
 
 
 def load(folders: Sequence[Path], wanted: frozenset[str] | None = None) -> Catalog:

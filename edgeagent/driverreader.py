@@ -13,8 +13,9 @@ from edgeagent.driverentries import ChannelEntry, DriverFile, Entry, IdentifyEnt
 from edgeagent.endpoint import nearest
 from edgeagent.items import PLACES, REGISTERS, Channel, Identify, Item, Quirks, Ranges, Variant
 from edgeagent.kindfiles import compile_condition, text_of
+from edgeagent.mistakes import Mistake, Path_
 from edgeagent.readings import Raw
-from edgeagent.tomlfile import Document, Mistake, Path_
+from edgeagent.tomlfile import Document
 from edgeagent.values import SENTINELS
 
 _OID: Final = re.compile(r"\d+(?:\.\d+)*")

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-
+from edgeagent import survived
 from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Text
 from edgeagent.procedure import Phase, Procedure, Role, Ticked
@@ -175,11 +174,6 @@ class FaultRecord:
         return tuple(change for change in self.story if change.verb is RunVerb.ESCALATED)
 
 
-_RUN: Final = TypeAdapter(Run)
-_WORDS: Final = TypeAdapter(Words)
-_TEXT: Final = TypeAdapter(Text)
-
-
 def journal_of(change: RunChange, procedure: Procedure | None = None) -> dict[str, Any]:
     """Write a change as a line of the journal; `procedure` is what the run carries out, for its words."""
     run, turn = change.run, change.verb in TURNS
@@ -197,10 +191,10 @@ def journal_of(change: RunChange, procedure: Procedure | None = None) -> dict[st
         "roles": list(change.roles),
         "text": {"en": change.text.en, "zh": change.text.zh},
         "counts": {"alarms": len(run.alarms), "affected": len(run.affected)},
-        "run": _RUN.dump_python(kept, mode="json", exclude_defaults=True),
+        "run": survived.written(kept),
     }
     if turn and procedure is not None:
-        body["words"] = _WORDS.dump_python(_words_of(procedure), mode="json", exclude_defaults=True)
+        body["words"] = survived.written(_words_of(procedure))
     return body
 
 
@@ -209,12 +203,12 @@ def read(line: Line) -> Happening | None:
     body = line.body
     try:
         change = RunChange(
-            RunVerb(body["verb"]), _RUN.validate_python(body["run"]), line.time, _TEXT.validate_python(body["text"]),
+            RunVerb(body["verb"]), survived.read(Run, body["run"]), line.time, survived.read(Text, body["text"]),
             str(body["by"]), str(body["step"]), str(body["reason"]), tuple(map(str, body["roles"])),
         )  # fmt: skip
-        words = _WORDS.validate_python(body["words"]) if "words" in body else None
+        words = survived.read(Words, body["words"]) if "words" in body else None
         counts = {str(name): int(count) for name, count in dict(body.get("counts", {})).items()}
-    except (KeyError, TypeError, ValueError, ValidationError):
+    except (KeyError, TypeError, ValueError):
         return None
     return Happening(change, words, counts)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -56,15 +55,7 @@ def suited(driver: Driver, answers: Answers) -> Driver:
     """Return the driver as this card or firmware needs it; what shows in the numbers of each poll stays open."""
     if not driver.variants:
         return driver
-    items, identity, left = driver.items, driver.identity, []
-    for variant in driver.variants:
-        if not all(_card(variant, answers)):
-            continue
-        if variant.between:
-            left.append(replace(variant, sys_object_ids=(), texts={}))
-        else:
-            items, identity = variant.of(items), variant.of(identity)
-    return replace(driver, items=items, identity=identity, variants=tuple(left))
+    return driver.carded(tuple(place for place, variant in enumerate(driver.variants) if all(_card(variant, answers))))
 
 
 def _card(variant: Variant, answers: Answers) -> Iterator[bool | None]:

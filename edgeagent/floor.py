@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Final, NotRequired
 
-from pydantic import TypeAdapter
+import msgspec
 from typing_extensions import TypedDict
 
 from edgeagent.alarm import Alarm, Change, Rule, Ruled, Settings
@@ -47,7 +47,28 @@ class FloorMemory(TypedDict):
     seats: NotRequired[SeatMemory]
 
 
-_MEMORY: Final = TypeAdapter(FloorMemory)
+class _Group(msgspec.Struct, array_like=True, frozen=True):
+    """A `GroupMemory` as it is read: an older one tells no size."""
+
+    node: str
+    relation: Relation
+    type: str
+    kind: str
+    formed: bool
+    size: int | None = None
+
+    def told(self) -> GroupMemory:
+        """Return it as it was written."""
+        group = (self.node, self.relation, self.type, self.kind, self.formed)
+        return group if self.size is None else (*group, self.size)
+
+
+class _Kept(TypedDict):
+    """`FloorMemory` as it is read."""
+
+    supply: SupplyMemory
+    groups: list[_Group]
+    seats: NotRequired[SeatMemory]
 
 
 class Floor:
@@ -248,14 +269,14 @@ class Floor:
         self._alarms.restore(rows, now, seen)
 
     def _recall(self, row: Mapping[str, Any] | None) -> list[Rule]:
-        memory = None if row is None else taken(_MEMORY, row, "what was known of supply, groups and seats")
+        memory = None if row is None else taken(_Kept, row, "what was known of supply, groups and seats")
         if memory is None:
             return []
         self._supply.restore(memory["supply"])
         self._flow.moved(self._supply.said)
         if "seats" in memory:
             self._seats.restore(memory["seats"])
-        rules = self._groups.restore(memory["groups"])
+        rules = self._groups.restore(map(_Group.told, memory["groups"]))
         for rule in rules:
             self._alarms.admit(rule)
         return rules

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+import msgspec
 
 from edgeagent import heat, verdict
 from edgeagent.heat import Heat, Sensor
@@ -73,9 +73,6 @@ class _Memory:
     """The outage whose start is among them."""
     discharges: dict[str, Discharge] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
-
-
-_MEMORY: Final = TypeAdapter(_Memory)
 
 
 class Forecasts:
@@ -314,12 +311,12 @@ class Forecasts:
         if not self._learnt:
             return None
         self._learnt = False
-        row: dict[str, Any] = _MEMORY.dump_python(self._memory, mode="json")
+        row: dict[str, Any] = msgspec.to_builtins(self._memory)
         return row
 
     def restore(self, memory: Mapping[str, Any] | None) -> None:
         """Take up what `memory` gave."""
-        found = None if memory is None else taken(_MEMORY, memory, "what was learnt for the forecast")
+        found = None if memory is None else taken(_Memory, memory, "what was learnt for the forecast")
         if found is None:
             return
         self._memory = found

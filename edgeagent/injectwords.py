@@ -37,8 +37,7 @@ from edgeagent.endpoint import nearest
 from edgeagent.procedure import GROUP, Procedure
 from edgeagent.readings import Value
 from edgeagent.scenario import Do, Expectation, Inject, What, Who
-from edgeagent.seatrange import seats_of
-from edgeagent.treefiles import MOST_SEATS
+from edgeagent.seatrange import MOST_SEATS, seats_of
 
 
 class WordError(ValueError):

@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from edgeagent.catalog import AlarmType, Kind, Level, Point, PointType, Relation, Severity, Text
+from edgeagent.catalog import ID, AlarmType, Kind, Level, Point, PointType, Relation, Severity, Text
 from edgeagent.endpoint import nearest
+from edgeagent.mistakes import Mistake, Path_
 from edgeagent.rules import Condition, RuleError, parse
-from edgeagent.tomlfile import Document, Mistake, Path_, Strict, check
+from edgeagent.tomlfile import Document, Strict, check
 
 UNITS: Final = (
     "%", "V", "A", "W", "VA", "Hz", "Cel", "K", "min", "s", "ms", "h", "d", "L", "kPa", "bar", "r/min", "kW.h",
@@ -36,7 +37,6 @@ CAUSES: Final = (
 )  # fmt: skip
 """Probable causes: ITU-T X.733 §8.1.2.1, M.3100 and ISO/IEC 10164-4."""
 _PLACEHOLDERS: Final = ("name", "value", "unit", "limit", "qualifier")
-ID: Final = r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$"
 
 
 class TextEntry(Strict):

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from edgeagent.messages import GAP, JSON, Gap, Keep, Message, Place, dump
+from edgeagent.survived import read
 
 # Place 4 is Place.DRILL: its order is its story, so nothing of it is kept once a topic.
 # Place 3 is Place.EVENT, keep 3 and 4 are Keep.ENDED and Keep.RAISE: partial indexes take literals only.
@@ -51,9 +51,6 @@ class _Properties(TypedDict):
 
     type: str
     user: dict[str, str]
-
-
-_PROPERTIES: Final = TypeAdapter(_Properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +252,8 @@ def _columns(row: Row) -> tuple[object, ...]:
 def _row(columns: tuple[Any, ...]) -> Row:
     id, place, topic, body, props, retain, qos, born, expires, keep, seq, subject, clears = columns
     try:
-        said = _PROPERTIES.validate_json(props)
-    except ValidationError:  # changed on the disk: the message is what counts
+        said = read(_Properties, orjson.loads(props))
+    except ValueError:  # changed on the disk: the message is what counts
         said = {"type": JSON, "user": {}}
     message = Message(
         topic, body, Place(place), qos, bool(retain), said["user"], said["type"], born, expires, Keep(keep), seq,

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from edgeagent.catalog import AlarmType, Kind, Severity
 from edgeagent.endpoint import nearest
-from edgeagent.tomlfile import Path_, Strict
+from edgeagent.mistakes import Path_
+from edgeagent.tomlfile import Strict
 
 
 class Override(Strict):

@@ -10,21 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final
-
-from pydantic import PlainSerializer, PlainValidator
+from typing import Final
 
 from edgeagent.catalog import Severity, Text
-from edgeagent.rules import Condition, parse
+from edgeagent.rules import Condition
 
 GROUP: Final = "group"
 """Type of the alarm that stands for many alike ones; its qualifier is their type."""
-When = Annotated[
-    Condition,
-    PlainValidator(lambda value: value if isinstance(value, Condition) else parse(value)),
-    PlainSerializer(lambda condition: condition.text, return_type=str),
-]
-"""A condition that is stored as its text."""
 
 
 class Role(StrEnum):
@@ -73,7 +65,7 @@ class Proof:
     `units` are the UCUM units of the points, for the evidence.
     """
 
-    when: When
+    when: Condition
     kind: str
     resource: str | None = None
     area: str | None = None
@@ -151,7 +143,7 @@ class Trigger:
     level: int | None = None
     text: Text | None = None
     held_by: frozenset[str] = frozenset()
-    held_when: When | None = None
+    held_when: Condition | None = None
     beside: bool = False
 
 

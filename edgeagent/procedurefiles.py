@@ -13,9 +13,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from edgeagent.catalog import Catalog, Kind, Severity
+from edgeagent.catalog import ID, Catalog, Kind, Severity
 from edgeagent.endpoint import nearest
-from edgeagent.kindfiles import ID, TextEntry, compile_condition, text_of
+from edgeagent.kindfiles import TextEntry, compile_condition, text_of
+from edgeagent.mistakes import Mistake, Mistakes, Path_
 from edgeagent.procedure import (
     GROUP,
     Escalation,
@@ -31,7 +32,7 @@ from edgeagent.procedure import (
 )
 from edgeagent.rules import Condition
 from edgeagent.sitetree import AREA, MAINS, SEAT
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, read
+from edgeagent.tomlfile import Document, Strict, check, read
 
 PLACES: Final = (AREA, "circuit", MAINS, "network", "panel", SEAT, "service")
 """Kinds of what nobody polls: nodes of the site's tree that alarms can be about."""

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from edgeagent import runtexts as texts
@@ -24,7 +23,7 @@ from edgeagent.runs import SYSTEM, Live
 from edgeagent.runtexts import Refused
 from edgeagent.scopes import SITE, Scopes
 from edgeagent.sitetree import SiteTree
-from edgeagent.survived import taken
+from edgeagent.survived import taken, written
 from edgeagent.triggers import Triggers
 
 __all__ = ["Procedures", "Refused"]
@@ -40,9 +39,6 @@ class _Row(TypedDict):
     run: Run
     definition: Procedure
     clocks: Clocks
-
-
-_ROW: Final = TypeAdapter(_Row)
 
 
 class Procedures(RunEngine):
@@ -186,8 +182,8 @@ class Procedures(RunEngine):
         if live is None:
             return None
         row: _Row = {"run": live.run, "definition": live.definition, "clocks": live.clocks}
-        written: dict[str, Any] = _ROW.dump_python(row, mode="json", exclude_defaults=True)
-        return written
+        made: dict[str, Any] = written(row)
+        return made
 
     def restore(self, rows: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Take up rows of `store` after a restart; the first step does what fell due meanwhile.
@@ -196,7 +192,7 @@ class Procedures(RunEngine):
         """
         self._now, self._stale = now, True
         for id, row in rows.items():
-            kept = taken(_ROW, row, f"the run {id}")
+            kept = taken(_Row, row, f"the run {id}")
             if kept is None:
                 continue
             run, definition, clocks = kept["run"], kept["definition"], kept["clocks"]

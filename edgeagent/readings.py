@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
@@ -122,10 +123,11 @@ class Reading:
     reason: str | None = None
     origin: str | None = None
 
-    @classmethod
-    def bad(cls, reason: str, time: float, origin: str | None = None) -> Reading:
-        """Build a reading without a value."""
-        return cls(None, time, Quality.BAD, reason, origin)
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def bad(reason: str, time: float, origin: str | None = None) -> Reading:
+        """Build a reading without a value: one for all points that a device lacks, and a device lacks many."""
+        return Reading(None, time, Quality.BAD, reason, origin)
 
     def same(self, other: Reading | None) -> bool:
         """Tell whether both say the same, their times aside."""

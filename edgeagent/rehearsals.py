@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from edgeagent import drillfeed, drillrecord, messages
@@ -52,9 +51,6 @@ class _Led(TypedDict):
 
     drill: str
     started: float
-
-
-_LED: Final = TypeAdapter(_Led)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +274,7 @@ class Rehearsals:
         store, now = self.around.store, self.around.clock()
         store.forget_drill()
         row = store.load_state(_STATE).get(_STATE)
-        found = None if row is None else taken(_LED, row, "the drill that was on")
+        found = None if row is None else taken(_Led, row, "the drill that was on")
         held = None
         if found is not None:
             lines = store.journal(found["started"] - 1.0, "drill")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta, Struct
 
 from edgeagent.alarm import Change
 from edgeagent.alarms import Alarms
@@ -17,55 +18,58 @@ from edgeagent.procedures import Procedures
 from edgeagent.procedures import Refused as RunRefused
 from edgeagent.run import RunChange
 
+_Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
+_Words: TypeAlias = Annotated[str, Meta(max_length=500)]
+_Story: TypeAlias = Annotated[str, Meta(max_length=2000)]
+"""What people write into the record of a run."""
 
-class Asked(BaseModel):
+
+class Asked(Struct, frozen=True, kw_only=True):
     """A request. Its envelope (by, transaction, mode) is checked elsewhere, so unknown keys are left alone here."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
 
-
-class _Alarm(Asked):
-    alarm_id: str = Field(min_length=1, max_length=200)
+class _Alarm(Asked, frozen=True, kw_only=True):
+    alarm_id: Annotated[str, Meta(min_length=1, max_length=200)]
     raise_count: int | None = None
-    note: str = Field(default="", max_length=500)
+    note: _Words = ""
 
 
-class _Shelve(_Alarm):
-    seconds: float = Field(gt=0)
-    reason: str = Field(default="", max_length=500)
+class _Shelve(_Alarm, frozen=True, kw_only=True):
+    seconds: Annotated[float, Meta(gt=0)]
+    reason: _Words = ""
 
 
-class _Run(Asked):
-    run_id: str = Field(min_length=1, max_length=40)
+class _Run(Asked, frozen=True, kw_only=True):
+    run_id: _Id
 
 
-class _Step(_Run):
-    step: str = Field(min_length=1, max_length=80)
+class _Step(_Run, frozen=True, kw_only=True):
+    step: Annotated[str, Meta(min_length=1, max_length=80)]
     action: Literal["done", "skip", "note"]
-    note: str = Field(default="", max_length=2000)
+    note: _Story = ""
 
 
-class _Reasoned(_Run):
-    reason: str = Field(default="", max_length=2000)
+class _Reasoned(_Run, frozen=True, kw_only=True):
+    reason: _Story = ""
 
 
-class _Noted(_Run):
-    text: str = Field(min_length=1, max_length=2000)
+class _Noted(_Run, frozen=True, kw_only=True):
+    text: Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
-class _Filled(_Run):
-    field: str = Field(min_length=1, max_length=40)
-    text: str = Field(max_length=2000)
+class _Filled(_Run, frozen=True, kw_only=True):
+    field: _Id
+    text: _Story
 
 
-class _Levelled(_Reasoned):
+class _Levelled(_Reasoned, frozen=True, kw_only=True):
     level: int
 
 
-class _Open(Asked):
-    procedure: str = Field(min_length=1, max_length=40)
-    scope: str = Field(default="", max_length=40)
-    reason: str = Field(default="", max_length=2000)
+class _Open(Asked, frozen=True, kw_only=True):
+    procedure: _Id
+    scope: Annotated[str, Meta(max_length=40)] = ""
+    reason: _Story = ""
     level: int | None = None
 
 
@@ -175,8 +179,16 @@ def read(shape: type[_Shape], request: Mapping[str, Any]) -> _Shape:
     Raises:
         Rejected: with all that is wrong in it.
     """
-    try:
-        return shape.model_validate(request)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise Rejected("bad-request", Text(wrong, f"请求格式有误：{wrong}")) from None
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for field in msgspec.structs.fields(shape):
+        if field.name in request:
+            try:
+                found[field.name] = msgspec.convert(request[field.name], field.type)
+            except msgspec.ValidationError as error:
+                wrong.append(f"{field.name}: {error}")
+        elif field.required:
+            wrong.append(f"{field.name}: is missing")
+    if wrong:
+        raise Rejected("bad-request", Text(said := "; ".join(wrong), f"请求格式有误：{said}"))
+    return shape(**found)

@@ -3,10 +3,9 @@
     source = battery and battery.time > 0        output.load > limit        alarms has overload
     mode in [auto, test]        not reachable     bad(temperature)           absent(battery.time)     unknown(alarms)
 
-The truth has three values to the outside: True, False and None. None means that a needed reading is bad: it
-neither raises nor clears. Inside there is a fourth, "absent": the device has no such object and never will.
-An `or` passes over an absent side, because a witness that does not exist says nothing against the other one.
-An `and` with an absent side is absent, because what it demands cannot be shown. To the outside absent is None.
+The truth has three values to the outside: True, False and None. None means that a needed reading is bad: it neither
+raises nor clears. Inside there is a fourth, "absent", None to the outside: the device has no such object. An `or`
+passes over an absent side: a witness that does not exist says nothing against another. An `and` with one is absent.
 
 A comparison by order is relaxed by `slack` while its alarm is held (hysteresis); `not` turns the slack round. `bad(x)`
 is true when the device itself says that x is broken, never for silence, `absent(x)` when it has no x, `unknown(x)`
@@ -19,7 +18,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from edgeagent import checks
@@ -195,19 +194,21 @@ def _gap(reading: Reading | None) -> Truth:
     return None if reading.reason == UNKNOWN_ENUM else True
 
 
-@dataclass(frozen=True, slots=True)
 class Condition:
-    """A parsed condition: its text as written and its tree."""
+    """A parsed condition: its text as written, its tree, its `points`. No dataclass: its text is written down."""
 
-    text: str
-    root: _Node
-    points: frozenset[str] = field(init=False, repr=False, compare=False)
-    """All point ids that the condition names, found once: each device asks for them."""
-    _check: checks.Check = field(init=False, repr=False, compare=False)
+    __slots__ = ("_check", "points", "root", "text")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "points", frozenset(point for node in _walk(self.root) for point in _points(node)))
-        object.__setattr__(self, "_check", _compiled(self.root))
+    def __init__(self, text: str, root: _Node) -> None:
+        self.text, self.root = text, root
+        self.points = frozenset(point for node in _walk(root) for point in _points(node))
+        self._check = _compiled(root)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self.text == other.text and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.root))
 
     def holds(self, readings: Mapping[str, Reading], limit: float | None = None, slack: float = 0.0) -> bool | None:
         """Evaluate. `limit` stands for the word "limit"; `slack` (point's unit) relaxes every order."""
@@ -248,10 +249,9 @@ def _compiled(node: _Node) -> checks.Check:
     match node:
         case _Not():
             return checks.negation(_compiled(node.side))
-        case _Both():
-            return checks.both(tuple(map(_compiled, node.sides)), _ABSENT)
-        case _Either():
-            return checks.either(tuple(map(_compiled, node.sides)), _ABSENT)
+        case _Both() | _Either():
+            made = checks.both if isinstance(node, _Both) else checks.either
+            return made(tuple(map(_compiled, node.sides)), _ABSENT)
         case _Flag():
             return checks.flag(node.point, _gap)
         case _In():

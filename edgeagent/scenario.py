@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Final
 
 from edgeagent.catalog import Text
+from edgeagent.mistakes import Mistake
 from edgeagent.readings import Value
 from edgeagent.rules import Condition
-from edgeagent.tomlfile import Mistake
 
 LONGEST: Final = 4 * 3600.0
 """s that a drill may last at most (DESIGN; facts: a hard cap of 4 h)."""

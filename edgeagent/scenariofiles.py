@@ -19,10 +19,11 @@ from edgeagent.catalog import Catalog
 from edgeagent.endpoint import nearest
 from edgeagent.injectwords import WordError
 from edgeagent.kindfiles import TextEntry, compile_condition, text_of
+from edgeagent.mistakes import Mistake, Mistakes, Path_
 from edgeagent.procedure import Procedure
 from edgeagent.procedurefiles import Positive
 from edgeagent.scenario import LONGEST, USUAL, Abort, Scenario
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Path_, Strict, check, dotted, read
+from edgeagent.tomlfile import Document, Strict, check, dotted, read
 
 _LONGEST_ID: Final = 26
 """An id of a drill, at most 40 characters, is that of its scenario and 14 more: "-20261125-0210"."""

@@ -13,8 +13,9 @@ from pydantic import Field, StringConstraints
 from edgeagent.broker import Broker
 from edgeagent.brokerfile import BrokerEntry, broker_of
 from edgeagent.endpoint import Endpoint, EndpointError, parse, secret
+from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.seatanswers import SERVICES
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Strict, check, read, readable
+from edgeagent.tomlfile import Document, Strict, check, read, readable
 
 INTERVAL: Final = 15.0
 """s between two reports where the file says nothing."""

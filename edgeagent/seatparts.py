@@ -18,10 +18,10 @@ from edgeagent.catalog import Kind, Text
 from edgeagent.drillsettings import ShiftEntry, hours
 from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.mistakes import Path_
 from edgeagent.scenario import Hours
-from edgeagent.seatrange import seats_of
-from edgeagent.tomlfile import Path_
-from edgeagent.treefiles import MOST_SEATS, PartEntry, TreeTables
+from edgeagent.seatrange import MOST_SEATS, seats_of
+from edgeagent.treefiles import PartEntry, TreeTables
 
 PORT: Final = re.compile(r"[1-9]\d{0,8}\.[1-9]\d{0,8}")
 """group.port of POWER-ETHERNET-MIB."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+MOST_SEATS: Final = 20_000
+"""Seats that a site has at the most."""
 _ID: Final = r"[a-z0-9-]{1,40}"
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from edgeagent import driverfiles, resources
 from edgeagent.catalog import Catalog, Driver
+from edgeagent.mistakes import Mistakes
 from edgeagent.phases import PHASES
-from edgeagent.tomlfile import Mistakes
 
 _EVIDENCE: Final = {
     "capture": ("record of a real device", "真实设备记录"),

@@ -36,7 +36,7 @@ class _Device(Protocol):
 
 
 class Park(Protocol):
-    """What must be known of a site. `config.py` reads scenarios with the rest of it, so its `Site` is unknown here."""
+    """What must be known of a site: its scenarios are read together with it, so `Site` is unknown here."""
 
     @property
     def devices(self) -> Mapping[str, _Device]:

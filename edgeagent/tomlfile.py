@@ -7,7 +7,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,30 +16,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeagent.endpoint import nearest
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One thing that is wrong in a file. `line` is 1-based, 0 when it is the whole file."""
-
-    file: str
-    line: int
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        """Spell it as compilers do."""
-        return ": ".join(
-            part for part in (f"{self.file}:{self.line}" if self.line else self.file, self.key, self.text) if part
-        )
-
-
-class Mistakes(Exception):
-    """All that is wrong, sorted by place."""
-
-    def __init__(self, found: Iterable[Mistake]) -> None:
-        self.found = tuple(sorted(set(found)))
-        super().__init__("\n".join(map(str, self.found)))
+from edgeagent.mistakes import Mistake, Mistakes, Path_
 
 
 class Strict(BaseModel):
@@ -48,7 +25,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, coerce_numbers_to_str=False)
 
 
-Path_ = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 _ROUNDS: Final = 5
 

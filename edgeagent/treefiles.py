@@ -1,6 +1,6 @@
 """Reads the tables of the site's tree: areas, power, network, services and seats, and what ties devices to them.
 
-Owns what these tables may hold and what can be wrong or missing in them. Opens no file: `config.py` reads the folder
+Owns what these tables may hold and what can be wrong or missing in them. Opens no file: `sitefiles.py` reads the folder
 and hands the tables over. All ids of the site, those of devices and single seats too, are names of one kind: each
 stands once.
 """
@@ -18,13 +18,13 @@ from pydantic import Field
 from edgeagent.catalog import Kind, Relation, Text
 from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.mistakes import Mistake, Path_
 from edgeagent.overrides import Override
 from edgeagent.scenario import Hours
-from edgeagent.seatrange import SeatRange, seats_of
+from edgeagent.seatrange import MOST_SEATS, SeatRange, seats_of
 from edgeagent.sitetree import AREA, MAINS, SEAT, CauseSettings, Node, SiteTree
-from edgeagent.tomlfile import Document, Mistake, Path_, Strict
+from edgeagent.tomlfile import Document, Strict
 
-MOST_SEATS: Final = 20_000
 ID: Final = r"^[a-z0-9-]{1,40}$"
 _NETWORK: Final = "network"
 _SERVICE: Final = "service"

@@ -2,7 +2,7 @@
 
 Owns what counts as insecure. What stays on this host (loopback, serial lines) never does. An address counts as reached
 over a routed network when the registries of IANA call it global, or when it is a name: that may lead anywhere, and
-nothing is looked up here. Opens no file: `config.py` reads the folder and hands the tables over.
+nothing is looked up here. Opens no file: `sitefiles.py` reads the folder and hands the tables over.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
-from pydantic import Field
-
 from edgeagent.broker import Broker
 from edgeagent.endpoint import Endpoint
-from edgeagent.tomlfile import Mistake, Path_, Strict
+from edgeagent.mistakes import Mistake, Path_
 
 
 class Insecure(StrEnum):
@@ -44,15 +42,6 @@ _WHY: Final = {
     Insecure.AMI: "the secret of the Asterisk crosses the network in the clear; use ami+tls://",
     Insecure.MQTT: "the feed and its commands cross the network in the clear; use mqtts://",
 }
-
-
-class WaiverEntry(Strict):
-    """What one [[waivers]] must hold."""
-
-    what: Insecure
-    who: str = Field(min_length=2, max_length=80)
-    why: str = Field(min_length=8, max_length=400)
-    until: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +100,7 @@ class Security:
 
 
 def security_of(
-    endpoints: Iterable[tuple[Path_, Endpoint]], broker: Broker, entries: Sequence[WaiverEntry],
+    endpoints: Iterable[tuple[Path_, Endpoint]], broker: Broker, waivers: Sequence[Waiver],
     say: Callable[[Path_, str], Mistake],
 ) -> Security:  # fmt: skip
     """Find what is insecure; `endpoints` come with the keys that hold them, `say` makes a note at a key."""
@@ -125,7 +114,7 @@ def security_of(
         Weakness(what, say(places[0], f"{what}: {_WHY[what]} (in {len(places)} places)"))
         for what, places in found.items()
     )
-    return Security(weaknesses, tuple(Waiver(each.what, each.who, each.why, each.until) for each in entries))
+    return Security(weaknesses, tuple(waivers))
 
 
 def _of(endpoint: Endpoint) -> list[Insecure]:

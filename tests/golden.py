@@ -17,10 +17,10 @@ from edgeagent.captures import Capture, load
 from edgeagent.catalog import Catalog, Driver
 from edgeagent.driverfiles import load as load_drivers
 from edgeagent.fit import best
+from edgeagent.mistakes import Mistakes
 from edgeagent.probe import plan_of, read
 from edgeagent.readings import Raw
 from edgeagent.resources import drivers
-from edgeagent.tomlfile import Mistakes
 
 FOLDER: Final = Path(__file__).parent / "captures"
 ASIDE: Final = frozenset({"confidence", "others"})

@@ -16,7 +16,7 @@ from typing import Final
 
 import orjson
 
-from edgeagent import config, ledger, resources, targets
+from edgeagent import ledger, resources, sitefiles, targets
 from edgeagent.alarm import Change
 from edgeagent.config import Site
 from edgeagent.devices import DeviceState
@@ -71,7 +71,7 @@ def load_site(folder: Path) -> Site:
         for part, en, zh in (("workstation", "Workstation", "电脑"), ("headset", "Headset", "耳机"))
     ]
     (folder / "floor.toml").write_text("\n".join(tables), encoding="utf-8")
-    return config.load(folder, resources.drivers())
+    return sitefiles.load(folder, resources.drivers())
 
 
 def healthy(state: DeviceState) -> Answers:

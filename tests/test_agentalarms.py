@@ -15,8 +15,9 @@ from typing import Final
 import pytest
 
 from edgeagent.agent import Agent
-from edgeagent.config import load
+from edgeagent.handover import read_again
 from edgeagent.resources import drivers
+from edgeagent.sitefiles import load
 from edgeagent.statefolder import RESERVE
 from tests.broker import Mosquitto, free_port, needs_mosquitto
 from tests.duty import BASE
@@ -40,7 +41,7 @@ class Watch:
             text = (site / "site.toml").read_text()
             one, other = (f'"mqtt://127.0.0.1:{port}"' for port in (broker, fallback))
             (site / "site.toml").write_text(text.replace(one, f"[{one}, {other}]"))
-        self.agent = Agent(load(site, drivers()), lambda: load(site, drivers()))
+        self.agent = Agent(load(site, drivers()), read_again)
 
     async def look(self, seconds: float = 1.0) -> None:
         """Let time go on, and have the agent look at itself."""

@@ -13,9 +13,10 @@ import pytest
 from edgeagent import driverfiles
 from edgeagent.broker import Broker, Place, Protocol
 from edgeagent.catalog import Severity
-from edgeagent.config import STATE, Site, load
+from edgeagent.config import Site
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers, examples
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import STATE, load
 
 SITE = """\
 [site]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgeagent import driverfiles
-from edgeagent.config import Site, load
+from edgeagent.config import Site
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers, examples
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import load
 
 SITE = """\
 [site]

@@ -10,8 +10,8 @@ import pytest
 
 from edgeagent.catalog import Catalog, PointType, Severity
 from edgeagent.driverfiles import load
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers
-from edgeagent.tomlfile import Mistakes
 
 DEVICE = """\
 [points]

@@ -21,11 +21,12 @@ import pytest
 
 from edgeagent.agent import Agent
 from edgeagent.broker import Broker
-from edgeagent.config import load
 from edgeagent.consumer import request
 from edgeagent.devices import DeviceState
+from edgeagent.handover import read_again
 from edgeagent.readings import Answers
 from edgeagent.resources import drivers
+from edgeagent.sitefiles import load
 from tests.broker import Mosquitto, needs_mosquitto, until
 from tests.field import Simulated, Wire
 from tests.rig import TOPICS, Daemon, Ear, device, edgeagent, write_site
@@ -389,7 +390,7 @@ def test_a_bug_in_the_pass_ends_the_process_so_that_systemd_starts_it_again(
 
     async def run() -> int:
         async with asyncio.timeout(30):
-            return await Agent(load(folder, drivers()), lambda: load(folder, drivers())).run()
+            return await Agent(load(folder, drivers()), read_again).run()
 
     with pytest.RaisesGroup(ZeroDivisionError):
         asyncio.run(run())

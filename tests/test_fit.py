@@ -286,6 +286,14 @@ def test_a_driver_without_variants_is_the_same_for_every_card() -> None:
     assert suited(device, WHOLE) is device
 
 
+def test_devices_with_the_same_card_share_one_driver_whatever_else_they_say() -> None:
+    device = driver(items=ITEMS, variants=(BY_ID, BY_TEXT))
+    one, other = ({SYS_OBJECT_ID: "1.3.6.1.4.1.9", "t": b"v1", "1": volts} for volts in (2300, 2310))
+    assert suited(device, one) is suited(device, other)
+    assert suited(device, one) is not suited(device, {**one, "t": b"v2"})
+    assert scales(suited(device, one)) != scales(suited(device, {**one, "t": b"v2"}))
+
+
 # In service.
 
 

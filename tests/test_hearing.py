@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.config import Site
 from edgeagent.hearing import Hearing
 from edgeagent.messages import Tree, stamp
@@ -32,7 +32,7 @@ class Room:
             for seat in seats for part in ("workstation", "headset")
         )  # fmt: skip
         ups = device("ups", "ups/rfc1628", "snmp://127.0.0.1:161?version=2c&community=x")
-        return config.load(write_site(self.folder, 1883, ups, *parts), resources.drivers())
+        return sitefiles.load(write_site(self.folder, 1883, ups, *parts), resources.drivers())
 
     def clock(self) -> float:
         return self.now

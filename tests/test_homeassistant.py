@@ -16,13 +16,14 @@ import pytest
 
 from edgeagent import driverfiles
 from edgeagent.catalog import PointType
-from edgeagent.config import Site, load
+from edgeagent.config import Site
 from edgeagent.homeassistant import _FLAGS, _UNITS, _of, discovery
 from edgeagent.messages import LARGEST, Tree
+from edgeagent.mistakes import Mistakes
 from edgeagent.payloads import device_state
 from edgeagent.readings import Quality, Reading, Value
 from edgeagent.resources import drivers
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import load
 
 SITE = """\
 [site]

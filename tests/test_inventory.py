@@ -10,13 +10,13 @@ import pytest
 from edgeagent.alarm import Measured, Rule, texts
 from edgeagent.catalog import Driver, Text
 from edgeagent.config import Device
-from edgeagent.config import load as load_site
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.inventory import AGENT, driver_rules, rules_of
 from edgeagent.items import Item
 from edgeagent.readings import Reading, Value
 from edgeagent.resources import drivers, examples
+from edgeagent.sitefiles import load as load_site
 from edgeagent.sitetree import SiteTree
 from tests.hall import hall
 from tests.seatrow import rows

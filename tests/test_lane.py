@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.config import Site
 from edgeagent.forecast import Forecast
 from edgeagent.lane import Lane, Outcome
@@ -22,7 +22,7 @@ NOON: Final = 1_795_000_000.0
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    return config.load(Path(__file__).parent.parent / "config", resources.drivers())
+    return sitefiles.load(Path(__file__).parent.parent / "config", resources.drivers())
 
 
 class Story:

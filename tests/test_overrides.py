@@ -6,8 +6,8 @@ import pytest
 
 from edgeagent import driverfiles, resources
 from edgeagent.catalog import Kind
+from edgeagent.mistakes import Path_
 from edgeagent.overrides import Overridden, Override, overridden
-from edgeagent.tomlfile import Path_
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,8 @@ from pathlib import Path
 import pytest
 
 import edgeagent
+from tests.broker import until
+from tests.rig import device, write_site
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,6 +67,31 @@ def folders(python: Path, outside: Path) -> tuple[Path, Path]:
 def driver_names(folder: Path) -> set[str]:
     """Return `kind/model` of each driver file."""
     return {f"{file.parent.name}/{file.stem}" for file in folder.glob("*/*.toml") if file.name != "kind.toml"}
+
+
+def watched(command: Sequence[str | Path], site: Path) -> None:
+    """Let the installed program watch a site outside the checkout, read it again, and end."""
+    environ = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    log = site.parent / "log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([*command, "run", "--config", site], cwd="/", env=environ, stderr=out) as agent,
+    ):
+        try:
+            until(lambda: "first pass after" in log.read_text() or agent.poll() is not None)
+            words = Path(f"/proc/{agent.pid}/cmdline").read_bytes().decode().split("\0")
+            given = [*map(str, command), "run", "--config", str(site)]
+            assert words[1:-1] in (given, given[1:]), (
+                "it is called what it was called: a script, or Python with all flags"
+            )
+            assert "pydantic" not in Path(f"/proc/{agent.pid}/maps").read_text()
+            agent.send_signal(signal.SIGHUP)
+            until(lambda: "configuration taken over" in log.read_text())
+            agent.terminate()
+            assert agent.wait(30) == 0
+        finally:
+            agent.kill()
+            sys.stdout.write(log.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +145,12 @@ def test_a_wheel_works_outside_the_checkout(built: tuple[Path, Path], tmp_path: 
     assert names
     assert {name for name in names if f'"{name}"' not in catalogue} == set()
     assert "probe" in run([programs / "python", "-m", "edgeagent", "--help"], tmp_path)
+    commands: list[list[str | Path]] = [
+        [programs / "edgeagent"],
+        [programs / "python", "-X", "utf8", "-m", "edgeagent"],
+    ]
+    for command in commands:
+        watched(command, write_site(tmp_path / "site", 1, device("here", "workstation/host", "host://")))
 
 
 def test_an_editable_install_finds_the_folders_of_its_checkout(tmp_path: Path) -> None:

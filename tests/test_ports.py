@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from edgeagent import driverfiles
 from edgeagent.catalog import Driver, Text
-from edgeagent.config import Device, load
+from edgeagent.config import Device
 from edgeagent.decode import decode
 from edgeagent.devices import DeviceState
 from edgeagent.encode import EncodeError, encode, unsaid
@@ -25,10 +25,11 @@ from edgeagent.endpoint import Endpoint, parse
 from edgeagent.items import PLACES
 from edgeagent.links import Plan, Target
 from edgeagent.links.snmp import SnmpLink
+from edgeagent.mistakes import Mistakes
 from edgeagent.readings import Answers, Missing, Raw, Reading, Value
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import load
 from tests.broker import free_port, until
 
 CATALOG: Final = driverfiles.load([drivers()])

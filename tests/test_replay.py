@@ -21,13 +21,13 @@ from edgeagent.endpoint import parse
 from edgeagent.links import Plan, Target, open_link
 from edgeagent.links.snmp import SnmpLink
 from edgeagent.masking import shape
+from edgeagent.mistakes import Mistakes
 from edgeagent.probe import NoAnswer, ask, plan_of, probe, read
 from edgeagent.readings import Answers, Missing, Raw
 from edgeagent.record import record
 from edgeagent.replay import ReplayedDevice
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice, SimulationError
-from edgeagent.tomlfile import Mistakes
 from tests.rig import edgeagent, environment, invoke
 
 CATALOG: Final = load_drivers([drivers()])

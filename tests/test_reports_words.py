@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from edgeagent import config, document, faultrecord, reports, resources, shiftlog, shiftreport
+from edgeagent import document, faultrecord, reports, resources, shiftlog, shiftreport, sitefiles
 from edgeagent.catalog import Text
 from edgeagent.config import Site
 from edgeagent.faultrecord import FaultRecord
@@ -36,7 +36,7 @@ def markdown(record: FaultRecord, language: str = "zh", names: Names = NAMELESS)
 
 
 def test_every_word_of_an_enumerated_point_is_said_in_chinese() -> None:
-    kinds = config.load(FOLDER, resources.drivers()).catalog.kinds.values()
+    kinds = sitefiles.load(FOLDER, resources.drivers()).catalog.kinds.values()
     words = {word for kind in kinds for point in kind.points.values() for word in point.values}
     assert "battery" in words
     english = {word for word in words if re.search("[a-z]", evidence(Evidence("一", "二", word), NAMELESS, "zh"))}
@@ -174,7 +174,7 @@ KNOWN: Final = {"UPS", "UTC", "edgeagent", "outage"}
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    return config.load(FOLDER, resources.drivers())
+    return sitefiles.load(FOLDER, resources.drivers())
 
 
 class Play:

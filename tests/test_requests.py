@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.alarm import Refused
 from edgeagent.commands import Rejected
 from edgeagent.config import Site
@@ -20,7 +20,7 @@ NOW: Final = 1_795_000_000.0
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    return config.load(Path(__file__).parent.parent / "config", resources.drivers())
+    return sitefiles.load(Path(__file__).parent.parent / "config", resources.drivers())
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 
 from edgeagent.alarm import Rule
 from edgeagent.config import Site
-from edgeagent.config import load as load_site
 from edgeagent.flood import FLOOD
 from edgeagent.floor import Floor, planned
 from edgeagent.resources import drivers, examples
 from edgeagent.rulebook import Rulebook
+from edgeagent.sitefiles import load as load_site
 from edgeagent.sitetree import MAINS, SEAT, CauseSettings
 from tests.cornersite import corner
 from tests.floor import AT_ONCE, NAME, VENDOR

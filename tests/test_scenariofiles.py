@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgeagent.catalog import Text
+from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.resources import examples
 from edgeagent.scenario import USUAL, Do, Scenario
 from edgeagent.scenariofiles import load
 from edgeagent.targets import Park
-from edgeagent.tomlfile import Mistake, Mistakes
 from tests.duty import catalog, shipped
 from tests.hall import hall
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from edgeagent import config, resources, targets
+from edgeagent import resources, sitefiles, targets
 from edgeagent.config import Site
 from edgeagent.drill import End
 from edgeagent.procedure import Phase
@@ -67,7 +67,7 @@ def test_people_who_tell_nobody_are_found_out(site: Site) -> None:
 
 def test_the_example_site_is_told_what_it_cannot_rehearse() -> None:
     """It has no headsets, and its services and seats are watched by nobody."""
-    example = config.load(resources.examples(), resources.drivers())
+    example = sitefiles.load(resources.examples(), resources.drivers())
     cannot = {
         id
         for id, scenario in example.drills.scenarios.items()
@@ -102,7 +102,7 @@ def test_a_scenario_fits_devices_that_tell_the_same_in_other_words(
             lines[number : number + 2] = [f'driver = "{has}"', f'url = "{URLS[protocol]}"']
             break
     (folder / "site.toml").write_text("\n".join(lines), encoding="utf-8")
-    other = config.load(folder, resources.drivers())
+    other = sitefiles.load(folder, resources.drivers())
     played = Played(other, other.drills.scenarios[name])
     played.play()
     assert set(played.verdicts().values()) <= {"met", "held"}, "\n".join(played.story())

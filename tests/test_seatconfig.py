@@ -7,9 +7,9 @@ import pytest
 
 from edgeagent import headsets, seatconfig
 from edgeagent.broker import Broker
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import examples
 from edgeagent.seatconfig import load
-from edgeagent.tomlfile import Mistakes
 from tests.rig import invoke
 
 SEAT = '[seat]\nid = "a017"\nsite = "hq"\n'

@@ -10,11 +10,12 @@ import pytest
 
 from edgeagent import driverfiles
 from edgeagent.catalog import Relation, Text
-from edgeagent.config import Site, load
+from edgeagent.config import Site
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers
 from edgeagent.scenario import Hours
 from edgeagent.seatparts import filled
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import load
 
 LOAD = driverfiles.load
 SHIPPED = LOAD([drivers()])

@@ -12,7 +12,7 @@ import pytest
 
 from edgeagent.catalog import AlarmType, Driver, Text
 from edgeagent.config import Device
-from edgeagent.contacts import ContactEntry, Delays, debounced, wire
+from edgeagent.contacts import Delays, debounced, wire
 from edgeagent.decode import decode
 from edgeagent.detector import Detector, judge
 from edgeagent.devices import DeviceState
@@ -24,6 +24,7 @@ from edgeagent.probe import Found, read
 from edgeagent.readings import Answers, Missing, Raw, Reading
 from edgeagent.resources import drivers
 from edgeagent.simulator import SimulatedDevice
+from edgeagent.siteentries import ContactEntry
 
 CATALOG = load([drivers()])
 OWN: Final = sorted(id for id in CATALOG.drivers if id.startswith("environment/"))
@@ -50,7 +51,8 @@ def wired(
     """Wire inputs as a site does: i1 is the input 1, leak_2 the input 2 of "leak"."""
     said: list[object] = []
     entries = {
-        key.removeprefix("i").replace("_", "."): ContactEntry.model_validate(entry) for key, entry in contacts.items()
+        key.removeprefix("i").replace("_", "."): ContactEntry.model_validate(entry).settings()
+        for key, entry in contacts.items()
     }
     found = wire(driver, entries, interval, lambda path, text: said.append((path, text)))
     assert said == []

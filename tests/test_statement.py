@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.messages import dump, stamp
 from edgeagent.payloads import device_state
 from edgeagent.readings import UNKNOWN_ENUM, Quality, Reading
 from edgeagent.statement import Points, Statement
 
 NOON: Final = 1_795_000_000.0
-FACTORY: Final = config.load(Path(__file__).parent.parent / "config", resources.drivers())
+FACTORY: Final = sitefiles.load(Path(__file__).parent.parent / "config", resources.drivers())
 UPS: Final = FACTORY.devices["ups-a"].driver.kind
 NAMES: Final = ("output.load", "battery.charge", "source", "alarms", "reachable", "battery.runtime", "unheard-of")
 VALUES: Final = st.one_of(

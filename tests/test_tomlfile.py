@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.resources import drivers, examples
-from edgeagent.tomlfile import Document, Mistake, Mistakes, Strict, _places, check, dotted, read
+from edgeagent.tomlfile import Document, Strict, _places, check, dotted, read
 
 
 class _Row(Strict):

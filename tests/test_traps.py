@@ -11,15 +11,15 @@ from typing import get_args
 
 import pytest
 
-from edgeagent import config
+from edgeagent import sitefiles
 from edgeagent.driverfiles import load
 from edgeagent.endpoint import parse
 from edgeagent.links import traps
 from edgeagent.links.trapbook import BURST, Allowance, Notes, Sender
 from edgeagent.links.trapmessage import answer, read
 from edgeagent.links.traps import APART, Fate, State, TrapListener
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers
-from edgeagent.tomlfile import Mistakes
 from edgeagent.trapconfig import PORT, Traps
 from tests.rig import device, write_site
 from tests.trapscene import (
@@ -301,9 +301,9 @@ def test_a_bug_in_what_a_hint_calls_ends_the_listener() -> None:
 
 def test_nobody_listens_without_the_table_and_with_it_at_1162(tmp_path: Path) -> None:
     ups = device("ups", "ups/rfc1628", "snmp://192.0.2.1?version=2c")
-    assert config.load(write_site(tmp_path / "off", 1883, ups), drivers()).traps is None
+    assert sitefiles.load(write_site(tmp_path / "off", 1883, ups), drivers()).traps is None
     site = write_site(tmp_path / "on", 1883, '[traps]\nforwarders = ["2001:DB8::5"]', ups)
-    assert config.load(site, drivers()).traps == Traps(("0.0.0.0", "::"), PORT, frozenset({"2001:db8::5"}))
+    assert sitefiles.load(site, drivers()).traps == Traps(("0.0.0.0", "::"), PORT, frozenset({"2001:db8::5"}))
     assert PORT == 1162
 
 
@@ -311,7 +311,7 @@ def test_mistakes_in_the_table_are_named_with_their_lines(tmp_path: Path) -> Non
     ups = device("ups", "ups/rfc1628", "snmp://192.0.2.1?version=2c")
     wrong = '[traps]\nport = 0\naddresses = ["here"]\nforwarder = []'
     with pytest.raises(Mistakes) as caught:
-        config.load(write_site(tmp_path / "site", 1883, wrong, ups), drivers())
+        sitefiles.load(write_site(tmp_path / "site", 1883, wrong, ups), drivers())
     assert [mistake.key for mistake in caught.value.found] == ["traps.port", "traps.addresses.0", "traps.forwarder"]
     assert 'did you mean "forwarders"?' in caught.value.found[2].text
 

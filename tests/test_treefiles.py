@@ -17,11 +17,14 @@ from typer.testing import CliRunner
 from edgeagent import driverfiles
 from edgeagent.catalog import Relation, Severity, Text
 from edgeagent.cli import app
-from edgeagent.config import Site, load
+from edgeagent.config import Site
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers, examples
+from edgeagent.seatrange import MOST_SEATS
+from edgeagent.sitefiles import load
 from edgeagent.sitetree import CauseSettings
-from edgeagent.tomlfile import Document, Mistakes
-from edgeagent.treefiles import MOST_SEATS, DeviceTies, Planter, TreeTables
+from edgeagent.tomlfile import Document
+from edgeagent.treefiles import DeviceTies, Planter, TreeTables
 
 LOAD = driverfiles.load
 SHIPPED = LOAD([drivers()])

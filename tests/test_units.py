@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeagent.config import load as load_site
 from edgeagent.decode import decode
 from edgeagent.driverfiles import load
+from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers
-from edgeagent.tomlfile import Mistakes
+from edgeagent.sitefiles import load as load_site
 
 CATALOG = load([drivers()])
 SITE = """

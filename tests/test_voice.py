@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.config import Device
 from edgeagent.devices import DeviceState
 from edgeagent.feed import Feed
@@ -25,7 +25,7 @@ from edgeagent.voice import REFRESH, Voice, again_at
 
 NOON: Final = 1_795_000_000.0
 TREE: Final = Tree("floor", "site", "one")
-FACTORY: Final = config.load(Path(__file__).parent.parent / "config", resources.drivers())
+FACTORY: Final = sitefiles.load(Path(__file__).parent.parent / "config", resources.drivers())
 UPS: Final = FACTORY.devices["ups-a"]
 
 

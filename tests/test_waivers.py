@@ -9,10 +9,10 @@ import pytest
 
 from edgeagent import resources
 from edgeagent.broker import Broker
-from edgeagent.config import load
 from edgeagent.endpoint import parse
-from edgeagent.tomlfile import Mistake, Mistakes, Path_
-from edgeagent.waivers import Insecure, Security, WaiverEntry, security_of
+from edgeagent.mistakes import Mistake, Mistakes, Path_
+from edgeagent.sitefiles import load
+from edgeagent.waivers import Insecure, Security, Waiver, security_of
 from tests.rig import device, write_site
 
 HERE = Broker("127.0.0.1")
@@ -23,13 +23,13 @@ def note(path: Path_, text: str) -> Mistake:
     return Mistake("site.toml", 1, ".".join(map(str, path)), text)
 
 
-def found(*urls: str, broker: Broker = HERE, waivers: tuple[WaiverEntry, ...] = ()) -> Security:
+def found(*urls: str, broker: Broker = HERE, waivers: tuple[Waiver, ...] = ()) -> Security:
     ways = [(("devices", f"d{number}"), parse(url)) for number, url in enumerate(urls)]
     return security_of(ways, broker, waivers, note)
 
 
-def waiver(what: Insecure, until: date = TODAY) -> WaiverEntry:
-    return WaiverEntry(what=what, who="Li Wei", why="the card knows no other", until=until)
+def waiver(what: Insecure, until: date = TODAY) -> Waiver:
+    return Waiver(what, "Li Wei", "the card knows no other", until)
 
 
 @pytest.mark.parametrize(

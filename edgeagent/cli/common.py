@@ -15,7 +15,7 @@ import typer
 from edgeagent import resources
 from edgeagent.catalog import Catalog, Driver
 from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
-from edgeagent.tomlfile import Mistakes
+from edgeagent.mistakes import Mistakes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,9 +61,9 @@ def load_catalog() -> Catalog:
 
 def load_site(config: Path, *, whole: bool = True) -> Any:  # noqa: ANN401 - config.Site, loaded when it is needed
     """Load the site's folder, with all drivers that there are or only with those that it names."""
-    from edgeagent import config as configuration
+    from edgeagent import sitefiles
 
-    return configuration.load(config, resources.drivers(), whole=whole)
+    return sitefiles.load(config, resources.drivers(), whole=whole)
 
 
 def site_of(config: Path, *, whole: bool = True) -> Any:  # noqa: ANN401 - see above

@@ -118,9 +118,9 @@ def replay(
     exit_after: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
 ) -> None:
     """Serve a capture as the device it was taken from. Commands on stdin: silence, answer, show, quit."""
+    from edgeagent.mistakes import Mistakes
     from edgeagent.replay import ReplayedDevice
     from edgeagent.simulator import SimulationError
-    from edgeagent.tomlfile import Mistakes
 
     endpoint = endpoint_of(listen)
     try:

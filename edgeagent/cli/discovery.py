@@ -13,7 +13,7 @@ import typer
 
 from edgeagent import resources
 from edgeagent.cli.common import CONFIG, SILENT, USAGE, endpoint_of, err, fail, finish, load_catalog
-from edgeagent.tomlfile import Mistakes
+from edgeagent.mistakes import Mistakes
 
 app = typer.Typer()
 

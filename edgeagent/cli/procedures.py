@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgeagent import log
 from edgeagent.cli.common import (
     USAGE,
     ConfigDir,
     Json,
     fail,
-    finish,
     load_site,
     out,
     print_json,
@@ -23,6 +22,10 @@ from edgeagent.cli.common import (
 )
 from edgeagent.cli.feed import By, InDrill, ask, lane, print_banner, talk
 from edgeagent.messages import Mode
+from edgeagent.mistakes import Mistakes
+
+if TYPE_CHECKING:  # loaded only when it is read
+    from edgeagent.config import Site
 
 app = typer.Typer()
 run = typer.Typer(invoke_without_command=True)
@@ -38,18 +41,28 @@ def _run(context: typer.Context, config: OwnConfig = None) -> None:
     """Run the agent in the foreground, as systemd does; with a word behind it: about one run of a procedure."""
     if context.invoked_subcommand is not None:
         return
-    from edgeagent.agent import Agent
-    from edgeagent.statefolder import Occupied
+    from edgeagent import handover
 
     if config is None:
         fail("run needs --config DIR, or one of the words that `edgeagent run --help` lists", USAGE)
+    if handover.asked():
+        sys.stdout.buffer.write(handover.pack(_read(config)))
+        return
     site = site_of(config, whole=False)
-    log.setup("debug" if logging.getLogger().level == logging.DEBUG else "info")
+    level = "debug" if logging.getLogger().level == logging.DEBUG else "info"
+    handover.become(site, level)
+    from edgeagent import daemon
+
+    raise typer.Exit(daemon.run(site, level))
+
+
+def _read(config: Path) -> Site | Mistakes:
+    """Read the site's folder for a running agent."""
     try:
-        agent = Agent(site, lambda: load_site(config, whole=False))
-    except Occupied as error:
-        fail(str(error), 1)
-    raise typer.Exit(finish(agent.run()))
+        found: Site = load_site(config, whole=False)
+    except Mistakes as error:
+        return error
+    return found
 
 
 @app.command()

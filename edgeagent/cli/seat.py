@@ -12,8 +12,8 @@ import typer
 
 from edgeagent import log
 from edgeagent.cli.common import Json, mistaken, print_line
+from edgeagent.mistakes import Mistakes
 from edgeagent.readings import Missing
-from edgeagent.tomlfile import Mistakes
 
 app = typer.Typer()
 

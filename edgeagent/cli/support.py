@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeagent.cli.common import USAGE, ConfigDir, fail, load_site, print_line
-from edgeagent.tomlfile import Mistakes
+from edgeagent.mistakes import Mistakes
 
 app = typer.Typer()
 

@@ -30,8 +30,9 @@ from typing import Final, cast
 from unittest.mock import patch
 
 from edgeagent import agent as agents
-from edgeagent import config, resources
+from edgeagent import resources, sitefiles
 from edgeagent.endpoint import Endpoint
+from edgeagent.handover import read_again
 from edgeagent.links import Link, Plan, Target
 from edgeagent.mqtt import Connection, Events, Will
 from edgeagent.readings import Answers, Raw
@@ -219,12 +220,12 @@ def measured(count: int, shares: tuple[float, ...], driver: str, profile: bool) 
     logging.getLogger("edgeagent").setLevel(logging.ERROR)
     memory = Memory()
     with tempfile.TemporaryDirectory() as place:
-        site = config.load(folder(Path(place), count, driver), resources.drivers())
+        site = sitefiles.load(folder(Path(place), count, driver), resources.drivers())
         site = replace(site, procedures={})
         memory.prepare(SimulatedDevice(site.catalog.drivers[driver]).answers)
         gc.collect()
         started = rss()
-        agent = Agent(site, lambda: site)
+        agent = Agent(site, read_again)
 
         async def run() -> None:
             running = asyncio.create_task(agent.run())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgeagent import config
+from edgeagent import siteentries
 from tests.benchmarks import peers
 from tests.benchmarks.agent import Agent, agent, upses
 from tests.benchmarks.bench import Bench, Delays, alternating, told_by_agent, told_by_collectd
@@ -65,7 +65,7 @@ def faults(bench: Bench) -> Iterator[Row]:
 
 def fast(bench: Bench) -> Iterator[Row]:
     """Measure faults of 200 UPSes with a fast lane for what alarms need, else with all of them polled so fast."""
-    lane = "alarm_interval" in config._Device.model_fields
+    lane = "alarm_interval" in siteentries.DeviceEntry.model_fields
     settings = {"alarm_interval": 0.1} if lane else {}
     how = "alarm_interval 0.1 s beside 1 s" if lane else "all at 0.1 s for want of a fast lane"
     group, heard, cores = f"200 UPSes without traps, {how}", [], []

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
-from edgeagent import captures, config, driverfiles, procedurefiles, resources, rules, scenariofiles, seatconfig
+from edgeagent import captures, driverfiles, procedurefiles, resources, rules, scenariofiles, seatconfig, sitefiles
 from edgeagent.endpoint import EndpointError, parse
+from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.procedure import Procedure
 from edgeagent.readings import Missing
-from edgeagent.tomlfile import Mistake, Mistakes
 from tests.fuzz import targets
 from tests.fuzz.shared import catalog, folder
 
@@ -106,7 +106,7 @@ def seeds_condition() -> list[bytes]:
 def build_site() -> targets.Run:
     root = folder()
     known = catalog()
-    procedures = procedurefiles.load((EXAMPLES / config.PROCEDURES,), known)
+    procedures = procedurefiles.load((EXAMPLES / sitefiles.PROCEDURES,), known)
     site = root / "site.toml"
 
     def run(data: bytes) -> None:
@@ -118,7 +118,7 @@ def build_site() -> targets.Run:
             patch.object(scenariofiles, "load", lambda *rest: {}),
             mistakes_only(root),
         ):
-            config.load(root, resources.drivers())
+            sitefiles.load(root, resources.drivers())
 
     return run
 
@@ -237,13 +237,13 @@ def build_procedure() -> targets.Run:
 
 
 def seeds_procedure() -> list[bytes]:
-    return own(EXAMPLES / config.PROCEDURES, "procedure")
+    return own(EXAMPLES / sitefiles.PROCEDURES, "procedure")
 
 
 def build_scenario() -> targets.Run:
     root = folder()
     known = catalog()
-    procedures: dict[str, Procedure] = dict(procedurefiles.load((EXAMPLES / config.PROCEDURES,), known))
+    procedures: dict[str, Procedure] = dict(procedurefiles.load((EXAMPLES / sitefiles.PROCEDURES,), known))
 
     def run(data: bytes) -> None:
         (root / "own.toml").write_bytes(data)
@@ -254,7 +254,7 @@ def build_scenario() -> targets.Run:
 
 
 def seeds_scenario() -> list[bytes]:
-    return own(EXAMPLES / config.DRILLS, "scenario")
+    return own(EXAMPLES / sitefiles.DRILLS, "scenario")
 
 
 def own(where: Path, key: str) -> list[bytes]:

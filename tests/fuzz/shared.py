@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from edgeagent import config, driverfiles, resources
+from edgeagent import driverfiles, resources, sitefiles
 from edgeagent.catalog import Catalog
 from edgeagent.config import Site
 
@@ -27,4 +27,4 @@ def catalog() -> Catalog:
 
 @cache
 def site() -> Site:
-    return config.load(resources.examples(), resources.drivers())
+    return sitefiles.load(resources.examples(), resources.drivers())

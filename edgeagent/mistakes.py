@@ -1,0 +1,36 @@
+"""What is wrong in a file, and where: said as `file:line: key: what, nearest valid word`, all of it at once. Pure.
+
+Reads nothing: `tomlfile.py` finds the places. Stands apart from it because a running agent knows mistakes and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Path_ = tuple[str | int, ...]
+"""The keys that lead to a value."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """One thing that is wrong in a file. `line` is 1-based, 0 when it is the whole file."""
+
+    file: str
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """Spell it as compilers do."""
+        return ": ".join(
+            part for part in (f"{self.file}:{self.line}" if self.line else self.file, self.key, self.text) if part
+        )
+
+
+class Mistakes(Exception):
+    """All that is wrong, sorted by place."""
+
+    def __init__(self, found: Iterable[Mistake]) -> None:
+        self.found = tuple(sorted(set(found)))
+        super().__init__("\n".join(map(str, self.found)))
