@@ -24,10 +24,11 @@ from edgeagent import garbage, payloads, sdnotify, turn
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
+from edgeagent.delivery import Settings
 from edgeagent.devices import DeviceState
 from edgeagent.drill import End
 from edgeagent.endpoint import Endpoint
-from edgeagent.feed import Feed, Settings
+from edgeagent.feed import Feed
 from edgeagent.hearing import Hearing
 from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome

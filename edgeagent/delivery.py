@@ -1,10 +1,12 @@
-"""How patient the feed is: budgets of messages, rows put off after a refusal, rows that break connections. Pure."""
+"""How the feed behaves: its budgets of messages, rows put off after a refusal, rows that break connections. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+from edgeagent.messages import LARGEST, Tree
 
 TOO_LARGE: Final = 0x95
 NEVER: Final[Mapping[int, str]] = {
@@ -18,6 +20,18 @@ READINGS: Final = 500.0
 """Readings that are said in a second at most."""
 _STRIKES: Final = 3
 _LONGEST: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the feed behaves. Rates are messages/s, `burst` messages at once, `largest` bytes of a payload."""
+
+    tree: Tree
+    language: Literal["en", "zh"] = "zh"
+    rate: float = 200.0
+    burst: int = 20
+    telemetry_rate: float = READINGS
+    largest: int = LARGEST
 
 
 @dataclass(slots=True)

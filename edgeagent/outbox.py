@@ -104,6 +104,12 @@ def note(db: sqlite3.Connection, topics: Sequence[tuple[str]]) -> None:
     db.executemany("INSERT OR IGNORE INTO retained VALUES (?)", topics)
 
 
+def hold(db: sqlite3.Connection, topics: Sequence[tuple[str]]) -> None:
+    """Remember topics whose retained message is held in memory; what waits for them is out of date."""
+    db.executemany("DELETE FROM outbox WHERE topic = ? AND place < 3", topics)
+    note(db, topics)
+
+
 def delete(db: sqlite3.Connection, ids: Collection[int]) -> None:
     """Remove delivered rows. A delivered tombstone (empty and retained) ends the record of its topic."""
     gone = [(id,) for id in ids]

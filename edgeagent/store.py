@@ -81,11 +81,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What belongs together: state by key (None removes it), journal entries, messages to send."""
+    """What belongs together: state by key (None removes it), journal entries, messages to send.
+
+    `retained` are topics that are about to hold what was made of the state: nothing older is sent to them any more.
+    """
 
     state: Mapping[str, Body | None] = field(default_factory=dict)
     journal: Sequence[Entry] = ()
     outbox: Sequence[Message] = ()
+    retained: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -381,12 +385,13 @@ def _writes(batch: Batch, rows: Sequence[outbox.Row], last_row: int) -> Callable
     removed = [(key,) for key, body in batch.state.items() if body is None]
     kept = [(key, orjson.dumps(body)) for key, body in batch.state.items() if body is not None]
     entries = [(entry.time, entry.kind, orjson.dumps(entry.body)) for entry in batch.journal]
-    seq = max((row.message.seq or 0 for row in rows), default=0)
+    seq, noted = max((row.message.seq or 0 for row in rows), default=0), [(topic,) for topic in batch.retained]
 
     def write(db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM state WHERE key = ?", removed)
         db.executemany("INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET body = excluded.body", kept)
         db.executemany("INSERT INTO journal(time, kind, body) VALUES (?, ?, ?)", entries)
+        outbox.hold(db, noted)
         if rows:
             outbox.insert(db, rows)
             db.execute("UPDATE meta SET value = ? WHERE key = 'row'", (last_row,))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgeagent import outbox
-from edgeagent.messages import Message
+from edgeagent.messages import Message, Place
 from edgeagent.outbox import Row
 
 
@@ -28,6 +28,48 @@ class Line:
     largest: int
     sent: dict[int, Sent] = field(default_factory=dict)
     heard: bool = False
+
+
+def parted(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """Part what is to go through the outbox from retained state, which a restart makes anew.
+
+    A drill keeps its order, and what is deleted at the broker was said by an earlier life perhaps: both are rows.
+    """
+    state = [each for each in messages if each.retain and each.body and each.place < Place.EVENT]
+    return [each for each in messages if not (each.retain and each.body and each.place < Place.EVENT)], state
+
+
+@dataclass(slots=True)
+class Owed:
+    """The topics of which what is held in memory is to be said, what alarms and runs are now before all others."""
+
+    told: dict[str, None] = field(default_factory=dict)
+    rest: dict[str, None] = field(default_factory=dict)
+    first: str | None = None
+    """The one of them that is said before events that waited: the snapshot of alarms."""
+
+    def tell(self, state: Iterable[Message]) -> None:
+        """Owe what alarms and runs are."""
+        for message in state:
+            self.told[message.topic] = None
+            if message.place is Place.SNAPSHOT:
+                self.first = message.topic
+
+    def again(self, held: Mapping[str, Message]) -> None:
+        """Owe all that is held, documents first."""
+        self.tell(message for message in held.values() if message.place is Place.SNAPSHOT)
+        self.rest = dict.fromkeys(sorted(held, key=lambda topic: (held[topic].place, -held[topic].qos)))
+
+    def drop(self, topic: str) -> None:
+        """Leave one unsaid, or take it to be said."""
+        self.told.pop(topic, None)
+        self.rest.pop(topic, None)
+        self.first = None if topic == self.first else self.first
+
+    @property
+    def next(self) -> str | None:
+        """The topic whose turn it is."""
+        return next(iter(self.told or self.rest), None)
 
 
 @dataclass(slots=True)
