@@ -103,6 +103,7 @@ class Connection:
         self._reason = ""
         self._code: int | None = None
         self._inside = False
+        self._soon: asyncio.Handle | None = None
 
     @property
     def broker(self) -> Broker:
@@ -242,7 +243,7 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._ended = client, loop.create_future()
         self._unacked.clear()
-        self._read_back = None
+        self._read_back = self._soon = None
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -250,7 +251,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
 
         def write(*_: object) -> None:
-            loop.add_writer(sock, self._io, self._write)
+            self._soon = self._soon or loop.call_soon(self._io, self._write)
 
         def rest(*_: object) -> None:
             loop.remove_writer(sock)
@@ -297,13 +298,16 @@ class Connection:
 
     def _write(self) -> None:
         """Write; without `on_publish`, for whose call paho builds an answer to each message of QoS 0 by itself."""
-        if self._client is not None:
-            client = self._client
-            client.on_publish = None
-            try:
-                client.loop_write()
-            finally:
-                client.on_publish = self._on_publish
+        self._soon, client = None, self._client
+        if client is None:
+            return
+        client.on_publish = None
+        try:
+            client.loop_write()
+        finally:
+            client.on_publish = self._on_publish
+        if client.want_write() and (sock := client.socket()) is not None:  # it did not take all
+            asyncio.get_running_loop().add_writer(sock, self._io, self._write)
 
     def _io(self, call: Callable[[], object]) -> None:
         """Run one step of paho; what it chokes on ends the connection, never the agent."""
