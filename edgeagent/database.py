@@ -63,6 +63,14 @@ def transaction(db: sqlite3.Connection, *, sure: bool) -> Iterator[None]:
             db.execute("PRAGMA synchronous=FULL")
 
 
+def shorten(db: sqlite3.Connection, lines: int, before: float) -> None:
+    """Forget all but so many lines of the journal, and those from before, epoch s."""
+    db.execute(
+        "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time > ? AND time < ?",
+        (lines, outbox.UNSET, before),
+    )
+
+
 def fold(db: sqlite3.Connection, folded: int) -> int:
     """Bring what was committed from the log into the file, now and then; return the change up to which that is done.
 
