@@ -28,7 +28,7 @@ from edgeagent.openalarms import OpenAlarms
 from edgeagent.outbox import Row
 from edgeagent.payloads import status
 from edgeagent.store import Batch, Store, StoreError
-from edgeagent.underway import Line, Owed, Sent, Waiting, parted
+from edgeagent.underway import AHEAD, Line, Owed, Sent, Waiting, parted
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +202,7 @@ class Feed:
     def on_connected(self, session_present: bool, maximum_packet_size: int | None) -> None:
         """Give birth, then say everything again that may have been forgotten."""
         self._line = Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
+        self._waiting.drop()
         self._births += 1
         birth = self._status(online=True, reason="start" if self._births == 1 else "reconnect")
         self._direct.appendleft((birth, None, None))
@@ -299,7 +300,8 @@ class Feed:
             self._publish(line, Sent(0, message, done), correlation)
         if self._stopping:
             return
-        if self._waiting.more and self._patience.alone is None and self.connection.room > 0 and owed.first:
+        late = self._waiting.more or len(self._waiting.ahead) > self.connection.room
+        if late and owed.first and self._patience.alone is None and self.connection.room > 0:
             self._say(line, owed.first)  # who hears late what happened looks there whether it is still so
         while self._waiting.some and self.connection.room > 0 and budget >= 1:
             rows = self._next_rows(line, min(self.connection.room, int(budget)), now)
@@ -326,18 +328,16 @@ class Feed:
 
     def _next_rows(self, line: Line, limit: int, now: float) -> list[Row]:
         patience, waiting = self._patience, self._waiting
-        if (fresh := waiting.take(limit)) is not None and patience.alone is None:
-            return fresh
+        if patience.alone is None and (ahead := waiting.take(limit)) is not None:
+            return ahead
         out = {sent.row for sent in line.sent.values()}.union(self._acked)
         if patience.alone is not None:
-            waiting.more = False
+            waiting.drop()
             suspect = [row for row in self._store.next_rows(1_000, out) if row.id == patience.alone]
             if suspect or patience.alone in out:
                 return suspect
             patience.over(patience.alone)
-        rows = self._store.next_rows(limit, out | patience.waiting(now))
-        waiting.more = len(rows) == limit
-        return rows
+        return waiting.look(self._store.next_rows(AHEAD, out | patience.waiting(now)), limit)
 
     def _send_row(self, line: Line, row: Row) -> None:
         message = row.message
