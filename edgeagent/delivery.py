@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -65,6 +65,8 @@ class Patience:
     """
 
     alone: int | None = None
+    breaks: int = 0
+    """Working connections in a row that ended with something unanswered that is said from memory."""
     _later: dict[int, tuple[float, float]] = field(default_factory=dict)
     _strikes: dict[int, int] = field(default_factory=dict)
 
@@ -84,6 +86,22 @@ class Patience:
         self._strikes.pop(row, None)
         if self.alone == row:
             self.alone = None
+
+    @property
+    def wary(self) -> bool:
+        """Tell whether what is said from memory is to go behind all rows, one at a time."""
+        return self.breaks >= _STRIKES
+
+    def hung_up(self, sizes: Collection[int]) -> int | None:
+        """Take note that a working connection ended with messages of these bytes unanswered that are no rows.
+
+        Returns the bytes of the one at which the broker hangs up, once that is sure.
+        """
+        self.breaks = self.breaks + 1 if sizes else 0
+        if self.breaks <= 3 * _STRIKES or len(sizes) > 1:
+            return None
+        self.breaks = 0
+        return max(sizes)
 
     def broken(self, sizes: Mapping[int, int]) -> int | None:
         """Take note that a working connection ended with these rows (and their bytes) unanswered.

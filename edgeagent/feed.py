@@ -54,10 +54,8 @@ class Feed:
         self.connection = connect(self, Will(self._tree.own("status"), will))
         self.foreign = Foreign(self._tree, will, self._repair)
         self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
-        self._held: dict[str, Message] = {}
-        self._newest: dict[str, Message] = {}
-        self._owed = Owed()
-        self._open = OpenAlarms()
+        self._held, self._newest = dict[str, Message](), dict[str, Message]()
+        self._owed, self._open = Owed(), OpenAlarms()
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
@@ -150,9 +148,8 @@ class Feed:
         """Tell how we stand with the broker."""
         if self._line is not None:
             return "connected"
-        if "another client" in self._lost:
-            return "taken-over"
-        return "refused" if self._lost.startswith("refused") else "disconnected"
+        lost = self._lost
+        return "taken-over" if "another client" in lost else "refused" if lost.startswith("refused") else "disconnected"
 
     def alive(self) -> bool:
         """Tell whether the feed's own loop goes on, broker or not."""
@@ -217,8 +214,12 @@ class Feed:
         self._on_trouble("disconnected", reason)
         if line is None:
             return
+        held = [sent.message.size for sent in line.sent.values() if not sent.row]
+        large = self._patience.hung_up(held) if line.heard else None
         if code == TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
-            self._largest = max((sent.message.size for sent in line.sent.values()), default=self._largest) - 1
+            large = max((sent.message.size for sent in line.sent.values()), default=self._largest)
+        if large is not None:
+            self._largest = large - 1
             log.error("the broker takes no message as large as ours: from now on at most %d bytes", self._largest)
         rows = {sent.row: sent.message for sent in line.sent.values() if sent.row}
         self._store.tried(rows)
@@ -294,14 +295,13 @@ class Feed:
         line, now, owed = self._line, time.monotonic(), self._owed
         if line is None or not self.connection.connected:
             return
-        budget, telemetry = self._budget.fill(now), self._telemetry.fill(now)
+        budget, telemetry, wary = self._budget.fill(now), self._telemetry.fill(now), self._patience.wary
         while self._direct and self.connection.room > 0:
             message, correlation, done = self._direct.popleft()
             self._publish(line, Sent(0, message, done), correlation)
         if self._stopping:
             return
-        late = self._waiting.more or len(self._waiting.ahead) > self.connection.room
-        if late and owed.first and self._patience.alone is None and self.connection.room > 0:
+        if owed.first and self._waiting.late(self.connection.room) and self._patience.alone is None and not wary:
             self._say(line, owed.first)  # who hears late what happened looks there whether it is still so
         while self._waiting.some and self.connection.room > 0 and budget >= 1:
             rows = self._next_rows(line, min(self.connection.room, int(budget)), now)
@@ -309,7 +309,7 @@ class Feed:
                 self._send_row(line, row)
             budget = self._budget.take(len(rows))
         while (topic := owed.next) and self._patience.alone is None and telemetry >= 1:
-            if self._held[topic].qos and self.connection.room <= 0:
+            if self._held[topic].qos and (self.connection.room <= 0 or (wary and (self._waiting.some or line.sent))):
                 break
             telemetry = self._telemetry.take(1)
             self._say(line, topic)

@@ -92,6 +92,10 @@ class Waiting:
         """Tell whether anything may wait."""
         return self.more or bool(self.ahead)
 
+    def late(self, room: int) -> bool:
+        """Tell whether some may wait longer, where so many can go now; nothing goes, and so nothing first, if none can."""
+        return room > 0 and (self.more or len(self.ahead) > room)
+
     def add(self, rows: Sequence[Row] | None) -> None:
         """Take in rows that were written, as one batch; None for those that nobody was told of."""
         if rows is None:

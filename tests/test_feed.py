@@ -572,6 +572,29 @@ def test_a_message_at_which_the_broker_hangs_up_does_not_stop_the_others_for_eve
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("word", [pytest.param(b"poison", id="a-document"), pytest.param(b"alarms", id="the-snapshot")])
+def test_what_is_said_from_memory_and_makes_the_broker_hang_up_keeps_no_event_from_it(
+    tmp_path: Path, word: bytes
+) -> None:
+    async def run() -> None:
+        moody = Moody(word)
+        server = await asyncio.start_server(moody.serve, "127.0.0.1", 0)
+        async with agent(tmp_path, server.sockets[0].getsockname()[1]) as it:
+            it.feed.hold(state(TREE.own("info"), {"state": "poison", "text": "x" * 20_000}, 1.0))
+            await it.tell(*(raised(f"a{n}") for n in range(30)))
+            await it.drained(30)
+            await eventually(lambda: it.feed._largest < 65_536, 60)
+            small = state(TREE.own("health"), {"x": 1}, 1.0)
+            it.feed.hold(small)
+            await eventually(lambda: any(TREE.own("health").encode() in each for each in moody.published))
+        seen = b"".join(moody.published)
+        assert all(b"a%d" % n in seen for n in range(30))
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(run())
+
+
 # Commands.
 
 
