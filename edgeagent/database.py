@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 VERSION: Final = 1
 _LONG: Final = 500
 """Changes of rows after which the log is folded into the file; a row takes a page or two of it."""
+_PAGE: Final = 2048
+"""Bytes of a page: a COMMIT writes whole pages, of an alarm a dozen with little on them."""
 _SCHEMA: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE state(key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -88,6 +90,7 @@ def fold(db: sqlite3.Connection, folded: int) -> int:
 def _checked(path: Path, now: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA page_size={_PAGE}")  # of a file that is made now
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=0")

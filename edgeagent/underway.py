@@ -93,7 +93,7 @@ class Waiting:
         return self.more or bool(self.ahead)
 
     def late(self, room: int) -> bool:
-        """Tell whether some may wait longer, where so many can go now; nothing goes, and so nothing first, if none can."""
+        """Tell whether something can go, and more may wait than that."""
         return room > 0 and (self.more or len(self.ahead) > room)
 
     def add(self, rows: Sequence[Row] | None) -> None:
