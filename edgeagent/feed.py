@@ -92,7 +92,7 @@ class Feed:
         When the disk refuses, the messages are sent from memory; the future tells of it (see `Store.commit`).
         """
         newest, (rows, state) = self._newest, parted(batch.outbox)
-        fresh = [each.topic for each in state if not (each.topic in newest and newest[each.topic].body)]
+        fresh = [each.topic for each in state if each.topic not in self._held or not newest.get(each.topic, each).body]
         newest.update((message.topic, message) for message in batch.outbox if message.retain)
 
         def written(error: StoreError | None, rows: Sequence[Row]) -> None:

@@ -341,6 +341,31 @@ def test_restored_alarms_are_on_the_feed_and_what_is_no_longer_wanted_is_deleted
             assert [line["alarm_id"] for line in late.newest(TREE.alarms())["open"]] == ["a"]
 
 
+@pytest.mark.parametrize("sent", [pytest.param(True, id="on-its-way"), pytest.param(False, id="still-waiting")])
+def test_a_record_that_was_deleted_and_is_wanted_again_stays_and_is_remembered(tmp_path: Path, sent: bool) -> None:
+    topic = TREE.alarm("a")
+    with Mosquitto(tmp_path) as broker:
+
+        async def run() -> None:
+            async with agent(tmp_path, broker.port) as it:
+                await it.tell(raised("a"))
+                await it.drained()
+                (stone,) = it.feed.gone([replace(ALARM, alarm_id="a")], time.time())
+                deleted = it.feed.commit(Batch(outbox=[stone]))
+                if sent:
+                    await deleted
+                await it.tell(raised("a", at=2.0))
+                await it.drained()
+                await eventually(lambda: not it.feed._acked)
+                await it.store.commit(Batch())
+                assert topic in it.store.retained()
+                with Listener(broker.port, topic) as late:
+                    await eventually(lambda: late.on(topic))
+                    assert late.newest(topic)["last_raised"].startswith("1970-01-01T00:00:02")
+
+        asyncio.run(run())
+
+
 def test_what_is_being_written_when_it_is_to_stop_is_sent_before_it_leaves(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Listener(broker.port, CRITICAL) as listener:
 
