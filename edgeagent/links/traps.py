@@ -50,7 +50,7 @@ _GO: Final = 0.02
 """Seconds for which packets are taken in one go: what the polls they make bring in takes longer than they do."""
 _PAUSE: Final = 0.05
 """Seconds for which a socket is left alone when PACKETS are used up."""
-_LATER: Final = 0.02
+_LATER: Final = 0.2
 """Seconds after which a line is written about a trap: the poll that it makes comes first."""
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
