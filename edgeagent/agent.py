@@ -24,10 +24,11 @@ from edgeagent import garbage, payloads, sdnotify, turn
 from edgeagent.catalog import Severity
 from edgeagent.clock import Clock, synced
 from edgeagent.config import Site
+from edgeagent.delivery import Settings
 from edgeagent.devices import DeviceState
 from edgeagent.drill import End
 from edgeagent.endpoint import Endpoint
-from edgeagent.feed import Feed, Settings
+from edgeagent.feed import Feed
 from edgeagent.hearing import Hearing
 from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome
@@ -166,8 +167,7 @@ class Agent:
         return known[0]
 
     def _connect(self, events: Events, will: Will) -> Connection:
-        site = self._site
-        return Connection(replace(site.broker, client_id=f"edge-{site.id}-{site.agent}"), events, will)
+        return Connection(replace(self._site.broker, client_id=f"edge-{self._site.id}-{self._site.agent}"), events, will)
 
     # The pass.
 
@@ -211,8 +211,7 @@ class Agent:
         if self._timer is not None:
             self._timer.cancel()
         if dues:
-            delay = max(0.0, min(dues) - self._clock.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, min(dues) - self._clock.now()), self._due)
 
     def _due(self) -> None:
         """Do what the timers owe; those of a drill leave the live lane alone."""

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -314,6 +315,8 @@ def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
     limit = number(shown.limit) if shown and shown.limit is not None else ""
 
     def fill(template: str, code: str, units: Mapping[str, str], words: tuple[str, str, str]) -> str:
+        if "{" not in template:
+            return _plain(template)
         value = "" if shown is None else spoken(shown.value, words, lambda id: _called(rule, id, code))
         name: str = getattr(rule.name, code)
         filled = template.format(
@@ -326,6 +329,12 @@ def texts(rule: Rule, measured: Measured | None) -> tuple[Text, Text, Text]:
 
     text = both(rule.type.text)
     return text, Text(_short(text.en), _short(text.zh)), both(rule.type.advice)
+
+
+@lru_cache(maxsize=1024)
+def _plain(template: str) -> str:
+    """Write a text in which nothing is to be filled in."""
+    return " ".join(template.format().split())
 
 
 def _in_minutes(measured: Measured | None) -> Measured | None:

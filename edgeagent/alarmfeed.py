@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from typing_extensions import TypedDict
 
 from edgeagent.alarm import Alarm, AlarmState, Change, OperatorState, Silence, Verb
 from edgeagent.catalog import Severity, Text
 from edgeagent.exercisemark import MARK, cut
-from edgeagent.messages import Keep, Message, Mode, Place, Tree, dump, event, stamp, stamped, state, tombstone
+from edgeagent.messages import Keep, Message, Mode, Tree, dump, event, stamp, stamped, state, tombstone
 
 LARGEST_SNAPSHOT: Final = 60 * 1024
-PAUSE: Final = 2.0
-"""s between two snapshots for what nobody is told of: 5,000 seats that fail poll by poll are not 150 of them."""
 _SPOKEN: Final[Mapping[Verb, Text]] = MappingProxyType(
     {
         Verb.CLEARED: Text("CLEARED: ", "已恢复："),
@@ -133,10 +131,6 @@ class Listed(TypedDict):
     root_cause_resource: list[str]
 
 
-Lines: TypeAlias = dict[str, tuple[Alarm, Listed, int]]
-"""Lines of the last snapshot by alarm, of which state of it they are, and their size in bytes."""
-
-
 class Snapshot(TypedDict):
     """The payload of `alarms`. `counts` has what stands and is not kept from people; `omitted` lines did not fit."""
 
@@ -225,28 +219,25 @@ def listed(alarm: Alarm, language: str) -> Listed:
     }
 
 
+def rank(alarm: Alarm) -> tuple[int, float, str]:
+    """Order open alarms: gravest first, then oldest first."""
+    return -alarm.perceived_severity.rank, alarm.raised or alarm.time_created, alarm.alarm_id
+
+
 def snapshot(
-    alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float,
-    exercise: str | None = None, lines: Lines | None = None,
-) -> Snapshot:  # fmt: skip
-    """Build the list of open alarms, gravest first, then oldest first; what does not fit is counted in `omitted`."""
-    known = {} if lines is None else lines
-    found = sorted(
-        (alarm for alarm in alarms if alarm.state is not AlarmState.CLOSED),
-        key=lambda alarm: (-alarm.perceived_severity.rank, alarm.raised or alarm.time_created, alarm.alarm_id),
-    )
+    alarms: Iterable[Alarm], mode: Mode, language: str, boot: int, version: int, at: float, exercise: str | None = None
+) -> Snapshot:
+    """Build the list of open alarms; what does not fit is counted in `omitted`. `openalarms.py` has the quick way."""
+    found = sorted((alarm for alarm in alarms if alarm.state is not AlarmState.CLOSED), key=rank)
     seen = [alarm for alarm in found if alarm.suppression.kind is Silence.NONE]
     standing = Counter(alarm.perceived_severity for alarm in seen if not alarm.is_cleared)
     shown, room = [], LARGEST_SNAPSHOT
     for alarm in found:
-        last = known.get(alarm.alarm_id)
-        if last is None or last[0] is not alarm:
-            line = listed(alarm, language)
-            last = known[alarm.alarm_id] = (alarm, line, len(dump(line)) + 1)
-        room -= last[2]
+        line = listed(alarm, language)
+        room -= len(dump(line)) + 1
         if room < 0:
             break
-        shown.append(last[1])
+        shown.append(line)
     return {
         "list_version": version,
         "boot": boot,
@@ -261,58 +252,6 @@ def snapshot(
     }
 
 
-class OpenAlarms:
-    """The open alarms of each lane, and whether the snapshot of them is to be said again.
-
-    `exercise` is the id of the drill that the drill lane belongs to.
-    """
-
-    def __init__(self) -> None:
-        self.exercise: str | None = None
-        self._open: dict[Mode, dict[str, Alarm]] = {Mode.LIVE: {}, Mode.DRILL: {}}
-        self._owed: dict[Mode, bool] = {}
-        self._said: dict[Mode, float] = {}
-        self._lines: dict[Mode, Lines] = {mode: {} for mode in Mode}
-
-    def take(self, alarm: Alarm) -> None:
-        """Take over how an alarm is by now."""
-        listed = self._open[mode_of(alarm)]
-        self._lines[mode_of(alarm)].pop(alarm.alarm_id, None)
-        if alarm.state is AlarmState.CLOSED:
-            listed.pop(alarm.alarm_id, None)
-        else:
-            listed[alarm.alarm_id] = alarm
-
-    def change(self, changes: Iterable[Change]) -> None:
-        """Take over what changed."""
-        for change in changes:
-            self.take(change.alarm)
-            mode = mode_of(change.alarm)
-            self._owed[mode] = self._owed.get(mode, False) or not hushed(change)
-
-    def due(self, now: float, mode: Mode = Mode.LIVE) -> bool:
-        """Tell once whether a lane is to be said again: at once what people are told of, the rest now and then."""
-        loud = self._owed.get(mode)
-        if loud is None or (not loud and 0 <= now - self._said.get(mode, 0.0) < PAUSE):
-            return False
-        del self._owed[mode]
-        self._said[mode] = now
-        return True
-
-    def begin(self, exercise: str | None) -> None:
-        """Empty the drill lane, for the drill of this id or for none."""
-        self.exercise = exercise
-        self._open[Mode.DRILL].clear()
-        self._lines[Mode.DRILL].clear()
-        self._owed.pop(Mode.DRILL, None)
-        self._said.pop(Mode.DRILL, None)
-
-    def snapshot(self, tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float) -> Message:
-        """Build the message that carries a lane's snapshot."""
-        exercise, lines = self.exercise if mode is Mode.DRILL else None, self._lines[mode]
-        return snapshot_of(self._open[mode].values(), tree, mode, language, boot, version, now, exercise, lines)
-
-
 def messages_of(
     changes: Sequence[Change], tree: Tree, language: str, boot: int, next_seq: Callable[[], int], now: float,
     folded: Callable[[str], bool] = lambda _: False,
@@ -321,23 +260,16 @@ def messages_of(
 
     What is `folded` under its cause has no record of its own; the snapshot lists it.
     """
-    events = [_event_of(change, tree, language, boot, next_seq(), now) for change in changes if not hushed(change)]
     newest = {(mode_of(change.alarm), change.alarm.alarm_id): change.alarm for change in changes}
-    records = [
-        state(tree.alarm(id, mode), record(alarm, language), now, qos=0)
-        for (mode, id), alarm in newest.items()
-        if not folded(id)
-    ]
+    said = {key: record(alarm, language) for key, alarm in newest.items()}
+    events = list[Message]()
+    for change in changes:
+        if not hushed(change):
+            key = (mode_of(change.alarm), change.alarm.alarm_id)
+            known = said[key] if newest[key] is change.alarm else record(change.alarm, language)
+            events.append(_event_of(change, known, tree, language, boot, next_seq(), now))
+    records = [state(tree.alarm(id, mode), said[mode, id], now, qos=0) for mode, id in newest if not folded(id)]
     return records + events
-
-
-def snapshot_of(
-    alarms: Iterable[Alarm], tree: Tree, mode: Mode, language: str, boot: int, version: int, now: float,
-    exercise: str | None = None, lines: Lines | None = None,
-) -> Message:  # fmt: skip
-    """Build the message that carries the snapshot; `exercise` is the drill that a drill lane belongs to."""
-    payload = snapshot(alarms, mode, language, boot, version, now, exercise, lines)
-    return state(tree.alarms(mode), payload, now, place=Place.SNAPSHOT)
 
 
 def gone(alarm: Alarm, tree: Tree, now: float) -> Message:
@@ -345,13 +277,15 @@ def gone(alarm: Alarm, tree: Tree, now: float) -> Message:
     return tombstone(tree.alarm(alarm.alarm_id, mode_of(alarm)), now)
 
 
-def _event_of(change: Change, tree: Tree, language: str, boot: int, seq: int, now: float) -> Message:
+def _event_of(
+    change: Change, said: Record, tree: Tree, language: str, boot: int, seq: int, now: float
+) -> Message:  # fmt: skip
     alarm, before = change.alarm, change.before
     gravest = max(alarm.perceived_severity, (before or alarm).perceived_severity, key=lambda severity: severity.rank)
-    mode = mode_of(alarm)
-    texts = _texts(alarm, _SPOKEN.get(change.verb))
+    mode, spoken = mode_of(alarm), _SPOKEN.get(change.verb)
+    texts = said["texts"] if spoken is None else _texts(alarm, spoken)
     data: Told = {
-        **record(alarm, language),
+        **said,
         "short_text": texts[language]["short_text"],
         "texts": texts,
         "verb": change.verb,

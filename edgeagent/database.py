@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 VERSION: Final = 1
 _LONG: Final = 500
 """Changes of rows after which the log is folded into the file; a row takes a page or two of it."""
+_PAGE: Final = 2048
+"""Bytes of a page: a COMMIT writes whole pages, of an alarm a dozen with little on them."""
 _SCHEMA: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE state(key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -63,6 +65,14 @@ def transaction(db: sqlite3.Connection, *, sure: bool) -> Iterator[None]:
             db.execute("PRAGMA synchronous=FULL")
 
 
+def shorten(db: sqlite3.Connection, lines: int, before: float) -> None:
+    """Forget all but so many lines of the journal, and those from before, epoch s."""
+    db.execute(
+        "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time > ? AND time < ?",
+        (lines, outbox.UNSET, before),
+    )
+
+
 def fold(db: sqlite3.Connection, folded: int) -> int:
     """Bring what was committed from the log into the file, now and then; return the change up to which that is done.
 
@@ -80,6 +90,7 @@ def fold(db: sqlite3.Connection, folded: int) -> int:
 def _checked(path: Path, now: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA page_size={_PAGE}")  # of a file that is made now
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=0")

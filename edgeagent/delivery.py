@@ -1,10 +1,12 @@
-"""How patient the feed is: budgets of messages, rows put off after a refusal, rows that break connections. Pure."""
+"""How the feed behaves: its budgets of messages, rows put off after a refusal, rows that break connections. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+from edgeagent.messages import LARGEST, Tree
 
 TOO_LARGE: Final = 0x95
 NEVER: Final[Mapping[int, str]] = {
@@ -18,6 +20,18 @@ READINGS: Final = 500.0
 """Readings that are said in a second at most."""
 _STRIKES: Final = 3
 _LONGEST: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the feed behaves. Rates are messages/s, `burst` messages at once, `largest` bytes of a payload."""
+
+    tree: Tree
+    language: Literal["en", "zh"] = "zh"
+    rate: float = 200.0
+    burst: int = 20
+    telemetry_rate: float = READINGS
+    largest: int = LARGEST
 
 
 @dataclass(slots=True)
@@ -51,6 +65,8 @@ class Patience:
     """
 
     alone: int | None = None
+    breaks: int = 0
+    """Working connections in a row that ended with something unanswered that is said from memory."""
     _later: dict[int, tuple[float, float]] = field(default_factory=dict)
     _strikes: dict[int, int] = field(default_factory=dict)
 
@@ -70,6 +86,22 @@ class Patience:
         self._strikes.pop(row, None)
         if self.alone == row:
             self.alone = None
+
+    @property
+    def wary(self) -> bool:
+        """Tell whether what is said from memory is to go behind all rows, one at a time."""
+        return self.breaks >= _STRIKES
+
+    def hung_up(self, sizes: Collection[int]) -> int | None:
+        """Take note that a working connection ended with messages of these bytes unanswered that are no rows.
+
+        Returns the bytes of the one at which the broker hangs up, once that is sure.
+        """
+        self.breaks = self.breaks + 1 if sizes else 0
+        if self.breaks <= 3 * _STRIKES or len(sizes) > 1:
+            return None
+        self.breaks = 0
+        return max(sizes)
 
     def broken(self, sizes: Mapping[int, int]) -> int | None:
         """Take note that a working connection ended with these rows (and their bytes) unanswered.

@@ -144,22 +144,33 @@ class Entry:
 
     def _record(self, at: float) -> Alarm:
         """Return the record, a closed one that was never raised if there is none."""
+        if self.state.record is not None:
+            return self.state.record
+        text, short, advice = texts(self.rule, self.state.measured)
+        severity = self.rule.type.levels[0].severity
+        return self._new(
+            at, perceived_severity=severity, alarm_text=text, short_text=short, recommended_action=advice,
+            last_changed=at,
+        )  # fmt: skip
+
+    def _new(self, at: float, **facts: Any) -> Alarm:  # noqa: ANN401
         kind, rule = self.rule.type, self.rule
-        return self.state.record or Alarm(
-            rule.id, rule.resource, kind.id, rule.qualifier, kind.event_type, kind.probable_cause,
-            kind.levels[0].severity, *texts(rule, self.state.measured), time_created=at, last_changed=at,
+        return Alarm(
+            rule.id, rule.resource, kind.id, rule.qualifier, kind.event_type, kind.probable_cause, time_created=at,
+            **facts,
         )  # fmt: skip
 
     def begin(self, verb: Verb, severity: Severity, onset: float, at: float) -> None:
         """Raise the record, a new one or the one that is still listed."""
         before = self.state.record
-        record = self._record(at)
-        after = replace(
-            record, is_cleared=False, operator_state=OperatorState.NONE, operator="", operator_text="",
-            operator_time=None, latched=False, raise_count=record.raise_count + 1, onset=onset, raised=at,
-            announced=None, first_out=False, root_cause_resource=(), impacted_resource=(), related_alarm=(),
-            last_changed=at, origin=self.state.origin, **self._described(severity),
-        )  # fmt: skip
+        facts: dict[str, Any] = {
+            "is_cleared": False, "operator_state": OperatorState.NONE, "operator": "", "operator_text": "",
+            "operator_time": None, "latched": False, "raise_count": 1 if before is None else before.raise_count + 1,
+            "onset": onset, "raised": at, "announced": None, "first_out": False, "root_cause_resource": (),
+            "impacted_resource": (), "related_alarm": (), "last_changed": at, "origin": self.state.origin,
+            **self._described(severity),
+        }  # fmt: skip
+        after = self._new(at, **facts) if before is None else replace(before, **facts)
         self.state.purge = None
         self.state.unseen = self.state.folded = False
         self._put(verb, before, after, at, "system", "")

@@ -1,8 +1,8 @@
 """The feed: what the agent has to say, brought to the broker and kept true there.
 
 Alarms and other events go through the store's outbox: committed first, then sent at a bounded rate, deleted when the
-broker has acknowledged them. Readings and documents are held in memory, the newest a topic; they and the records
-of alarms are said again after every connection, because a broker may have forgotten them.
+broker has acknowledged them. Whatever is retained is held in memory, the newest a topic, and said again after every
+connection: a broker may forget it. That of alarms and runs follows their events; a restart makes it of their state.
 """
 
 from __future__ import annotations
@@ -13,37 +13,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 from edgeagent import messages
 from edgeagent.alarm import Alarm, Change
-from edgeagent.alarmfeed import OpenAlarms, gone, messages_of
+from edgeagent.alarmfeed import gone, messages_of
 from edgeagent.commands import Commands
-from edgeagent.delivery import NEVER, READINGS, TOO_LARGE, Bucket, Patience
+from edgeagent.delivery import NEVER, TOO_LARGE, Bucket, Patience, Settings
 from edgeagent.foreign import Foreign
-from edgeagent.messages import GAP, LARGEST, Message, Mode, Place, Tree, dump
+from edgeagent.messages import GAP, Message, Mode, Place, dump
 from edgeagent.mqtt import Connection, Events, MqttError, Received, Will
+from edgeagent.openalarms import OpenAlarms
 from edgeagent.outbox import Row
 from edgeagent.payloads import status
 from edgeagent.store import Batch, Store, StoreError
-from edgeagent.underway import Line, Sent, Waiting
+from edgeagent.underway import AHEAD, Line, Owed, Sent, Waiting, parted
 
 log = logging.getLogger(__name__)
 
-_REPLAYED, _FLUSH, _OVERHEAD = 60.0, 0.1, 256
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the feed behaves. Rates are messages/s, `burst` messages at once, `largest` bytes of a payload."""
-
-    tree: Tree
-    language: Literal["en", "zh"] = "zh"
-    rate: float = 200.0
-    burst: int = 20
-    telemetry_rate: float = READINGS
-    largest: int = LARGEST
+_REPLAYED, _FLUSH, _AGAIN, _OVERHEAD = 60.0, 0.1, 2.0, 256
 
 
 class Feed:
@@ -65,10 +54,8 @@ class Feed:
         self.connection = connect(self, Will(self._tree.own("status"), will))
         self.foreign = Foreign(self._tree, will, self._repair)
         self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
-        self._held: dict[str, Message] = {}
-        self._newest: dict[str, Message] = {}
-        self._dirty: dict[str, None] = {}
-        self._open = OpenAlarms()
+        self._held, self._newest = dict[str, Message](), dict[str, Message]()
+        self._owed, self._open = Owed(), OpenAlarms()
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
@@ -100,22 +87,26 @@ class Feed:
         return [stone for stone in stones if (self._newest.get(stone.topic) or self._held.get(stone.topic, stone)).body]
 
     def commit(self, batch: Batch) -> asyncio.Future[None]:
-        """Write a batch and send its messages as soon as it is on the disk.
+        """Write a batch and send its messages as soon as it is on the disk, those that are retained state last.
 
         When the disk refuses, the messages are sent from memory; the future tells of it (see `Store.commit`).
         """
-        retained = [message for message in batch.outbox if message.retain]
-        self._newest.update((message.topic, message) for message in retained)
+        newest, (rows, state) = self._newest, parted(batch.outbox)
+        fresh = [each.topic for each in state if each.topic not in self._held or not newest.get(each.topic, each).body]
+        newest.update((message.topic, message) for message in batch.outbox if message.retain)
 
         def written(error: StoreError | None, rows: Sequence[Row]) -> None:
             if error is None or error.kept:
-                for message in retained:
-                    if self._newest[message.topic] is message:
+                for message in batch.outbox:
+                    if message.retain and newest[message.topic] is message:
                         self._hold(message)
                 self._wake(rows)
                 self.connection.flush()
+                self._owed.tell(message for message in state if newest[message.topic] is message)
+                self._pump()
+                self.connection.flush()
 
-        return self._store.commit(batch, written)
+        return self._store.commit(replace(batch, outbox=rows, retained=fresh), written)
 
     def hold(self, message: Message) -> None:
         """Say a retained message from memory, now and after each connection; the same body again only if it expires."""
@@ -125,7 +116,7 @@ class Feed:
         if last is None or not last.body:
             self._store.note_retained([message.topic])
         self._held[message.topic] = self._newest[message.topic] = message
-        self._dirty[message.topic] = None
+        self._owed.rest[message.topic] = None
         self._pump()
 
     def restore(self, listed: Iterable[Alarm], said: Iterable[Message]) -> None:
@@ -149,7 +140,7 @@ class Feed:
 
     def say_again(self) -> None:
         """Say everything that is held in memory again, as after a new connection, documents first."""
-        self._dirty = dict.fromkeys(sorted(self._held, key=lambda it: (self._held[it].place, -self._held[it].qos)))
+        self._owed.again(self._held)
         self._wake()
 
     @property
@@ -157,9 +148,8 @@ class Feed:
         """Tell how we stand with the broker."""
         if self._line is not None:
             return "connected"
-        if "another client" in self._lost:
-            return "taken-over"
-        return "refused" if self._lost.startswith("refused") else "disconnected"
+        lost = self._lost
+        return "taken-over" if "another client" in lost else "refused" if lost.startswith("refused") else "disconnected"
 
     def alive(self) -> bool:
         """Tell whether the feed's own loop goes on, broker or not."""
@@ -209,6 +199,7 @@ class Feed:
     def on_connected(self, session_present: bool, maximum_packet_size: int | None) -> None:
         """Give birth, then say everything again that may have been forgotten."""
         self._line = Line(self._clock(), min((maximum_packet_size or 1 << 28) - _OVERHEAD, self._largest))
+        self._waiting.drop()
         self._births += 1
         birth = self._status(online=True, reason="start" if self._births == 1 else "reconnect")
         self._direct.appendleft((birth, None, None))
@@ -223,8 +214,12 @@ class Feed:
         self._on_trouble("disconnected", reason)
         if line is None:
             return
+        held = [sent.message.size for sent in line.sent.values() if not sent.row]
+        large = self._patience.hung_up(held) if line.heard else None
         if code == TOO_LARGE:  # it does not say which: nothing as large as the largest will be tried again
-            self._largest = max((sent.message.size for sent in line.sent.values()), default=self._largest) - 1
+            large = max((sent.message.size for sent in line.sent.values()), default=self._largest)
+        if large is not None:
+            self._largest = large - 1
             log.error("the broker takes no message as large as ours: from now on at most %d bytes", self._largest)
         rows = {sent.row: sent.message for sent in line.sent.values() if sent.row}
         self._store.tried(rows)
@@ -256,7 +251,7 @@ class Feed:
     def _repair(self, topic: str) -> None:
         """Say again what another client has overwritten; take away what is none of ours."""
         if topic in self._held:
-            self._dirty[topic] = None
+            self._owed.rest[topic] = None
             self._pump()
         elif topic == self._tree.own("status"):
             self._answer(self._status(online=True, reason="reconnect"), None)
@@ -276,6 +271,8 @@ class Feed:
         if not sent.row:
             log.warning("%s was refused: %s", sent.message.topic, why or f"reason code {code:#04x}")
             self._on_trouble("denied", sent.message.topic)
+            if why is None and sent.message.retain:
+                asyncio.get_running_loop().call_later(_AGAIN, self._repair, sent.message.topic)
         elif why is not None:
             self._set_aside(sent.row, sent.message, why)
         else:
@@ -295,30 +292,35 @@ class Feed:
 
     def _pump(self) -> None:
         """Send what may be sent: what is urgent, then the outbox, then what is held in memory."""
-        line, now = self._line, time.monotonic()
+        line, now, owed = self._line, time.monotonic(), self._owed
         if line is None or not self.connection.connected:
             return
-        budget, telemetry = self._budget.fill(now), self._telemetry.fill(now)
+        budget, telemetry, wary = self._budget.fill(now), self._telemetry.fill(now), self._patience.wary
         while self._direct and self.connection.room > 0:
             message, correlation, done = self._direct.popleft()
             self._publish(line, Sent(0, message, done), correlation)
         if self._stopping:
             return
+        if owed.first and self._waiting.late(self.connection.room) and self._patience.alone is None and not wary:
+            self._say(line, owed.first)  # who hears late what happened looks there whether it is still so
         while self._waiting.some and self.connection.room > 0 and budget >= 1:
             rows = self._next_rows(line, min(self.connection.room, int(budget)), now)
             for row in rows:
                 self._send_row(line, row)
             budget = self._budget.take(len(rows))
-        while self._dirty and self._patience.alone is None and telemetry >= 1:
-            message = self._held[next(iter(self._dirty))]
-            if message.qos and self.connection.room <= 0:
+        while (topic := owed.next) and self._patience.alone is None and telemetry >= 1:
+            if self._held[topic].qos and (self.connection.room <= 0 or (wary and (self._waiting.some or line.sent))):
                 break
-            del self._dirty[message.topic]
             telemetry = self._telemetry.take(1)
-            if message.expires is None or message.expires > self._clock():
-                self._publish(line, Sent(0, message))
-        if (self._waiting.some and budget < 1) or (self._dirty and telemetry < 1):
+            self._say(line, topic)
+        if (self._waiting.some and budget < 1) or (owed.next and telemetry < 1):
             self._again(1 / min(self._budget.rate, self._telemetry.rate))
+
+    def _say(self, line: Line, topic: str) -> None:
+        self._owed.drop(topic)
+        message = self._held[topic]
+        if message.expires is None or message.expires > self._clock():
+            self._publish(line, Sent(0, message))
 
     def _again(self, delay: float) -> None:
         if self._timer is None or self._timer.cancelled() or self._timer.when() < asyncio.get_running_loop().time():
@@ -326,18 +328,16 @@ class Feed:
 
     def _next_rows(self, line: Line, limit: int, now: float) -> list[Row]:
         patience, waiting = self._patience, self._waiting
-        if (fresh := waiting.take(limit)) is not None and patience.alone is None:
-            return fresh
+        if patience.alone is None and (ahead := waiting.take(limit)) is not None:
+            return ahead
         out = {sent.row for sent in line.sent.values()}.union(self._acked)
         if patience.alone is not None:
-            waiting.more = False
+            waiting.drop()
             suspect = [row for row in self._store.next_rows(1_000, out) if row.id == patience.alone]
             if suspect or patience.alone in out:
                 return suspect
             patience.over(patience.alone)
-        rows = self._store.next_rows(limit, out | patience.waiting(now))
-        waiting.more = len(rows) == limit
-        return rows
+        return waiting.look(self._store.next_rows(AHEAD, out | patience.waiting(now)), limit)
 
     def _send_row(self, line: Line, row: Row) -> None:
         message = row.message
@@ -351,7 +351,7 @@ class Feed:
         elif message.size > line.largest:
             self._set_aside(row.id, message, f"{len(message.body)} bytes are too large")
         else:
-            self._dirty.pop(message.topic, None)
+            self._owed.drop(message.topic)
             self._publish(line, Sent(row.id, message))
 
     def _publish(self, line: Line, sent: Sent, correlation: bytes | None = None) -> None:
@@ -388,7 +388,7 @@ class Feed:
         self._held[message.topic] = message
         if not message.body:
             del self._held[message.topic]
-            self._dirty.pop(message.topic, None)
+            self._owed.drop(message.topic)
 
     def _snapshot(self, mode: Mode, now: float) -> Message:
         store = self._store

@@ -59,7 +59,8 @@ example of each message is in [tests/contract/](../tests/contract/).
   and at the head of every text (`EXERCISE – `, `演练 – `).
 - **State first, then events.** State is retained: subscribe, and you have it. After each connection read the
   retained topics, `alarms` before all others: it is one message and has every open alarm (`omitted` counts what did not
-  fit). Events tell what changed, and when; no state has to be built from them.
+  fit). Events tell what changed, and when; no state has to be built from them. An event comes some ms before the state
+  that it changes.
 - **An empty payload deletes its topic.** A record that is gone is over. Every subscriber sees the empty message
   once.
 - **Repetitions.** QoS 1 may bring an event twice. `(source, id)` is the same both times, and also after a restart.

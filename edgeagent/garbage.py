@@ -10,6 +10,8 @@ from itertools import count
 from typing import Final
 
 _NEVER: Final = 1_000_000
+_MUCH: Final = 20_000
+"""What comes to be and stays within a minute at most, as a rule; what is more is looked through at once, and once."""
 _WHOLE: Final = 60
 """Sweeps after which one looks through everything again: rings of what has long been there are few."""
 _SWEEPS: Final = count(1)
@@ -19,12 +21,12 @@ def settle() -> None:
     """Keep for good what is there by now, and look through what comes later only in `sweep`.
 
     Readings come and go by the hundred thousand: by itself Python would look through all of them every few seconds.
+    It would do so when much comes to be, and that is when an alarm does: it would be told some ms later.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, _NEVER)
+    gc.set_threshold(_MUCH, _NEVER, _NEVER)
 
 
 def sweep() -> None:

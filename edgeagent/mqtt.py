@@ -105,6 +105,7 @@ class Connection:
         self._reason = ""
         self._code: int | None = None
         self._inside = False
+        self._soon: asyncio.Handle | None = None
 
     @property
     def broker(self) -> Broker:
@@ -246,15 +247,12 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._ended = client, loop.create_future()
         self._unacked.clear()
-        self._read_back = None
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_message = self._on_message
-        client.on_subscribe = self._on_subscribe
+        self._read_back = self._soon = None
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish, client.on_message, client.on_subscribe = self._on_publish, self._on_message, self._on_subscribe
 
         def write(*_: object) -> None:
-            loop.add_writer(sock, self._io, self._write)
+            self._soon = self._soon or loop.call_soon(self._io, self._write)
 
         def rest(*_: object) -> None:
             loop.remove_writer(sock)
@@ -273,8 +271,7 @@ class Connection:
             if self._client is client and client.socket() is sock:
                 loop.add_reader(sock, read)
 
-        client.on_socket_register_write, client.on_socket_unregister_write = write, rest
-        client.on_socket_close = forget
+        client.on_socket_register_write, client.on_socket_unregister_write, client.on_socket_close = write, rest, forget
         listen()
         write()
         try:
@@ -301,13 +298,16 @@ class Connection:
 
     def _write(self) -> None:
         """Write; without `on_publish`, for whose call paho builds an answer to each message of QoS 0 by itself."""
-        if self._client is not None:
-            client = self._client
-            client.on_publish = None
-            try:
-                client.loop_write()
-            finally:
-                client.on_publish = self._on_publish
+        self._soon, client = None, self._client
+        if client is None:
+            return
+        client.on_publish = None
+        try:
+            client.loop_write()
+        finally:
+            client.on_publish = self._on_publish
+        if client.want_write() and (sock := client.socket()) is not None:  # it did not take all
+            asyncio.get_running_loop().add_writer(sock, self._io, self._write)
 
     def _io(self, call: Callable[[], object]) -> None:
         """Run one step of paho; what it chokes on ends the connection, never the agent."""

@@ -87,18 +87,35 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Add rows; a state message replaces the one that waits for the same topic."""
     states = [(row.message.topic,) for row in rows if row.message.place < Place.EVENT]
-    db.executemany("DELETE FROM outbox WHERE topic = ? AND place < 3", states)
+    if states:
+        db.executemany("DELETE FROM outbox WHERE topic = ? AND place < 3", states)
     db.executemany(
         "INSERT INTO outbox(id, place, topic, body, props, retain, qos, born, expires, keep, seq, subject, clears)"
         " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [_columns(row) for row in newest(rows)],
     )
-    note(db, [(row.message.topic,) for row in rows if row.message.retain and row.message.body])
+    retained = [(row.message.topic,) for row in rows if row.message.retain and row.message.body]
+    if retained:
+        note(db, retained)
+
+
+def count(db: sqlite3.Connection, row: int, seq: int) -> None:
+    """Remember the last row and the last event that were numbered."""
+    db.execute(
+        "UPDATE meta SET value = max(value, CASE key WHEN 'row' THEN ?1 ELSE ?2 END) WHERE key IN ('row', 'seq')",
+        (row, seq),
+    )
 
 
 def note(db: sqlite3.Connection, topics: Sequence[tuple[str]]) -> None:
     """Remember retained topics."""
     db.executemany("INSERT OR IGNORE INTO retained VALUES (?)", topics)
+
+
+def hold(db: sqlite3.Connection, topics: Sequence[tuple[str]]) -> None:
+    """Remember topics whose retained message is held in memory; what waits for them is out of date."""
+    db.executemany("DELETE FROM outbox WHERE topic = ? AND place < 3", topics)
+    note(db, topics)
 
 
 def delete(db: sqlite3.Connection, ids: Collection[int]) -> None:
@@ -138,26 +155,30 @@ def gap(seqs: Sequence[int], reason: str, at: float, before: Gap | None = None) 
     return Message(GAP, dump(body), Place.EVENT, born=at, keep=Keep.RAISE)
 
 
-def bound(db: sqlite3.Connection, now: float, events: int, size: int, age: float) -> None:
-    """Drop events, least needed first, until a tenth of the bound is free again; drop what is too old."""
-    oldest = db.execute(
-        "SELECT born FROM outbox WHERE place = 3 AND keep < 4 AND born > ? ORDER BY id LIMIT 1", (UNSET,)
-    ).fetchone()
-    if oldest is not None and oldest[0] < now - age:
-        _drop(db, now, "too-old", 0, 0, now - age)
+def bound(db: sqlite3.Connection, now: float, events: int, size: int) -> None:
+    """Drop events, least needed first, until a tenth of the bound is free again."""
+    if _over(db, events, size):
+        _drop(db, now, "outbox-full", events - events // 10, size - size // 10, None)
+
+
+def bound_drill(db: sqlite3.Connection) -> None:
+    """Drop the oldest of what is too much of a drill."""
     db.execute(
         "DELETE FROM outbox WHERE place = 4 AND id <"
         " (SELECT id FROM outbox WHERE place = 4 ORDER BY id DESC LIMIT 1 OFFSET ?)",
         (DRILL,),
     )
-    if _over(db, events, size):
-        _drop(db, now, "outbox-full", events - events // 10, size - size // 10, None)
 
 
-def expire(db: sqlite3.Connection, now: float) -> None:
-    """Drop what nobody may get any more."""
+def expire(db: sqlite3.Connection, now: float, age: float) -> None:
+    """Drop what nobody may get any more, and events older than `age` s."""
     late = db.execute("SELECT id, seq FROM outbox WHERE expires < ?", (now,)).fetchall()
     _remove(db, late, "expired", now)
+    oldest = db.execute(
+        "SELECT born FROM outbox WHERE place = 3 AND keep < 4 AND born > ? ORDER BY id LIMIT 1", (UNSET,)
+    ).fetchone()
+    if oldest is not None and oldest[0] < now - age:
+        _drop(db, now, "too-old", 0, 0, now - age)
 
 
 def following(db: sqlite3.Connection, limit: int, exclude: Collection[int], now: float) -> list[Row]:

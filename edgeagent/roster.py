@@ -223,10 +223,11 @@ class Roster:
             return
         leader, behind = self.first.place(live.rule.place, raised.alarm_id, raised.onset)
         followers |= dict.fromkeys(behind, raised.alarm_id)
+        told = live.record is chunk[-1].alarm
         for later in range(index, len(chunk)):
             before = chunk[later - 1].alarm if later > index else chunk[later].before
             chunk[later] = replace(chunk[later], alarm=marked(chunk[later].alarm, leader), before=before)
-        live.state.record = marked(live.record, leader)
+        live.state.record = chunk[-1].alarm if told else marked(live.record, leader)
         self.keep(live)
 
 

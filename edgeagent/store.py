@@ -27,18 +27,17 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from edgeagent import database, outbox
+from edgeagent.bell import Bell
 from edgeagent.messages import Message, Place
 from edgeagent.survived import unpacked
 
 log = logging.getLogger(__name__)
 
-_RETRY: Final = 1.0
-_CHECKS: Final = 60.0
+_RETRY, _CHECKS = 1.0, 60.0
 _SWIFT: Final = 0.005
 """s that a healthy disk takes at most, and for which the loop waits for it."""
 _SLOW: Final = 0.1
 """s for which nothing waits for a disk that took longer: it can take a twentieth of the time from polling."""
-
 Body: TypeAlias = Mapping[str, Any]
 """A JSON object as the store keeps it."""
 
@@ -81,11 +80,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What belongs together: state by key (None removes it), journal entries, messages to send."""
+    """What belongs together: state by key (None removes it), journal entries, messages to send.
+
+    `retained` are topics that are about to hold what was made of the state: nothing older is sent to them any more.
+    """
 
     state: Mapping[str, Body | None] = field(default_factory=dict)
     journal: Sequence[Entry] = ()
     outbox: Sequence[Message] = ()
+    retained: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,12 +130,12 @@ class Store:
         self._unwritten: dict[int, outbox.Row] = {}
         self._gone: set[int] = set()
         self._refused: list[int] = []
-        lock = threading.Lock()
-        self._wake, self._ended = threading.Condition(lock), threading.Condition(lock)
+        self._asked, self._ended = Bell(), Bell()  # there is work for the writer, and it has done some
         self._news: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._slow_until = self._checked = 0.0
         self._queue: deque[_Work] = deque()
-        self._closing = False
+        self._put_in = self._done = 0
+        self._closing = self._aside = False
         self._crash: BaseException | None = None
         self._folded = self._db.total_changes
         self._thread = threading.Thread(target=self._write_until_closed, name="store", daemon=True)
@@ -170,7 +173,7 @@ class Store:
         if self.trouble is not None:
             self._fail([work], self.trouble)
         elif any(row.message.place >= Place.EVENT for row in rows):
-            self._stand_aside(work)
+            self._stand_aside()
         return future
 
     def delete(self, ids: Iterable[int]) -> None:
@@ -249,9 +252,8 @@ class Store:
 
     def close(self) -> None:
         """Write what waits, once more if the disk refused before, and close the file."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._asked.ring()
         self._thread.join(10.0)
         if self._queue:
             log.error("%d batches could not be written before the end: %s", len(self._queue), self.trouble)
@@ -261,17 +263,21 @@ class Store:
     def _put(self, work: _Work) -> None:
         if self._crash is not None:
             raise RuntimeError("the store's writer has stopped") from self._crash
-        with self._wake:
-            self._queue.append(work)
-            self._wake.notify()
+        self._put_in += 1
+        self._queue.append(work)
+        self._asked.ring()
 
-    def _stand_aside(self, work: _Work) -> None:
-        """Leave the interpreter to the writer until it has done with this, or has shown that it takes its time."""
-        if time.monotonic() < self._slow_until:
+    def _stand_aside(self) -> None:
+        """Leave the interpreter to the writer until it has done all there is, or has shown that it takes its time."""
+        now, wanted = time.monotonic(), self._put_in
+        if now < self._slow_until:
             return
-        with self._ended:
-            swift = self._ended.wait_for(lambda: work not in self._queue, _SWIFT)
-        self._slow_until = 0.0 if swift else time.monotonic() + _SLOW
+        self._aside, end = True, now + _SWIFT
+        while self._done < wanted and now < end:
+            self._ended.wait(end - now)
+            now = time.monotonic()
+        self._aside = False
+        self._slow_until = 0.0 if self._done >= wanted else now + _SLOW
         self._hear()
 
     def _hear(self) -> None:
@@ -314,12 +320,10 @@ class Store:
     def _write_until_closed(self) -> None:
         refused = False
         while True:
-            with self._wake:
-                if refused:
-                    self._wake.wait_for(lambda: self._closing, _RETRY)
-                while not self._queue and not self._closing:
-                    self._wake.wait()
-                works, last = list(self._queue), self._closing
+            again = time.monotonic() + _RETRY
+            while not self._closing and (refused or not self._queue) and (left := again - time.monotonic()) > 0:
+                self._asked.wait(left)
+            last, works = self._closing, list(self._queue)
             if works:
                 refused = not self._written_together(works)
             # An attempt that began before the end was asked for is not the last one.
@@ -336,11 +340,9 @@ class Store:
         except sqlite3.DatabaseError as error:
             self._post(self._fail, works, f"{error} ({getattr(error, 'sqlite_errorname', 'unknown')})")
             return False
-        self._post(self._written, works)
-        with self._wake:
-            for _ in works:
-                self._queue.popleft()
-            self._ended.notify()
+        for _ in works:
+            self._queue.popleft()
+        self._post(self._written, works, done=len(works))
         self._folded = database.fold(self._db, self._folded)
         return True
 
@@ -355,18 +357,20 @@ class Store:
         with database.transaction(db, sure=not all(work.light for work in works)):
             for work in works:
                 work.write(db)
-            outbox.bound(db, now, self.limits.events, self.limits.event_bytes, self.limits.event_age)
+            outbox.bound(db, now, self.limits.events, self.limits.event_bytes)
+            if any(row.message.place is Place.DRILL for work in works for row in work.rows):
+                outbox.bound_drill(db)
             if not 0 <= now - self._checked < _CHECKS:
                 self._checked = now
-                outbox.expire(db, now)
-                db.execute(
-                    "DELETE FROM journal WHERE seq <= (SELECT max(seq) FROM journal) - ? OR time > ? AND time < ?",
-                    (self.limits.journal, outbox.UNSET, now - self.limits.journal_age),
-                )
+                outbox.expire(db, now, self.limits.event_age)
+                database.shorten(db, self.limits.journal, now - self.limits.journal_age)
 
-    def _post(self, call: Callable[..., None], *args: object) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._news.append((call, args))
+    def _post(self, call: Callable[..., None], *args: object, done: int = 0) -> None:
+        """Let the loop hear of something: it will look for it if it stands aside, else it is called."""
+        self._news.append((call, args))
+        waits, self._done = self._aside, self._done + done
+        self._ended.ring()
+        if not waits and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._hear)
 
 
@@ -381,15 +385,16 @@ def _writes(batch: Batch, rows: Sequence[outbox.Row], last_row: int) -> Callable
     removed = [(key,) for key, body in batch.state.items() if body is None]
     kept = [(key, orjson.dumps(body)) for key, body in batch.state.items() if body is not None]
     entries = [(entry.time, entry.kind, orjson.dumps(entry.body)) for entry in batch.journal]
-    seq = max((row.message.seq or 0 for row in rows), default=0)
+    seq, noted = max((row.message.seq or 0 for row in rows), default=0), [(topic,) for topic in batch.retained]
 
     def write(db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM state WHERE key = ?", removed)
         db.executemany("INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET body = excluded.body", kept)
         db.executemany("INSERT INTO journal(time, kind, body) VALUES (?, ?, ?)", entries)
+        if noted:
+            outbox.hold(db, noted)
         if rows:
             outbox.insert(db, rows)
-            db.execute("UPDATE meta SET value = ? WHERE key = 'row'", (last_row,))
-            db.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'seq'", (seq,))
+            outbox.count(db, last_row, seq)
 
     return write

@@ -12,8 +12,9 @@ from typing import Final, cast
 
 from edgeagent import procedurefiles, resources
 from edgeagent.config import Site
+from edgeagent.delivery import Settings
 from edgeagent.devices import REACHABLE
-from edgeagent.feed import Feed, Settings
+from edgeagent.feed import Feed
 from edgeagent.lane import Lane, Outcome
 from edgeagent.ledger import Ledger
 from edgeagent.messages import Message

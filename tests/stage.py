@@ -19,9 +19,10 @@ from edgeagent.alarm import Refused
 from edgeagent.catalog import Text
 from edgeagent.commands import Rejected
 from edgeagent.config import Site
+from edgeagent.delivery import Settings
 from edgeagent.devices import DeviceState
 from edgeagent.drill import Drill, End
-from edgeagent.feed import Feed, Settings
+from edgeagent.feed import Feed
 from edgeagent.inventory import AGENT
 from edgeagent.lane import Lane, Outcome
 from edgeagent.ledger import Ledger
@@ -255,7 +256,7 @@ class Stage:
             self.feed._wake()
             await asyncio.sleep(0)
         for _ in range(1000):
-            if self.feed._line is None or not (self.feed._waiting.more or self.feed._dirty):
+            if self.feed._line is None or not (self.feed._waiting.more or self.feed._owed.next):
                 return
             await asyncio.sleep(0.005)
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from edgeagent.broker import Broker, Choice, Place, Protocol
-from edgeagent.feed import Feed, Settings
+from edgeagent.delivery import Settings
+from edgeagent.feed import Feed
 from edgeagent.mqtt import Connection
 from edgeagent.store import Store
 from tests.broker import Listener, Mosquitto, certificates, free_port, needs_mosquitto, until

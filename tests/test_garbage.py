@@ -33,6 +33,25 @@ def test_a_ring_of_late_goes_with_the_next_sweep() -> None:
     assert gone() is None
 
 
+def test_nothing_is_looked_through_before_a_sweep_unless_very_much_comes() -> None:
+    looked: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            looked.append(info["generation"])
+
+    garbage.settle()
+    gc.callbacks.append(note)
+    try:
+        kept: list[object] = [Ring() for _ in range(5_000)]
+        assert looked == []
+        kept += [Ring() for _ in range(100_000)]
+        assert looked
+        assert set(looked) == {0}
+    finally:
+        gc.callbacks.remove(note)
+
+
 def test_a_ring_that_was_there_before_goes_with_the_next_that_is_whole() -> None:
     garbage.settle()
     ring = Ring()

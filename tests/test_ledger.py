@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from edgeagent.alarm import Change, Silence, Suppression, Verb
-from edgeagent.alarmfeed import PAUSE, OpenAlarms
 from edgeagent.causes import MOST
 from edgeagent.config import Site
 from edgeagent.messages import Message, Mode, Place
+from edgeagent.openalarms import PAUSE, OpenAlarms
 from edgeagent.readings import Value
 from edgeagent.runbook import LINGER
 from tests.crowd import SEATS, Office, crowd

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.alarm import Alarm, Change, Measured, OperatorState, Silence, Suppression, Verb
-from edgeagent.alarmfeed import OpenAlarms, Record, gone, messages_of, record, snapshot, snapshot_of
+from edgeagent.alarmfeed import LARGEST_SNAPSHOT, Record, gone, messages_of, record, snapshot
 from edgeagent.catalog import AlarmType, Catalog, Driver, Kind, Level, Point, PointType, Relation, Severity, Text
 from edgeagent.config import Device, Site
 from edgeagent.endpoint import parse
@@ -37,6 +37,7 @@ from edgeagent.messages import (
     told_gap,
     tombstone,
 )  # fmt: skip
+from edgeagent.openalarms import OpenAlarms
 from edgeagent.payloads import answer, availability, device_state, inventory, refusal, status
 from edgeagent.readings import Reading
 from edgeagent.rules import parse as condition
@@ -347,8 +348,10 @@ def test_the_snapshot_has_the_gravest_first_then_the_oldest_and_says_what_is_hid
 
 
 def test_a_snapshot_of_a_flood_stays_below_what_brokers_take() -> None:
-    alarms = [altered(alarm_id=f"pc-{n}.offline", raised=NOW + n) for n in range(5_000)]
-    message = snapshot_of(alarms, TREE, Mode.LIVE, "zh", BOOT, 1, NOW)
+    alarms = OpenAlarms()
+    for n in range(5_000):
+        alarms.take(altered(alarm_id=f"pc-{n}.offline", raised=NOW + n))
+    message = alarms.snapshot(TREE, Mode.LIVE, "zh", BOOT, 1, NOW)
     assert (message.place, message.retain, message.qos) == (Place.SNAPSHOT, True, 1)
     assert 32_000 < len(message.body) < 64 * 1024
     found = body(message)
@@ -360,26 +363,35 @@ def test_a_snapshot_of_a_flood_stays_below_what_brokers_take() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["a", "b"]), st.sampled_from(Severity), st.booleans(), st.sampled_from([None, "drill-3"]),
-            st.booleans(),
+            st.sampled_from(["a", "b", "c", "d"]), st.sampled_from(Severity), st.booleans(),
+            st.sampled_from([None, "drill-3"]), st.booleans(), st.sampled_from(Silence),
+            st.sampled_from([OperatorState.NONE, OperatorState.ACK]), st.sampled_from([None, NOW, NOW - 5]),
         ),
-        max_size=12,
-    )
+        max_size=20,
+    ),
+    st.sampled_from([LARGEST_SNAPSHOT, 900]),
 )  # fmt: skip
-def test_a_snapshot_made_of_known_lines_is_the_one_made_of_all_alarms(
-    story: list[tuple[str, Severity, bool, str | None, bool]],
+def test_a_snapshot_that_is_kept_in_order_is_the_one_made_of_all_alarms(
+    story: list[tuple[str, Severity, bool, str | None, bool, Silence, OperatorState, float | None]], largest: int
 ) -> None:
     kept = OpenAlarms()
     kept.begin("drill-3")
     now: dict[Mode, dict[str, Alarm]] = {mode: {} for mode in Mode}
-    for id, severity, cleared, origin, closed in story:
-        closing = {"is_cleared": True, "operator_state": OperatorState.CLOSED} if closed else {"is_cleared": cleared}
-        alarm = altered(alarm_id=id, perceived_severity=severity, origin=origin, **closing)
-        now[Mode.LIVE if origin is None else Mode.DRILL][id] = alarm
-        kept.change([Change(Verb.RAISED, alarm, None, NOW)])
-        for mode, exercise in ((Mode.LIVE, None), (Mode.DRILL, "drill-3")):
-            again = snapshot_of(now[mode].values(), TREE, mode, "zh", BOOT, 1, NOW, exercise)
-            assert kept.snapshot(TREE, mode, "zh", BOOT, 1, NOW) == again
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeagent.alarmfeed.LARGEST_SNAPSHOT", largest)
+        patch.setattr("edgeagent.openalarms.LARGEST_SNAPSHOT", largest)
+        for id, severity, cleared, origin, closed, silence, operator, since in story:
+            closing = {"is_cleared": True, "operator_state": OperatorState.CLOSED}
+            facts = closing if closed else {"is_cleared": cleared, "operator_state": operator}
+            hidden = Suppression(silence, "li", "x")
+            alarm = altered(
+                alarm_id=id, perceived_severity=severity, origin=origin, raised=since, suppression=hidden, **facts
+            )
+            now[Mode.LIVE if origin is None else Mode.DRILL][id] = alarm
+            kept.change([Change(Verb.RAISED, alarm, None, NOW)])
+            for mode, exercise in ((Mode.LIVE, None), (Mode.DRILL, "drill-3")):
+                plain = snapshot(now[mode].values(), mode, "zh", BOOT, 1, NOW, exercise)
+                assert kept.snapshot(TREE, mode, "zh", BOOT, 1, NOW).body == dump(plain)
 
 
 def test_only_a_tombstone_is_empty() -> None:

@@ -50,6 +50,8 @@ _GO: Final = 0.02
 """Seconds for which packets are taken in one go: what the polls they make bring in takes longer than they do."""
 _PAUSE: Final = 0.05
 """Seconds for which a socket is left alone when PACKETS are used up."""
+_LATER: Final = 0.2
+"""Seconds after which a line is written about a trap: the poll that it makes comes first."""
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 State: TypeAlias = Literal["off", "listening", "failing"]
@@ -225,8 +227,10 @@ class TrapListener:
         if heard.sender is not None and heard.notification is not None:
             told, names = heard.notification, heard.sender.names
             what, said = "inform" if told.inform else "trap", "%s: %s %s from %s, polled at once"
-            self._notes.say(now, logging.INFO, (names, Fate.TAKEN), told.oid, said, names, what, told.name, host)
             self._fold(heard.sender, now)
+            subject, args = (names, Fate.TAKEN), (names, what, told.name, host)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LATER, self._notes.say, now, logging.INFO, subject, told.oid, said, *args)
         elif heard.fate is Fate.UNKNOWN:
             self._strangers.say(now, logging.INFO, (host, heard.fate), heard.why, "%s", heard.why)
         elif heard.fate is not Fate.QUESTION:
