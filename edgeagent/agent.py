@@ -167,7 +167,8 @@ class Agent:
         return known[0]
 
     def _connect(self, events: Events, will: Will) -> Connection:
-        return Connection(replace(self._site.broker, client_id=f"edge-{self._site.id}-{self._site.agent}"), events, will)
+        own = f"edge-{self._site.id}-{self._site.agent}"
+        return Connection(replace(self._site.broker, client_id=own), events, will)
 
     # The pass.
 
@@ -357,8 +358,7 @@ class Agent:
             await self._hung_up.wait()
             self._hung_up.clear()
             sdnotify.reloading()
-            found = await self._read()
-            self._own("config.error", value=found is None)
+            self._own("config.error", value=(found := await self._read()) is None)
             if found is not None:
                 self._swap(found)
             sdnotify.ready(self._figures().line)

@@ -235,8 +235,7 @@ class Connection:
 
         # No executor: leaving asyncio.run would wait for its threads, and so for a black hole.
         threading.Thread(target=dial, name="mqtt-connect", daemon=True).start()
-        error = await done
-        return None if error is None else failure(error, self.broker)
+        return None if (error := await done) is None else failure(error, self.broker)
 
     async def _converse(self, client: GulpingClient) -> str:
         """Let the loop carry the socket until the connection ends; return why it did."""
@@ -249,7 +248,8 @@ class Connection:
         self._unacked.clear()
         self._read_back = self._soon = None
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_publish, client.on_message, client.on_subscribe = self._on_publish, self._on_message, self._on_subscribe
+        client.on_publish, client.on_message = self._on_publish, self._on_message
+        client.on_subscribe = self._on_subscribe
 
         def write(*_: object) -> None:
             self._soon = self._soon or loop.call_soon(self._io, self._write)
