@@ -396,11 +396,22 @@ def test_one_session_answers_for_all_phones() -> None:
 
 def test_a_lost_session_says_so_of_every_phone_until_the_next_one() -> None:
     async def story() -> Answers:
-        async with served(Pbx(PHONES)) as (port, ours), linked(port) as link:
+        pbx, away = Pbx(PHONES), asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if away.is_set():
+                return
+            writer.write(BANNER)
+            while data := await reader.read(65_536):
+                writer.write(pbx.answer(data))
+
+        async with served(pbx, talk) as (port, ours), linked(port) as link:
             assert (await once(link, port))["registered"] == 1
+            away.set()
             for writer in list(ours):
                 writer.transport.abort()
             lost = await until(link, port, Missing.LINK_DOWN)
+            away.clear()
             assert (await until(link, port, 1))["reachable"] == 1
             return lost
 
