@@ -191,12 +191,10 @@ class Poller:
         now = asyncio.get_running_loop().time()
         try:
             late = self._put_off is not None and now - self._put_off > _PATIENCE
-            if self._news and (late or not self._crowd(now)):
-                self._news = False
+            if self._news and (late or self._waiting(now) <= _CROWD):
                 self._flush()
             asked = self._ask_due(now)
             if self._inbox and (late or not asked):
-                self._news = False
                 self._flush()
             self._put_off = (self._put_off or now) if self._inbox and asked else None
         except Exception as bug:  # noqa: BLE001 - handed on to whoever waits for `run`
@@ -220,14 +218,14 @@ class Poller:
             self._timer.cancel()
         self._timer, self._next = asyncio.get_running_loop().call_at(when, self._turn), when
 
-    def _crowd(self, now: float) -> bool:
-        """Tell whether very many are due in the next slot."""
-        due = bool(self._order) and self._order[0] * self._width <= now
-        return due and len(self._slots[self._order[0]]) > _CROWD
+    def _waiting(self, now: float) -> int:
+        """Return how many are in the next slot that is due, 0 where none is."""
+        due = self._order and self._order[0] * self._width <= now
+        return len(self._slots[self._order[0]]) if due else 0
 
     def _ask_due(self, now: float) -> bool:
         """Ask what is due in one slot, and tell if any is; after a long pass the others come in the next turns."""
-        if not self._order or self._order[0] * self._width > now:
+        if not self._waiting(now):
             return False
         slot, at = heapq.heappop(self._order), self._now()
         for watch in self._slots.pop(slot):
@@ -265,6 +263,7 @@ class Poller:
                 self._arm(when)
 
     def _flush(self) -> None:
+        self._news = False
         inbox, self._inbox = self._inbox[:_MOST], self._inbox[_MOST:]
         self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
         now, hastened = asyncio.get_running_loop().time(), self._hastened

@@ -39,8 +39,10 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
 
     A drill keeps its order, and what is deleted at the broker was said by an earlier life perhaps: both are rows.
     """
-    state = [each for each in messages if each.retain and each.body and each.place < Place.EVENT]
-    return [each for each in messages if not (each.retain and each.body and each.place < Place.EVENT)], state
+    rows, state = list[Message](), list[Message]()
+    for each in messages:
+        (state if each.retain and each.body and each.place < Place.EVENT else rows).append(each)
+    return rows, state
 
 
 @dataclass(slots=True)
