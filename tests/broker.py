@@ -152,7 +152,7 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
+        self._process.kill()  # amid a message, its handler of SIGTERM makes it print that one twice
         self._process.wait(60)
         self._thread.join(60)
         assert self._process.stdout is not None
