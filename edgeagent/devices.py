@@ -150,17 +150,31 @@ class DeviceState:
         """Let the next poll be one in full, whatever its turn."""
         self._all = True
 
+    def goes_on(self, answers: Answers, now: float, *, exact: bool = False) -> bool:
+        """Take the very answers that it gave last, as most polls of a calm site are; tell whether it did.
+
+        All that `take` does would come to the same. Where they are not those, or more is due, nothing is done.
+        """
+        exact = exact or self._exact
+        if self._goods < GOODS or self.misses:
+            return False
+        if answers is not self._part or exact:
+            if answers is not (self._last if exact else self._heard) or self._doubtful(now) or self._owes(now):
+                return False
+            self._whole, self._all = now, False
+        self.observed = now
+        return True
+
     def take(self, answers: Answers, now: float, *, exact: bool = False) -> frozenset[str]:
         """Take the answers of one poll; return the ids of the points whose reading is another one now.
 
         A number that moved by less than its deadband since it was last judged, and past nothing that an alarm asks, is
         as it was, unless all is to be `exact` this time. In the CALM after a look it may move by three.
         """
+        if self.goes_on(answers, now, exact=exact):
+            return _NOTHING
         exact = exact or self._exact
         sure = self._goods >= GOODS and not (self.misses or self._doubtful(now))
-        if sure and answers is (self._last if exact else self._heard) and not self._owes(now):
-            self.observed = now  # most polls of a calm site: all that follows would say so too
-            return _NOTHING
         if self._mark is not None:
             if self._mark not in answers and self._last is not None:
                 return self._take_part(answers, self._last, now, exact=exact)
@@ -215,9 +229,6 @@ class DeviceState:
 
     def _take_part(self, answers: Answers, last: Answers, now: float, *, exact: bool) -> frozenset[str]:
         """Take what is urgent alone; all else is as it was. What it is or does now is a reason to ask for the rest."""
-        if answers is self._part and self._goods >= GOODS and not (self.misses or exact):
-            self.observed = now
-            return _NOTHING
         missing = silence(answers) or fruitless(answers, self._urgent[0])
         if missing is not None:
             return self._missed(missing, now)

@@ -26,11 +26,16 @@ def take(polled: Polled, step: Step, voice: Voice, now: float) -> None:
     The devices that say something else than another number are judged before the others are decoded: alarms seldom
     hang on a number for as long as that takes.
     """
+    calm: list[tuple[DeviceState, Answers]] = []
     first: list[tuple[DeviceState, Answers]] = []
     others: list[tuple[DeviceState, Answers]] = []
     for each in polled:
-        (first if _stirs(*each) else others).append(each)
-    told = [*_judged(first, step, voice, now), *_judged(others, step, voice, now)]
+        state, answers = each
+        if not voice.due(state.device.id, now) and state.goes_on(answers, now):
+            calm.append(each)
+        else:
+            (first if _stirs(state, answers) else others).append(each)
+    told = [*_judged(first, (), step, voice, now), *_judged(others, calm, step, voice, now)]
     for state, points in told:
         _tell(state, points, voice, now)
 
@@ -52,8 +57,10 @@ def _walked(walks: tuple[str, ...], answers: Answers) -> Answers:
     return {address: raw for address, raw in answers.items() if address.startswith(below)}
 
 
-def _judged(polled: Polled, step: Step, voice: Voice, now: float) -> list[tuple[DeviceState, frozenset[str]]]:
-    """Decode and judge some devices; return those of which something is to be said."""
+def _judged(
+    polled: Polled, calm: Polled, step: Step, voice: Voice, now: float
+) -> list[tuple[DeviceState, frozenset[str]]]:
+    """Decode and judge some devices beside those that are as they were; return what is to be said of which."""
     changed: list[tuple[str, str]] = []
     told: list[tuple[DeviceState, frozenset[str]]] = []
     for state, answers in polled:
@@ -63,8 +70,8 @@ def _judged(polled: Polled, step: Step, voice: Voice, now: float) -> list[tuple[
             changed += [(state.device.id, point) for point in points]
         if points or due:
             told.append((state, points))
-    if polled:
-        step(polled, changed, now)
+    if polled or calm:
+        step([*polled, *calm], changed, now)
     return told
 
 

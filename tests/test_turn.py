@@ -44,10 +44,12 @@ class Told:
         self.log.append(("available", state.device.id))
 
 
-def run(turn: Mapping[str, Values], silent: Collection[str] = (), walks: tuple[str, ...] = ()) -> Told:
+def run(
+    turn: Mapping[str, Values], silent: Collection[str] = (), walks: tuple[str, ...] = (), calm: Collection[str] = ()
+) -> Told:
     """Take a turn in which devices come to say so, all at addresses named as their points; None is no answer.
 
-    Before, each said nothing of these points; the `silent` ones said nothing at all.
+    Before, each said nothing of these points; the `silent` ones said nothing at all, and the `calm` ones say no more.
     """
     told = Told()
 
@@ -69,7 +71,7 @@ def run(turn: Mapping[str, Values], silent: Collection[str] = (), walks: tuple[s
         last = None if id in silent else {"as": "ever"}
         state = SimpleNamespace(
             device=SimpleNamespace(id=id), readings=readings, take=taken, answers=last, repeats=lambda now: now is last,
-            driver=driver
+            driver=driver, goes_on=lambda answers, now: id in calm,
         )  # fmt: skip
         return cast("DeviceState", state), answers
 
@@ -112,6 +114,13 @@ def test_very_many_faults_at_once_are_judged_in_one_step() -> None:
 
 def test_what_did_not_change_is_said_when_it_is_due() -> None:
     assert [id for what, id in run({"due": {}, "other": {}}).log if what == "said"] == ["due"]
+
+
+def test_who_goes_on_as_before_is_not_decoded_but_was_asked() -> None:
+    told = run({"a": {}, "b": {"load": 1.0}, "c": {"source": "battery"}, "due": {}}, calm=("a", "due"))
+    assert [id for what, id in told.log if what == "decoded"] == ["c", "b", "due"]
+    assert told.read == ["c", "b", "due", "a"]
+    assert told.steps == 2
 
 
 VALUES: Final = st.sampled_from([1, 2.5, True, "battery", frozenset({"fire"}), None])
