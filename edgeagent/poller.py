@@ -31,7 +31,7 @@ _MOST: Final = 128
 """Answers of one list."""
 _CROWD: Final = 2 * _TOGETHER
 """More polls than these go out before what came is looked at, so that their answers come meanwhile."""
-_PATIENCE: Final = 0.05
+_PATIENCE: Final = 0.1
 """Seconds for which what came waits for them."""
 FIRST_ROUND: Final = 1.0
 """The first polls, and so all later ones, are spread over this many seconds at most."""

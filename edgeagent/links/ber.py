@@ -131,7 +131,10 @@ def enter(data: bytes, at: int, stop: int, tag: int) -> tuple[int, int]:
     """Return where the content of the element at `at` begins and ends. Raises `Malformed`, or IndexError at the end."""
     if data[at] != tag:
         raise Malformed(f"0x{data[at]:02x} in the place of 0x{tag:02x}")
-    start, end = _content(data, at)
+    start = at + 2
+    end = start + data[at + 1]
+    if data[at + 1] >= 0x80:
+        start, end = _content(data, at)
     if end > stop:
         raise Malformed("cut short")
     return start, end

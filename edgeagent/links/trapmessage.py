@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from edgeagent.links.ber import INTEGER, OCTETS, OID, RESPONSE, SEQUENCE, Malformed, dotted, enter
+from edgeagent.links.ber import INTEGER, OCTETS, OID, RESPONSE, SEQUENCE, Malformed, dotted, enter, identifier
 
 ADDRESS, COUNTER = 0x40, 0x41
 TRAP_V1, INFORM, TRAP_V2, REPORT = 0xA4, 0xA6, 0xA7, 0xA8
@@ -38,10 +37,10 @@ _NAMES: Final[Mapping[str, str]] = {
     # RFC 1628 §4 has 33.2.k; an agent that speaks v1 converts it to 33.2.0.k and back (RFC 3584 §3.1).
     **{f"1.3.6.1.2.1.33.2{zero}.{number}": name for number, name in enumerate(_UPS, 1) for zero in ("", ".0")},
 }
+_SPELT: Final = {identifier(oid)[2:]: oid for oid in _NAMES}
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """One trap or inform. `oid` is snmpTrapOID.0, made from enterprise and number in v1; "" when it has none.
 
     `origin` is whom it was relayed for and `community` the one it came to the relay with, as the packet claims; only
@@ -60,8 +59,7 @@ class Notification:
         return f"{known} ({self.oid})" if known else self.oid or "without snmpTrapOID"
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """A v1 or v2c message: where its PDU begins, to answer an inform by changing that one byte (RFC 3416 §4.2.7)."""
 
     community: bytes
@@ -151,6 +149,9 @@ def _number(data: bytes, at: int, stop: int) -> tuple[int, int]:
 
 def _spelled(content: bytes) -> str:
     """Spell an OBJECT IDENTIFIER; not by what is kept of spellings, which anybody could fill with traps."""
+    known = _SPELT.get(content)
+    if known is not None:
+        return known
     if len(content) > _LONGEST:
         raise Malformed("an object identifier that is none")
     return dotted.__wrapped__(content)

@@ -21,9 +21,8 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from edgeagent.endpoint import Endpoint
 from edgeagent.links import trapmessage
@@ -73,8 +72,11 @@ class Fate(StrEnum):
     """Beyond what is read of one address."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
+_Line: TypeAlias = tuple[float, tuple[str, str], str, str, tuple[str, ...]]
+"""When a trap came, whose it was, what it told of, and what is written about that."""
+
+
+class _Heard(NamedTuple):
     """What a packet came to: whose it is, what it tells, what goes back; or why nothing is done for it."""
 
     fate: Fate
@@ -105,6 +107,7 @@ class TrapListener:
         self._asked = asyncio.Event()
         # Apart, so that a stranger who sends much cannot keep what devices send out of the log.
         self._notes, self._strangers = Notes(200, 1.0), Notes(20, 1 / 60)
+        self._lines = list[_Line]()
         self._allowance = Allowance(PACKETS, PACKETS)
         self._bug: Exception | None = None
 
@@ -229,12 +232,18 @@ class TrapListener:
             what, said = "inform" if told.inform else "trap", "%s: %s %s from %s, polled at once"
             self._fold(heard.sender, now)
             subject, args = (names, Fate.TAKEN), (names, what, told.name, host)
-            loop = asyncio.get_running_loop()
-            loop.call_later(_LATER, self._notes.say, now, logging.INFO, subject, told.oid, said, *args)
+            if not self._lines:
+                asyncio.get_running_loop().call_later(_LATER, self._write)
+            self._lines.append((now, subject, told.oid, said, args))
         elif heard.fate is Fate.UNKNOWN:
             self._strangers.say(now, logging.INFO, (host, heard.fate), heard.why, "%s", heard.why)
         elif heard.fate is not Fate.QUESTION:
             self._notes.say(now, logging.WARNING, (host, heard.fate), "", "%s", heard.why)
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        for now, subject, what, said, args in lines:
+            self._notes.say(now, logging.INFO, subject, what, said, *args)
 
     def _hear(self, data: bytes, host: str, now: float) -> _Heard:
         """Read a packet and see whether it is a device's own."""
