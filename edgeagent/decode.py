@@ -25,6 +25,8 @@ _CODES: Final[Mapping[str, Callable[[Item, Answers], Value]]] = {
     "share": share,
     "text": text,
 }
+_NONE: Final = frozenset[str]()
+"""What nearly every set of alarms is, nearly always: one object for all of them, who are ten thousand."""
 
 
 def decode(driver: Driver, answers: Answers, now: float, origin: str | None = None) -> dict[str, Reading]:
@@ -88,7 +90,9 @@ def reading_of(item: Item, point: Point | None, answers: Answers, now: float, or
         low, high = point.range
         if not low <= value <= high:
             return Reading.bad("out-of-range", now, origin)
-    if item.unverified and value != frozenset():
+    if value == _NONE:
+        return Reading(_NONE, now, origin=origin)
+    if item.unverified:
         return Reading(value, now, Quality.UNCERTAIN, UNVERIFIED, origin)
     return Reading(value, now, origin=origin)
 
@@ -110,7 +114,7 @@ def _united(*sources: Reading) -> Reading:
     reasons = {source.reason for source in sources if source.quality is not Quality.GOOD}
     reason = PARTIAL if reasons - {UNVERIFIED} else UNVERIFIED if reasons else None
     quality = Quality.UNCERTAIN if reasons else Quality.GOOD
-    return Reading(members, sources[0].time, quality, reason, sources[0].origin)
+    return Reading(members or _NONE, sources[0].time, quality, reason, sources[0].origin)
 
 
 def derived(item: Item, readings: Mapping[str, Reading], now: float, origin: str | None) -> Reading:
