@@ -318,6 +318,22 @@ def test_a_burst_goes_out_as_fast_as_its_answers_are_read(monkeypatch: pytest.Mo
     assert linked(scenario) == 100
 
 
+def test_a_pause_ends_a_question_once_that_was_asked_twice_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(link: SnmpLink) -> list[Answers]:
+        liar = Liar(lambda heard: heard.reply(heard.answer()) if heard.count == 0 else None)
+        to, plan = target(await up(liar)), Plan(OIDS[:1])
+        first = await poll(link, to, plan)
+        second = asyncio.create_task(poll(link, to, plan))
+        await asyncio.sleep(0)
+        later = asyncio.get_running_loop().time() + 2 * PATIENT
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "time", lambda: later)
+            link._guard(link._sweep)
+        return [first, await second]
+
+    assert [dict(answers) for answers in linked(scenario)] == [{OIDS[0]: 7}, {OIDS[0]: Missing.TIMEOUT}]
+
+
 def test_a_counter64_exists_in_v2c_and_not_in_v1() -> None:
     async def scenario(link: SnmpLink) -> list[Answers]:
         server = SnmpServer(image())
