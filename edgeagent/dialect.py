@@ -54,17 +54,22 @@ def new_client(broker: Broker, will: tuple[str, bytes] | None, clean: bool) -> G
     return client
 
 
-def of_publish(
+def written(
     expiry: int | None, user: Mapping[str, str] | None, content_type: str | None, response_topic: str | None,
     correlation: bytes | None,
-) -> Properties:  # fmt: skip
-    """Give the properties of a PUBLISH. `expiry` is in s.
+) -> bytes:  # fmt: skip
+    """Write the properties of a PUBLISH. `expiry` is in s.
 
-    They are packed here: paho spends more time on them than on the message. `built` is how it would be done.
+    paho spends more time on them than on the message. `built` is how it would be done.
     """
     if not user and response_topic is None and correlation is None:
         return _plain(expiry, content_type)
-    return _packed(_pack(expiry, user, content_type, response_topic, correlation))
+    return _pack(expiry, user, content_type, response_topic, correlation)
+
+
+def of_publish(written: bytes) -> Properties:
+    """Give properties that are written already, as paho takes them."""
+    return _packed_type()(written)
 
 
 def built(
@@ -164,8 +169,8 @@ def _know_too_large() -> None:
 
 
 @lru_cache(maxsize=1024)
-def _plain(expiry: int | None, content_type: str | None) -> Properties:
-    return _packed(_pack(expiry, None, content_type, None, None))
+def _plain(expiry: int | None, content_type: str | None) -> bytes:
+    return _pack(expiry, None, content_type, None, None)
 
 
 def _pack(
@@ -211,7 +216,3 @@ def _packed_type() -> Callable[[bytes], Properties]:
             return self.pack().hex()
 
     return Packed
-
-
-def _packed(packed: bytes) -> Properties:
-    return _packed_type()(packed)

@@ -54,13 +54,12 @@ class Feed:
         self.connection = connect(self, Will(self._tree.own("status"), will))
         self.foreign = Foreign(self._tree, will, self._repair)
         self._commands = Commands(self._tree, settings.language, store, on_command, self._answer, clock)
-        self._held, self._newest = dict[str, Message](), dict[str, Message]()
+        self._held, self._newest, self._acked = dict[str, Message](), dict[str, Message](), list[int]()
         self._owed, self._open = Owed(), OpenAlarms()
         self._direct: deque[tuple[Message, bytes | None, asyncio.Future[None] | None]] = deque()
         self._budget = Bucket(settings.rate, settings.burst)
         self._telemetry = Bucket(settings.telemetry_rate, max(20.0, settings.telemetry_rate / 10))
         self._line: Line | None = None
-        self._acked: list[int] = []
         self._waiting, self._patience, self._largest, self._births = Waiting(), Patience(), settings.largest, 0
         self._timer: asyncio.TimerHandle | None = None
         self._lost, self._ticked, self._stopping, self._stop = "", time.monotonic(), False, asyncio.Event()
@@ -108,15 +107,16 @@ class Feed:
 
         return self._store.commit(replace(batch, outbox=rows, retained=fresh), written)
 
-    def hold(self, message: Message) -> None:
-        """Say a retained message from memory, now and after each connection; the same body again only if it expires."""
-        last = self._newest.get(message.topic)
-        if last is not None and last.body == message.body and message.expires is None:
-            return
-        if last is None or not last.body:
-            self._store.note_retained([message.topic])
-        self._held[message.topic] = self._newest[message.topic] = message
-        self._owed.rest[message.topic] = None
+    def hold(self, *said: Message) -> None:
+        """Say retained messages from memory, now and after each connection; the same body again only if it expires."""
+        for message in said:
+            topic, last = message.topic, self._newest.get(message.topic)
+            if message.expires is None and last is not None and last.body == message.body:
+                continue
+            if last is None or not last.body:
+                self._store.note_retained([topic])
+            self._held[topic] = self._newest[topic] = message
+            self._owed.rest[topic] = None
         self._pump()
 
     def restore(self, listed: Iterable[Alarm], said: Iterable[Message]) -> None:

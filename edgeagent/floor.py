@@ -248,8 +248,14 @@ class Floor:
 
     def memory(self) -> FloorMemory | None:
         """Return what else a restart needs as JSON-able data, None if it is as it was at the last call."""
-        fresh = [part.memory() for part in (self._supply, self._groups, self._seats)]
-        return None if all(each is None for each in fresh) else self.remembered()
+        supply, groups, seats = self._supply.memory(), self._groups.memory(), self._seats.memory()
+        if supply is None and groups is None and seats is None:
+            return None
+        return {
+            "supply": self._supply.remembered() if supply is None else supply,
+            "groups": self._groups.remembered() if groups is None else groups,
+            "seats": self._seats.remembered() if seats is None else seats,
+        }
 
     def remembered(self) -> FloorMemory:
         """Return what `memory` gives, changed or not."""

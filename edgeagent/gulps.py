@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, cast
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
 
 _GULP: Final = 1 << 16
 """Bytes taken or given at once; what is left wakes the loop again."""
@@ -54,21 +53,28 @@ class GulpingClient(Client):
             if result or self._at >= len(self._came):
                 return result
 
-    def say(self, topic: str, payload: bytes, retain: bool, properties: Properties | None) -> MQTTErrorCode:
-        """Send a message of QoS 0, of which nobody hears more; `publish` does the same, and much else."""
+    def say(self, topic: str, payload: bytes, retain: bool, extra: bytes) -> MQTTErrorCode:
+        """Send a message of QoS 0, of which nobody hears more; `publish` does the same, and much else.
+
+        `extra` are its properties as they are written. It joins what waits behind all others, if that is of its kind.
+        """
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
-        name = topic.encode()
-        extra = b"" if properties is None else bytes(properties.pack())  # type: ignore[no-untyped-call]
-        packet = bytearray((_PLAIN | retain,))
-        self._pack_remaining_length(packet, 2 + len(name) + len(extra) + len(payload))
-        packet += b"".join((len(name).to_bytes(2, "big"), name, extra, payload))
-        return self._packet_queue(_PLAIN, packet, 0, _QUIET)
+        name, waiting = topic.encode(), self._out_packet
+        size = len(name)
+        head = _headed(_PLAIN | retain, 2 + size + len(extra) + len(payload))
+        packet = b"".join((head, size.to_bytes(2), name, extra, payload))
+        last = waiting[-1] if waiting else None
+        if last and last["qos"] and last["command"] == _PLAIN and not last["pos"] and last["to_process"] < _GULP:
+            last["packet"] += packet
+            last["to_process"] += len(packet)
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._packet_queue(_PLAIN, bytearray(packet), 0, _QUIET)
 
     def loop_write(self) -> MQTTErrorCode:
         """Send what waits, messages behind one another at once."""
         waiting, joined, size = self._out_packet, list[bytes | bytearray](), 0
-        while waiting and size < _GULP and self._joins(waiting[0]):
+        while (len(waiting) > 1 or (joined and waiting)) and size < _GULP and self._joins(waiting[0]):
             last = waiting.popleft()
             joined.append(last["packet"])
             size += last["to_process"]
@@ -115,6 +121,15 @@ class GulpingClient(Client):
         if self.on_message is not None:
             self.on_message(self, None, cast("Any", Plain(name, came[body:end], bool(came[at] & 1))))
         return True
+
+
+def _headed(first: int, size: int) -> bytes:
+    """Write what a packet begins with: what it is, and the length of all that follows."""
+    digits = list[int]()
+    while size > 0x7F:
+        digits.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes((first, *digits, size))
 
 
 def _counted(came: bytes, at: int) -> tuple[int, int]:

@@ -143,11 +143,11 @@ class Connection:
         """
         if self._client is None or self._since is None:
             raise MqttError("not connected")
-        properties = None
-        if self.broker.protocol is Version.V5:
-            properties = dialect.of_publish(expiry, user, content_type, response_topic, correlation)
+        modern = self.broker.protocol is Version.V5
+        extra = dialect.written(expiry, user, content_type, response_topic, correlation) if modern else b""
+        properties = dialect.of_publish(extra) if qos and modern else None
         info = self._client.publish(topic, payload, qos, retain, properties) if qos else None
-        code = self._client.say(topic, payload, retain, properties) if info is None else info.rc
+        code = self._client.say(topic, payload, retain, extra) if info is None else info.rc
         if code:
             raise MqttError(f"not sent: {code.name}")
         if self._read_back is not None:

@@ -99,7 +99,7 @@ class Statement:
         if not len(shape.hidden) < len(last) == len(readings):
             return False
         now = tuple(readings.values())
-        changed = [pair for pair in zip(last, now, strict=True) if pair[0] is not pair[1]]
+        changed = [(before, after) for before, after in zip(last, now, strict=True) if before is not after]
         newest = self._newest if not changed else -inf
         for before, after in changed:
             if before.reason is not None or after.reason is not None or before.origin != after.origin:

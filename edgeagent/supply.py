@@ -23,7 +23,7 @@ tells of its circuit only after a while.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -48,10 +48,14 @@ _RETURNS: Final = 60.0
 """s in which UPSes return to a mains that is back."""
 
 
+_Fields: TypeAlias = tuple[tuple[bool, ...], bool | None, bool | None, str | None, bool, bool, str | None]
+"""Those of `Said`, in their order."""
+
+
 class SupplyMemory(TypedDict):
     """What a restart needs of `Supply`: what devices said as the fields of `Said`, readings likewise."""
 
-    said: dict[str, tuple[tuple[bool, ...], bool | None, bool | None, str | None, bool, bool, str | None]]
+    said: dict[str, _Fields]
     engines: dict[str, Engine]
     readings: dict[str, tuple[bool | int | float | str | list[str] | None, float, str | None, str | None]]
     state: str | None
@@ -87,6 +91,8 @@ class Supply:
         self._lit, self._out = set[str](), set[str]()
         """Those with power at their input, and those without."""
         self.said: dict[str, Said] = {}
+        self._kept: dict[str, _Fields] = {}
+        """The same as it is remembered: all of it is, whenever one of many says something else."""
         self.readings: dict[str, Reading] = {}
         self._engines: dict[str, Engine] = {}
         self._since = Since()
@@ -160,6 +166,9 @@ class Supply:
     def _hear(self, id: str, said: Said, engine: Engine) -> None:
         """Keep what a device says, and count it."""
         self.said[id], self._engines[id] = said, engine
+        self._kept[id] = (
+            said.mains, said.input, said.feeds, said.position, said.called, said.stuck, said.origin,
+        )  # fmt: skip
         for group, within in ((self._lit, said.input is True), (self._out, said.input is False)):
             (group.add if within else group.discard)(id)
 
@@ -283,7 +292,8 @@ class Supply:
         whole = self._nearest(frozenset.intersection(*{self._above[id] for id in dark}), lit)
         if whole is not None:
             return frozenset({whole})
-        return frozenset(self._nearest(self._above[id], lit) or id for id in dark)
+        near = {above: self._nearest(above, lit) for above in {self._above[id] for id in dark}}
+        return frozenset(near[self._above[id]] or id for id in dark)
 
     def _nearest(self, nodes: Collection[str], lit: Iterable[frozenset[str]]) -> str | None:
         below = self._tree.below
@@ -312,11 +322,8 @@ class Supply:
     def remembered(self) -> SupplyMemory:
         """Return what a restart needs as JSON-able data."""
         return {
-            "said": {
-                id: (said.mains, said.input, said.feeds, said.position, said.called, said.stuck, said.origin)
-                for id, said in self.said.items()
-            },
-            "engines": dict(self._engines),
+            "said": dict(self._kept),
+            "engines": {id: self._engines[id] for id in self._gensets if id in self._engines},
             "readings": {
                 point: (sorted(reading.value) if isinstance(reading.value, frozenset) else reading.value,
                         reading.time, reading.reason, reading.origin)

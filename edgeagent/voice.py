@@ -20,7 +20,7 @@ from edgeagent.config import Site
 from edgeagent.delivery import READINGS, Bucket
 from edgeagent.devices import REACHABLE, DeviceState
 from edgeagent.feed import Feed
-from edgeagent.messages import Mode, Tree
+from edgeagent.messages import Message, Mode, Tree
 from edgeagent.readings import Reading, Value
 from edgeagent.statement import Points, Statement
 from edgeagent.store import Batch, Store
@@ -106,7 +106,7 @@ class Voice:
             return
         said = self._said.get(id)
         if said is None:
-            self._say(state, now)
+            self._say([state], now)
         elif self._expired(said.due, now) or self._moved(state, said, changed):
             self._owed[id] = state
             if self._turn is None:
@@ -115,16 +115,16 @@ class Voice:
     def _speak(self) -> None:
         """Say what is owed, as much as may be now, and the rest in the next turns."""
         now, room = self._wall(), int(self._budget.fill(self._clock()))
-        for id in list(islice(self._owed, room)):
-            self._say(self._owed.pop(id), now)
-            self._budget.take(1)
+        states = [self._owed.pop(id) for id in list(islice(self._owed, room))]
+        self._budget.take(len(states))
+        self._say(states, now)
         self._turn = asyncio.get_running_loop().call_later(_PAUSE, self._speak) if self._owed else None
 
     def readings(self, state: DeviceState, now: float) -> None:
         """Say a device's readings at once when one of them moved by its deadband, or when it is time to."""
         said = self._said.get(state.device.id)
         if said is None or self._expired(said.due, now) or self._moved(state, said, state.readings):
-            self._say(state, now)
+            self._say([state], now)
 
     def due(self, id: str, now: float) -> bool:
         """Tell whether a device's readings are to be said again though nothing changed."""
@@ -146,15 +146,19 @@ class Voice:
                 return True
         return False
 
-    def _say(self, state: DeviceState, now: float) -> None:
+    def _say(self, states: Iterable[DeviceState], now: float) -> None:
+        """Say the readings of some devices together."""
+        self._feed.hold(*(self._message(state, now) for state in states))
+
+    def _message(self, state: DeviceState, now: float) -> Message:
         id = state.device.id
         said = self._said.get(id)
         if said is None:
             said = self._said[id] = Statement(self._tree.state(id, self._mode))
         body = said.body(state.readings, self._known(state.driver.kind), now, state.observed)
         message = messages.readings(said.topic, body, now, now + max(EXPIRY, 3 * state.device.interval))
-        self._feed.hold(message if self._exercise is None else messages.drilled(message, self._exercise))
         said.due = again_at(id, now)
+        return message if self._exercise is None else messages.drilled(message, self._exercise)
 
     def _known(self, kind: Kind) -> Points:
         found = self._points.get(kind.id)

@@ -206,6 +206,7 @@ class Hall:
                 self.rows[id] = json.loads(json.dumps(row))
         memory = self.floor.memory()
         if memory is not None:
+            assert memory == self.floor.remembered()
             self.memory = json.loads(json.dumps(memory))
         self.curious |= self.floor.curious()
         return changes

@@ -21,4 +21,5 @@ def test_properties_are_packed_as_paho_packs_them(
     expiry: int | None, user: dict[str, str] | None, content: str | None, response: str | None, mark: bytes | None
 ) -> None:
     slow = dialect.built(expiry, user, content, response, mark)
-    assert dialect.of_publish(expiry, user, content, response, mark).pack() == slow.pack()  # type: ignore[no-untyped-call]
+    said = dialect.written(expiry, user, content, response, mark)
+    assert said == dialect.of_publish(said).pack() == slow.pack()  # type: ignore[no-untyped-call]

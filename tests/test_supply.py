@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from unittest.mock import patch
 
 import pytest
@@ -438,6 +439,7 @@ def test_what_need_not_be_heard_and_counted_anew_changes_nothing(
         assert {id for id, said in quick.said.items() if said.input} == quick._lit
         assert {id for id, said in quick.said.items() if said.input is False} == quick._out
         assert (quick.said, quick.readings) == (slow.said, slow.readings)
+        assert quick.remembered()["said"] == {id: astuple(said) for id, said in quick.said.items()}
         for each in quick, slow:
             each.restore(each.remembered())
 

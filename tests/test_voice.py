@@ -35,8 +35,8 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[Message] = []
 
-    def hold(self, message: Message) -> None:
-        self.heard.append(message)
+    def hold(self, *said: Message) -> None:
+        self.heard += said
 
     def devices(self) -> list[str]:
         return [message.topic.split("/")[-2] for message in self.heard]
