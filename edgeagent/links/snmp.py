@@ -315,8 +315,6 @@ class SnmpLink:
             self._drain(sock, len(self._by_id))
         now = asyncio.get_running_loop().time()
         for question in self._wheel.due(now):
-            if not _is_open(question):  # it was asked twice before a pause, so it is due twice, and it has just ended
-                continue
             if question.deadline <= now:
                 self._time_out(question)
             elif question.again <= now:  # else it was answered and asked anew since, and is in the wheel anew

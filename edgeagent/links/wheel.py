@@ -6,7 +6,7 @@ woken for it. Knows no clock and no loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -32,10 +32,10 @@ class Wheel(Generic[T]):
         self._ticks[tick] = [item]
         return tick * GRAIN
 
-    def due(self, now: float) -> list[T]:
-        """Take out what is due and matters, in the order of its time."""
+    def due(self, now: float) -> Iterator[T]:
+        """Take out what is due; give what of it still matters when its turn comes, in the order of its time."""
         ticks = sorted(tick for tick in self._ticks if tick * GRAIN <= now)
-        return [item for tick in ticks for item in self._ticks.pop(tick) if self._matters(item)]
+        return filter(self._matters, [item for tick in ticks for item in self._ticks.pop(tick)])
 
     def next(self) -> float | None:
         """Return when the next is due that matters, None when nothing does; forget what is due before it."""
