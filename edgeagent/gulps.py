@@ -60,21 +60,22 @@ class GulpingClient(Client):
         """
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
-        name, waiting = topic.encode(), self._out_packet
-        size = len(name)
-        head = _headed(_PLAIN | retain, 2 + size + len(extra) + len(payload))
-        packet = b"".join((head, size.to_bytes(2), name, extra, payload))
+        name, waiting, packet = topic.encode(), self._out_packet, bytearray((_PLAIN | retain,))
+        self._pack_remaining_length(packet, 2 + len(name) + len(extra) + len(payload))
+        packet += b"".join((len(name).to_bytes(2), name, extra, payload))
         last = waiting[-1] if waiting else None
         if last and last["qos"] and last["command"] == _PLAIN and not last["pos"] and last["to_process"] < _GULP:
             last["packet"] += packet
             last["to_process"] += len(packet)
             return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return self._packet_queue(_PLAIN, bytearray(packet), 0, _QUIET)
+        return self._packet_queue(_PLAIN, packet, 0, _QUIET)
 
     def loop_write(self) -> MQTTErrorCode:
         """Send what waits, messages behind one another at once."""
         waiting, joined, size = self._out_packet, list[bytes | bytearray](), 0
-        while (len(waiting) > 1 or (joined and waiting)) and size < _GULP and self._joins(waiting[0]):
+        if len(waiting) < 2:
+            return super().loop_write()
+        while waiting and size < _GULP and self._joins(waiting[0]):
             last = waiting.popleft()
             joined.append(last["packet"])
             size += last["to_process"]
@@ -121,15 +122,6 @@ class GulpingClient(Client):
         if self.on_message is not None:
             self.on_message(self, None, cast("Any", Plain(name, came[body:end], bool(came[at] & 1))))
         return True
-
-
-def _headed(first: int, size: int) -> bytes:
-    """Write what a packet begins with: what it is, and the length of all that follows."""
-    digits = list[int]()
-    while size > 0x7F:
-        digits.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes((first, *digits, size))
 
 
 def _counted(came: bytes, at: int) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from edgeagent.voice import Voice
 log = logging.getLogger(__name__)
 
 Polled: TypeAlias = Sequence[tuple[DeviceState, Answers]]
+_Asked: TypeAlias = tuple[DeviceState, Answers, bool]
+"""A device, what it said, and whether it is to be said again, exactly."""
 Step: TypeAlias = Callable[[Polled, list[tuple[str, str]], float], None]
 """Judges the devices that were asked and, by (device, point), what changed; hands on what follows from it."""
 
@@ -27,15 +29,15 @@ def take(polled: Polled, step: Step, voice: Voice, now: float) -> None:
     hang on a number for as long as that takes.
     """
     calm: list[tuple[DeviceState, Answers]] = []
-    first: list[tuple[DeviceState, Answers]] = []
-    others: list[tuple[DeviceState, Answers]] = []
-    for each in polled:
-        state, answers = each
-        if not voice.due(state.device.id, now) and state.goes_on(answers, now):
-            calm.append(each)
+    first: list[_Asked] = []
+    others: list[_Asked] = []
+    for state, answers in polled:
+        due = voice.due(state.device.id, now)
+        if not due and state.goes_on(answers, now):
+            calm.append((state, answers))
         else:
-            (first if _stirs(state, answers) else others).append(each)
-    told = [*_judged(first, (), step, voice, now), *_judged(others, calm, step, voice, now)]
+            (first if _stirs(state, answers) else others).append((state, answers, due))
+    told = [*_judged(first, (), step, now), *_judged(others, calm, step, now)]
     for state, points in told:
         _tell(state, points, voice, now)
 
@@ -57,21 +59,18 @@ def _walked(walks: tuple[str, ...], answers: Answers) -> Answers:
     return {address: raw for address, raw in answers.items() if address.startswith(below)}
 
 
-def _judged(
-    polled: Polled, calm: Polled, step: Step, voice: Voice, now: float
-) -> list[tuple[DeviceState, frozenset[str]]]:
+def _judged(asked: Sequence[_Asked], calm: Polled, step: Step, now: float) -> list[tuple[DeviceState, frozenset[str]]]:
     """Decode and judge some devices beside those that are as they were; return what is to be said of which."""
     changed: list[tuple[str, str]] = []
     told: list[tuple[DeviceState, frozenset[str]]] = []
-    for state, answers in polled:
-        due = voice.due(state.device.id, now)
+    for state, answers, due in asked:
         points = state.take(answers, now, exact=due)
         if points:
             changed += [(state.device.id, point) for point in points]
         if points or due:
             told.append((state, points))
-    if polled or calm:
-        step([*polled, *calm], changed, now)
+    if asked or calm:
+        step([*((state, answers) for state, answers, _ in asked), *calm], changed, now)
     return told
 
 

@@ -116,8 +116,9 @@ class Voice:
         """Say what is owed, as much as may be now, and the rest in the next turns."""
         now, room = self._wall(), int(self._budget.fill(self._clock()))
         states = [self._owed.pop(id) for id in list(islice(self._owed, room))]
-        self._budget.take(len(states))
-        self._say(states, now)
+        if states:
+            self._budget.take(len(states))
+            self._say(states, now)
         self._turn = asyncio.get_running_loop().call_later(_PAUSE, self._speak) if self._owed else None
 
     def readings(self, state: DeviceState, now: float) -> None:
