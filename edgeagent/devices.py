@@ -72,7 +72,7 @@ class DeviceState:
         self.origin: str | None = None
         self._real: DeviceState | None = None
         self._goods = GOODS
-        self._own = _OWN - device.driver.points
+        self._own = _OWN if _OWN.isdisjoint(device.driver.points) else _OWN - device.driver.points
         self._last: Answers | None = None
         """The answers that the readings are of."""
         self._heard: Answers | None = None

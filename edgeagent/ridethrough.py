@@ -118,6 +118,11 @@ class _Seen:
 class Battery:
     """One UPS, as far as its battery goes. `observed` is everywhere when it last answered, if somebody knows."""
 
+    __slots__ = (
+        "_begun", "_charges", "_heard", "_load", "_low_since", "_seen", "_since", "_trend",
+        "last", "off", "on", "origin", "ups",
+    )  # fmt: skip
+
     def __init__(self, ups: str) -> None:
         self.ups = ups
         self.on: bool | None = None

@@ -183,6 +183,8 @@ def form(version: int, community: str, ask: Ask, oids: tuple[str, ...]) -> Form:
 class Community:
     """An SNMP v1 or v2c conversation. There is nothing to learn and nothing to forget."""
 
+    __slots__ = ("_community", "version")
+
     def __init__(self, version: str, community: str) -> None:
         self.version = 0 if version == "1" else 1
         self._community = community
