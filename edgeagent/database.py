@@ -14,8 +14,8 @@ from edgeagent import outbox
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
-_LONG: Final = 500
-"""Changes of rows after which the log is folded into the file; a row takes a page or two of it."""
+_LONG, _LONGEST = 500, 2_000
+"""Changes of rows after which the log is folded into the file, in a quiet moment and in any; one is a page or two."""
 _PAGE: Final = 2048
 """Bytes of a page: a COMMIT writes whole pages, of an alarm a dozen with little on them."""
 _SCHEMA: Final = """
@@ -73,13 +73,14 @@ def shorten(db: sqlite3.Connection, lines: int, before: float) -> None:
     )
 
 
-def fold(db: sqlite3.Connection, folded: int) -> int:
+def fold(db: sqlite3.Connection, folded: int, *, quiet: bool) -> int:
     """Bring what was committed from the log into the file, now and then; return the change up to which that is done.
 
-    SQLite would do it within the COMMIT that makes the log long: an alarm would wait for it.
+    SQLite would do it within the COMMIT that makes the log long: an alarm would wait for it. So would one that comes
+    meanwhile: where alarms come one upon the other it is put off.
     """
     changes = db.total_changes
-    if changes - folded < _LONG:
+    if changes - folded < (_LONG if quiet else _LONGEST):
         return folded
     with suppress(sqlite3.DatabaseError):  # the next COMMIT meets the same disk and tells
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -32,7 +32,7 @@ from edgeagent.underway import AHEAD, Line, Owed, Sent, Waiting, parted
 
 log = logging.getLogger(__name__)
 
-_REPLAYED, _FLUSH, _AGAIN, _OVERHEAD = 60.0, 0.1, 2.0, 256
+_REPLAYED, _FLUSH, _AGAIN, _OVERHEAD = 60.0, 0.5, 2.0, 256
 
 
 class Feed:

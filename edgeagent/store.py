@@ -33,7 +33,7 @@ from edgeagent.survived import unpacked
 
 log = logging.getLogger(__name__)
 
-_RETRY, _CHECKS = 1.0, 60.0
+_RETRY, _QUIET, _CHECKS = 1.0, 0.5, 60.0
 _SWIFT: Final = 0.005
 """s that a healthy disk takes at most, and for which the loop waits for it."""
 _SLOW: Final = 0.1
@@ -320,12 +320,14 @@ class Store:
     def _write_until_closed(self) -> None:
         refused = False
         while True:
-            again = time.monotonic() + _RETRY
+            again = time.monotonic() + (_RETRY if refused else _QUIET)
             while not self._closing and (refused or not self._queue) and (left := again - time.monotonic()) > 0:
                 self._asked.wait(left)
             last, works = self._closing, list(self._queue)
             if works:
                 refused = not self._written_together(works)
+            if not (refused or last):
+                self._folded = database.fold(self._db, self._folded, quiet=not works)
             # An attempt that began before the end was asked for is not the last one.
             if self._crash is not None or (last and (refused or not self._queue)):
                 return
@@ -340,10 +342,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             self._post(self._fail, works, f"{error} ({getattr(error, 'sqlite_errorname', 'unknown')})")
             return False
-        for _ in works:
-            self._queue.popleft()
-        self._post(self._written, works, done=len(works))
-        self._folded = database.fold(self._db, self._folded)
+        self._post(self._written, [self._queue.popleft() for _ in works], done=len(works))
         return True
 
     def _crashed(self, works: Sequence[_Work]) -> None:
