@@ -158,7 +158,8 @@ CHANNELS: Final = (
     _state(
         "device-state", _TREE.state("x-device"), "device-state",
         "All readings of a device, flat. It expires after 180 s, or after three intervals of a slower device. "
-        "A number that moved by less than its deadband is told with the next message: within a minute.",
+        "A number that moved by less than its deadband is told with the next message: within a minute. As long as "
+        "nothing is wrong, one that moved by less than three, right after a message, may follow ten seconds later.",
         qos=0, expires=EXPIRY,
     ),
     _state(
