@@ -38,9 +38,10 @@ class Worth(TypedDict):
 
 
 class DeviceState(TypedDict):
-    """The payload of device/<id>/state: one member for each point of the device's kind, null when bad, and these.
+    """The payload of device/<id>/state: one member for each point that is read of the device, null when bad, and these.
 
-    `lane`, which is `drill`, and `exercise_id` are there with what a drill shows; `mode` is a point of some kinds.
+    A point of three phases has members for them too: `.l1`, `.l2`, `.l3`. `lane`, which is `drill`, and `exercise_id`
+    are there with what a drill shows; `mode` is a point of some kinds.
     """
 
     units: dict[str, str]
@@ -164,7 +165,8 @@ CHANNELS: Final = (
     ),
     _state(
         "alarm", _TREE.alarm("x-alarm"), "alarm",
-        "The record of an alarm; deleted once it is closed. One that is explained by its cause has none.", qos=0,
+        "The record of an alarm; it lies there as `closed` for ten minutes, then it is deleted. Of those that a cause "
+        "explains the first 20 have one, as `suppressed`; the others are in the snapshot alone.", qos=0,
     ),
     _state("alarms", _TREE.alarms(), "alarms", "Every open alarm in one message: the place to resync from."),
     _state("procedure", _TREE.procedure("x-run"), "procedure", "A run of a procedure with its steps, while listed."),

@@ -31,7 +31,7 @@ ENDS: Final[Mapping[End, Text]] = {
     End.COMPLETED: Text("completed", "按计划完成"),
     End.TIME: Text("ended when its time was up", "到达规定时间后结束"),
     End.STOPPED: Text("stopped by hand", "人工中止"),
-    End.UNLED: Text("ended because nobody renewed it", "无人续期，自动终止"),
+    End.UNLED: Text("ended because nobody renewed it", "无人确认继续，自动终止"),
     End.REAL_ALARM: Text("broken off for a real alarm", "因真实告警中止"),
     End.REAL_RUN: Text("broken off for a real procedure", "因真实预案启动中止"),
     End.CONDITION: Text("broken off by its abort condition", "触发中止条件，自动中止"),

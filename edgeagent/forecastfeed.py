@@ -247,15 +247,15 @@ _FAILURES: Final[Mapping[str, Text]] = {
 _UNREAD: Final = Text("generator cannot be read", "柴油机状态未知")
 _NOT_CALLED: Final = Text("no generator starts for that", "柴油机不会为此启动")
 _NO_GENERATOR: Final = Text("no generator is watched", "未监测到备用发电机")
-_OPENS: Final = Text("generator window opens in {time}", "柴油机窗口 {time}后打开")
-_CLOSES: Final = Text("generator window closes in {time}", "柴油机窗口 {time}后关闭")
-_OVER: Final = Text("generator window over for {time}", "柴油机窗口已过 {time}")
+_OPENS: Final = Text("generator window opens in {time}", "柴油机带载时段 {time}后开始")
+_CLOSES: Final = Text("generator window closes in {time}", "柴油机带载时段还剩 {time}")
+_OVER: Final = Text("generator window over for {time}", "柴油机带载时段已过 {time}")
 _ANSWERS: Final[Mapping[Outlast, Text]] = {
-    Outlast.YES: Text("battery outlasts it", "可撑到窗口结束"),
-    Outlast.UNCLEAR: Text("battery may not outlast it", "未必能撑到窗口结束"),
-    Outlast.NO: Text("battery does NOT outlast it", "撑不到窗口结束"),
+    Outlast.YES: Text("battery outlasts it", "可撑到该时段结束"),
+    Outlast.UNCLEAR: Text("battery may not outlast it", "未必能撑到该时段结束"),
+    Outlast.NO: Text("battery does NOT outlast it", "撑不到该时段结束"),
 }
-_FIRST: Final = Text("first dark without it: {seats}", "若未带载最先断电：{seats}")
+_FIRST: Final = Text("first dark without it: {seats}", "柴油机若未带载，最先断电：{seats}")
 _ALONE: Final = Text("{ups} is on battery", "{ups} 由电池供电")
 _ALONE_LASTS: Final = Text("lasts about {left} more", "还可供电约 {left}")
 _ALONE_UNKNOWN: Final = Text("nobody knows how long it lasts", "剩余供电时间未知")

@@ -54,8 +54,8 @@ LINES = {
             "s; battery outlasts it; first dark without it: a001..a020"
         ),
         (
-            "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机窗口 2 分 50 秒后打开；"
-            "可撑到窗口结束；若未带载最先断电：a001..a020"
+            "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机带载时段 2 分 50 秒后开始；"
+            "可撑到该时段结束；柴油机若未带载，最先断电：a001..a020"
         ),
     ),
     "in the window, too short": (
@@ -65,14 +65,14 @@ LINES = {
             "s; battery does NOT outlast it; first dark without it: a001..a020"
         ),
         (
-            "断电 7 分 30 秒：UPS 还可供电约 100 秒；柴油机窗口 2 分 30 秒后关闭；"
-            "撑不到窗口结束；若未带载最先断电：a001..a020"
+            "断电 7 分 30 秒：UPS 还可供电约 100 秒；柴油机带载时段还剩 2 分 30 秒；"
+            "撑不到该时段结束；柴油机若未带载，最先断电：a001..a020"
         ),
     ),
     "nobody knows": (
         outage(250, UNREAD, dark=()),
         "Power out for 4 min 10 s: nobody knows how long the UPS lasts; generator window opens in 2 min 50 s",
-        "断电 4 分 10 秒：UPS 剩余供电时间未知；柴油机窗口 2 分 50 秒后打开",
+        "断电 4 分 10 秒：UPS 剩余供电时间未知；柴油机带载时段 2 分 50 秒后开始",
     ),
     "failed to start": (
         outage(250, WEAK, generator="failed-to-start"),
@@ -80,7 +80,7 @@ LINES = {
             "Power out for 4 min 10 s: UPS lasts about 22 min more; generator FAILED to start; first dark without it: "
             "a001..a020"
         ),
-        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机启动失败；若未带载最先断电：a001..a020",
+        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机启动失败；柴油机若未带载，最先断电：a001..a020",
     ),
     "generator cannot be read": (
         outage(250, WEAK, generator="unknown", dark=()),
@@ -88,7 +88,7 @@ LINES = {
             "Power out for 4 min 10 s: UPS lasts about 22 min more; generator cannot be read; generator "
             "window opens in 2 min 50 s; battery outlasts it"
         ),
-        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机状态未知；柴油机窗口 2 分 50 秒后打开；可撑到窗口结束",
+        "断电 4 分 10 秒：UPS 还可供电约 22 分钟；柴油机状态未知；柴油机带载时段 2 分 50 秒后开始；可撑到该时段结束",
     ),
     "the window is over": (
         outage(660, WEAK, generator="running"),
@@ -96,7 +96,7 @@ LINES = {
             "Power out for 11 min: UPS lasts about 22 min more; generator window over for 1 min; first dark without "
             "it: a001..a020"
         ),
-        "断电 11 分：UPS 还可供电约 22 分钟；柴油机窗口已过 1 分；若未带载最先断电：a001..a020",
+        "断电 11 分：UPS 还可供电约 22 分钟；柴油机带载时段已过 1 分；柴油机若未带载，最先断电：a001..a020",
     ),
     "our own circuit": (
         outage(30, WEAK, state="circuit-lost", generator="idle"),
@@ -104,7 +104,7 @@ LINES = {
             "Our own circuit out for 30 s: UPS lasts about 22 min more; no generator starts for that; first dark "
             "without it: a001..a020"
         ),
-        "线路故障断电 30 秒：UPS 还可供电约 22 分钟；柴油机不会为此启动；若未带载最先断电：a001..a020",
+        "线路故障断电 30 秒：UPS 还可供电约 22 分钟；柴油机不会为此启动；柴油机若未带载，最先断电：a001..a020",
     ),
     "not in auto": (
         outage(250, WEAK, generator="idle", dark=()),

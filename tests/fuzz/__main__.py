@@ -26,6 +26,10 @@ ROOT: Final = Path(__file__).parent.parent.parent
 FOUND: Final = ROOT / "build/fuzz"
 PAGE: Final = ROOT / "docs/fuzzing.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- /table -->\n"
+_HEAD: Final = (
+    "| target | executions | s | edges | new by fuzzing | lines of its modules | crashes |\n"
+    "|---|---:|---:|---:|---:|---:|---:|\n"
+)
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _EDGES: Final = re.compile(r"cov: (\d+)")
 _LASTED: Final = re.compile(r"Done \d+ runs in (\d+) second")
@@ -92,14 +96,14 @@ def child(*words: str) -> subprocess.CompletedProcess[bytes]:
         )  # fmt: skip
 
 
-def table() -> str:
-    """Write what the last run of each target gave."""
-    found = [
-        Result(**json.loads(path.read_text(encoding="utf-8")))
-        for path in (FOUND / name / "last.json" for name in NAMES) if path.is_file()
-    ]  # fmt: skip
-    head = "| target | executions | s | edges | new by fuzzing | lines of its modules | crashes |\n"
-    return head + "|---|---:|---:|---:|---:|---:|---:|\n" + "".join(f"{each.row()}\n" for each in found)
+def table(before: str) -> str:
+    """Write what the last run of each target gave; one that was not run here keeps its row of `before`."""
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines()[2:]}
+    for path in (FOUND / name / "last.json" for name in NAMES):
+        if path.is_file():
+            found = Result(**json.loads(path.read_text(encoding="utf-8")))
+            rows[found.target] = found.row()
+    return _HEAD + "".join(f"{rows[name]}\n" for name in NAMES if name in rows)
 
 
 def main() -> int:
@@ -115,9 +119,10 @@ def main() -> int:
     if said.table:
         text = PAGE.read_text(encoding="utf-8")
         begin, end = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
-        PAGE.write_text(text[:begin] + table() + text[end:], encoding="utf-8")
+        PAGE.write_text(text[:begin] + table(text[begin:end]) + text[end:], encoding="utf-8")
         return 0
     crashes = 0
+    print(_HEAD, end="", flush=True)
     for name in said.target or NAMES:
         result = fuzz(name, said.seconds)
         crashes += result.crashes
