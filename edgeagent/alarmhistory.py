@@ -88,7 +88,7 @@ def _after(had: AlarmLine, verb: str, at: float, severity: Severity, text: Text,
     if verb == Verb.SEVERITY_CHANGED:
         spans = had.spans if stands else (*had.spans, Span(None))
         return replace(had, text=text, severity=_graver(had.severity, severity), spans=spans)
-    if verb == Verb.CLEARED:
+    if verb == Verb.CLEARED or (verb == Verb.CLOSED and stands):  # closed as it stands: nothing looks at it any more
         last = had.spans[-1] if stands else Span(None)
         return replace(had, spans=(*(had.spans[:-1] if stands else had.spans), replace(last, end=at)))
     if verb == Verb.ACKNOWLEDGED and had.acked is None:

@@ -64,6 +64,14 @@ def test_an_alarm_without_a_run_is_a_fault_of_its_own_each_time_it_comes() -> No
     assert (second.start, second.end, second.who, second.acked) == (BASE + 900, None, (), None)
 
 
+def test_a_fault_of_a_device_that_the_site_no_longer_has_is_not_handed_on() -> None:
+    journal = Journal()
+    journal.alarm(0, "raised", "contacts.door-open")
+    journal.alarm(600, "closed", "contacts.door-open", state="closed")
+    (fault,) = log(journal).faults
+    assert (fault.start, fault.end) == (BASE, BASE + 600)
+
+
 def test_what_a_run_has_is_told_once() -> None:
     journal = Journal()
     outage(journal)
