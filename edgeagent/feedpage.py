@@ -211,6 +211,15 @@ def _words() -> Iterator[str]:
     for member, words in WORDS.items():
         named = member if "`" in member else f"`{member}`"
         yield f"| {named} | {', '.join(words)} |\n"
+    yield _STATES
+
+
+_STATES: Final = """
+The states of an alarm are those of ANSI/ISA-18.2: `unack` stands and nobody has taken it on, `acked` somebody has;
+`rtn-unack` is over (returned to normal) and nobody has taken it on; `latched-unack` and `latched-acked` are over and stay
+until somebody resets them; `shelved` is put off by an operator, `suppressed` explained by its cause, `out-of-service` in
+maintenance; `closed` is over and done with.
+"""
 
 
 def main(file: Path, recorded: Path) -> None:

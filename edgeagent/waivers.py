@@ -111,7 +111,9 @@ def security_of(
     if any(not each.secured and each.host and not _local(each.host) for each in broker.all()):
         found[Insecure.MQTT] = [("feed", "broker")]
     weaknesses = tuple(
-        Weakness(what, say(places[0], f"{what}: {_WHY[what]} (in {len(places)} places)"))
+        Weakness(
+            what, say(places[0], f"{what}: {_WHY[what]} ({len(places)} {'place' if len(places) == 1 else 'places'})")
+        )
         for what, places in found.items()
     )
     return Security(weaknesses, tuple(waivers))
