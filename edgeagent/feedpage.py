@@ -216,9 +216,9 @@ def _words() -> Iterator[str]:
 
 _STATES: Final = """
 The states of an alarm are those of ANSI/ISA-18.2: `unack` stands and nobody has taken it on, `acked` somebody has;
-`rtn-unack` is over (returned to normal) and nobody has taken it on; `latched-unack` and `latched-acked` are over and stay
-until somebody resets them; `shelved` is put off by an operator, `suppressed` explained by its cause, `out-of-service` in
-maintenance; `closed` is over and done with.
+`rtn-unack` is over (returned to normal) and nobody has taken it on; `latched-unack` and `latched-acked` are over and
+stay until somebody resets them; `shelved` is put off by an operator, `suppressed` explained by its cause,
+`out-of-service` in maintenance; `closed` is over and done with.
 """
 
 
