@@ -112,7 +112,7 @@ def security_of(
         found[Insecure.MQTT] = [("feed", "broker")]
     weaknesses = tuple(
         Weakness(
-            what, say(places[0], f"{what}: {_WHY[what]} ({len(places)} {'place' if len(places) == 1 else 'places'})")
+            what, say(places[0], f"{what}: {_WHY[what]} (in {len(places)} {'place' if len(places) == 1 else 'places'})")
         )
         for what, places in found.items()
     )
