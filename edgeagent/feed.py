@@ -32,7 +32,7 @@ from edgeagent.underway import AHEAD, Line, Owed, Sent, Waiting, parted
 
 log = logging.getLogger(__name__)
 
-_REPLAYED, _FLUSH, _AGAIN, _OVERHEAD = 60.0, 0.5, 2.0, 256
+_REPLAYED, _FLUSH, _AGAIN, _GATHER, _OVERHEAD = 60.0, 0.5, 2.0, 0.02, 256
 
 
 class Feed:
@@ -123,9 +123,8 @@ class Feed:
         """Take over the alarms and the retained records that were there before the start; call it before `run`."""
         for alarm in listed:
             self._open.take(alarm)
-        for message in said:
+        for message in (*said, self._snapshot(Mode.LIVE, self._clock())):
             self._hold(message)
-        self._hold(self._snapshot(Mode.LIVE, self._clock()))
 
     def begin_drill(self, drill_id: str, now: float) -> Message:
         """Open the drill lane, and give the snapshot in which it has no alarms yet."""
@@ -229,8 +228,7 @@ class Feed:
 
     def on_ack(self, mid: int, code: int, failure: bool) -> None:
         """Delete what the broker has, put aside what it will never take, keep the rest for later."""
-        line = self._line
-        if line is None or (sent := line.sent.pop(mid, None)) is None:
+        if (line := self._line) is None or (sent := line.sent.pop(mid, None)) is None:
             return
         line.heard |= sent.message.qos > 0
         if sent.done is not None and not sent.done.done():
@@ -313,8 +311,10 @@ class Feed:
                 break
             telemetry = self._telemetry.take(1)
             self._say(line, topic)
-        if (self._waiting.some and budget < 1) or (owed.next and telemetry < 1):
-            self._again(1 / min(self._budget.rate, self._telemetry.rate))
+        if self._waiting.some and budget < 1:
+            self._again(1 / self._budget.rate)
+        if owed.next and telemetry < 1:  # one at a time they would cost as much again
+            self._again(max(_GATHER, 1 / self._telemetry.rate))
 
     def _say(self, line: Line, topic: str) -> None:
         self._owed.drop(topic)
@@ -323,8 +323,9 @@ class Feed:
             self._publish(line, Sent(0, message))
 
     def _again(self, delay: float) -> None:
-        if self._timer is None or self._timer.cancelled() or self._timer.when() < asyncio.get_running_loop().time():
-            self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
+        loop, timer = asyncio.get_running_loop(), self._timer
+        if timer is None or not loop.time() <= timer.when() <= loop.time() + delay:
+            self._timer = loop.call_later(delay, self._pump)
 
     def _next_rows(self, line: Line, limit: int, now: float) -> list[Row]:
         patience, waiting = self._patience, self._waiting
@@ -391,8 +392,7 @@ class Feed:
             self._owed.drop(message.topic)
 
     def _snapshot(self, mode: Mode, now: float) -> Message:
-        store = self._store
-        return self._open.snapshot(self._tree, mode, self._settings.language, store.boot, store.seq, now)
+        return self._open.snapshot(self._tree, mode, self._settings.language, self._store.boot, self._store.seq, now)
 
     def _status(self, *, online: bool, reason: str) -> Message:
         now = self._clock()

@@ -27,6 +27,7 @@ from edgeagent.mqtt import Connection, Received
 from edgeagent.payloads import device_state
 from edgeagent.readings import Reading
 from edgeagent.store import Batch, Entry, Limits, Store, StoreError
+from edgeagent.underway import Line
 from tests.broker import Listener, Mosquitto, free_port, needs_mosquitto, until
 
 pytestmark = needs_mosquitto
@@ -418,6 +419,32 @@ def test_telemetry_is_the_newest_a_topic_and_never_touches_the_disk(tmp_path: Pa
 
         asyncio.run(run())
         assert len(listener.messages) < 200
+
+
+def test_what_is_over_the_bound_of_telemetry_goes_several_at_a_time(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+
+        async def run() -> list[int]:
+            async with agent(tmp_path, broker.port, telemetry_rate=500.0) as it:
+                await eventually(lambda: it.feed.connection.connected)
+                went: list[int] = []
+                say, pump = it.feed._say, it.feed._pump
+
+                def counted(line: Line, topic: str) -> None:
+                    went[-1] += 1
+                    say(line, topic)
+
+                def pumped() -> None:
+                    went.append(0)
+                    pump()
+
+                it.feed._say, it.feed._pump = counted, pumped  # type: ignore[method-assign]
+                it.feed.hold(*(state(TREE.state(f"ups-{number}"), {}, 1.0, qos=0) for number in range(150)))
+                await eventually(lambda: sum(went) >= 150)
+                return went
+
+        went = asyncio.run(run())
+        assert len([many for many in went if many]) < 20, went
 
 
 def test_the_same_value_is_said_once(tmp_path: Path) -> None:
