@@ -55,7 +55,7 @@ def chosen(site: Site, name: str) -> Scenario:
 
 def _lack(scenario: Scenario, site: Site) -> targets.Unable | None:
     """Return the first thing that keeps a scenario from being shown."""
-    return next((each for each in targets.unable(scenario, site) if not each.passed), None)
+    return next(iter(targets.prevents(scenario, site)), None)
 
 
 class People:

@@ -107,6 +107,11 @@ def unable(scenario: Scenario, site: Park) -> list[Unable]:
     return lacks
 
 
+def prevents(scenario: Scenario, site: Park) -> list[Unable]:
+    """Return what of a scenario keeps it from being run at this site."""
+    return [each for each in unable(scenario, site) if not each.passed]
+
+
 def scope(scenario: Scenario, site: Park, planned: Iterable[Planned]) -> frozenset[str]:
     """Return the ids of all that a drill concerns: what it touches and names, and what gets one thing or other of it.
 

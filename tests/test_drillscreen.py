@@ -152,12 +152,14 @@ def test_a_plan_says_what_speaks_against_it_and_what_each_line_means() -> None:
         "plan": [
             {"line": "at 0:10 every ups source = battery", "devices": ["ups-a", "ups-b"]},
             {"line": "at 0:20 every headset present = false", "devices": [f"headset-{n}" for n in range(10)]},
+            {"line": "at 0:30 every ups battery.runtime = 60", "devices": []},
         ],
     }
     assert list(plan(answer, "en")) == [
         "✗ the mains is out (real-alarm)",
         "at 0:10 every ups source = battery  →  ups-a, ups-b",
         f"at 0:20 every headset present = false  →  {', '.join(f'headset-{n}' for n in range(8))} and 2 more",
+        "at 0:30 every ups battery.runtime = 60  →  nothing here, passed over",
     ]
 
 
