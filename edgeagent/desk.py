@@ -7,13 +7,14 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from rich.table import Table
+from rich.text import Text as Line
 
 from edgeagent.broker import Broker
 from edgeagent.catalog import Text
@@ -31,6 +32,7 @@ _BANNER: Final = Text(
     "EXERCISE under way: {title} ({id}; led by {owner}, over by {ends})",
     "【演练进行中】{title}（{id}；负责人 {owner}，最迟 {ends} 结束）",
 )
+_NO_RUNS: Final = Text("no procedure is under way", "没有正在执行的预案")
 _COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
 
 
@@ -143,8 +145,9 @@ def table(found: Mapping[str, Any]) -> Table:
     counts = ", ".join(f"{count} {severity}" for severity, count in found["counts"].items() if count)
     title = f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged"
     rows = Table(box=None, title=title, title_justify="left")
-    for name in ("severity", "state", "since", "alarm"):
+    for name in ("severity", "state", "since"):
         rows.add_column(name, no_wrap=True)
+    rows.add_column("alarm", overflow="fold")
     rows.add_column()
     for alarm in found["open"]:
         since = alarm["last_raised"] or ""
@@ -156,22 +159,17 @@ def table(found: Mapping[str, Any]) -> Table:
     return rows
 
 
-def run_table(runs: Sequence[Mapping[str, Any]], language: str) -> Table:
-    """Lay runs of procedures out for a terminal, with what is asked for now."""
-    rows = Table(box=None, title=f"{len(runs)} runs", title_justify="left")
-    for name in ("run", "state", "since"):
-        rows.add_column(name, no_wrap=True)
-    rows.add_column()
+def run_lines(runs: Sequence[Mapping[str, Any]], language: str) -> Iterator[Line]:
+    """Spell runs of procedures, below each what is asked for now; one that is overdue in red. No id is ever cut."""
+    if not runs:
+        yield Line(said(_NO_RUNS, language))
     for run in runs:
-        overdue = any(step["overdue"] for step in run["steps"] if step["state"] == "ready")
-        lines = [run["texts"][language]]
-        lines += [
-            f"  {step['step']} ({step['role']}): {step['texts'][language]}"
-            for step in run["steps"]
-            if step["state"] == "ready"
-        ]
-        rows.add_row(run["run_id"], run["state"], run["onset"], "\n".join(lines), style="red" if overdue else "")
-    return rows
+        ready = [step for step in run["steps"] if step["state"] == "ready"]
+        style = "red" if any(step["overdue"] for step in ready) else ""
+        yield Line(f"{run['run_id']}  {run['state']}  {run['onset']}", style)
+        yield Line(f"  {run['texts'][language]}", style)
+        for step in ready:
+            yield Line(f"  · {step['step']} ({step['role']}): {step['texts'][language]}", style)
 
 
 def reason(answer: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from rich.console import Console
 from edgeagent.alarmfeed import snapshot
 from edgeagent.catalog import Text
 from edgeagent.demoscreen import Screen
-from edgeagent.desk import banner, line
+from edgeagent.desk import banner, line, run_lines
 from edgeagent.drill import Drill, DrillChange, DrillVerb
 from edgeagent.drillfeed import event, notice
 from edgeagent.messages import Message, Mode, state
@@ -142,6 +142,15 @@ def test_the_runs_of_each_lane_are_asked_for_on_it(
         assert agent.verbs(mode) == ["runs"]
     assert result.stdout.startswith("【演练进行中】市电断电")
     assert ("演练 – 市电断电" in result.stdout) is (mode is Mode.DRILL)
+
+
+def test_no_id_of_a_run_or_a_step_is_cut_where_the_terminal_is_narrow() -> None:
+    said = [line.plain for line in run_lines([record(RUN, OUTAGE, "zh", NOW)], "zh")]
+    ready = [step["step"] for step in record(RUN, OUTAGE, "zh", NOW)["steps"] if step["state"] == "ready"]
+    assert ready
+    assert said[0].startswith(f"{RUN.run_id}  ")
+    assert [line.split()[1] for line in said[2:]] == ready
+    assert [line.plain for line in run_lines([], "zh")] == ["没有正在执行的预案"]
 
 
 @needs_mosquitto

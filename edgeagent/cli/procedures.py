@@ -76,7 +76,8 @@ def runs(config: ConfigDir, json: Json = False, drill: InDrill = False) -> None:
         print_json(answer["runs"])
     else:
         print_banner(desk.banner(talk(desk.exercise(site)), site.language))
-        out().print(desk.run_table(answer["runs"], site.language))
+        for line in desk.run_lines(answer["runs"], site.language):
+            out().print(line, soft_wrap=True)
 
 
 @app.command()
