@@ -529,11 +529,17 @@ def test_a_table_with_a_mistake_is_known_all_the_same(tmp_path: Path, old: str, 
     assert shipped(tmp_path, old, new, more=seat) == told
 
 
-def test_a_procedure_may_name_a_device_whose_table_has_a_mistake(tmp_path: Path) -> None:
-    (tmp_path / "procedures").mkdir()
-    outage = (examples() / "procedures" / "outage.toml").read_text(encoding="utf-8")
-    (tmp_path / "procedures" / "outage.toml").write_text(outage, encoding="utf-8")
-    assert len(shipped(tmp_path, 'driver = "ups/apc', 'drivr = "ups/apc')) == 2
+def test_procedures_and_scenarios_may_name_a_device_whose_table_has_a_mistake(tmp_path: Path) -> None:
+    for kind, name, old, new in (
+        ("procedures", "outage", 'kind = "ups", affected', 'kind = "ups", resource = "ups-a", affected'),
+        ("drills", "ups-self-test", "every ups source = battery", "ups-a source = battery"),
+    ):
+        own = tmp_path / kind / f"{name}.toml"
+        own.parent.mkdir()
+        text = (examples() / kind / own.name).read_text(encoding="utf-8")
+        assert old in text
+        own.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert len(found := shipped(tmp_path, 'driver = "ups/apc', 'drivr = "ups/apc')) == 2, found
 
 
 def test_a_file_begun_by_an_editor_on_windows_is_read(tmp_path: Path) -> None:
