@@ -20,7 +20,7 @@ from edgeagent.catalog import AlarmType, Catalog, Driver
 from edgeagent.config import Device, Site
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import wire
-from edgeagent.drillsettings import shifts_of
+from edgeagent.drillsettings import ShiftEntry, shifts_of
 from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import text_of
 from edgeagent.mistakes import Mistake, Mistakes, Path_
@@ -30,7 +30,7 @@ from edgeagent.seatparts import parts_of, staffing_of
 from edgeagent.siteentries import DeviceEntry, SiteFeedEntry, SiteFile
 from edgeagent.sitetree import MAINS
 from edgeagent.tomlfile import Document, check, joined, readable, unlisted
-from edgeagent.treefiles import Planter
+from edgeagent.treefiles import Planter, left_out
 from edgeagent.waivers import security_of
 
 STATE: Final = Path("/var/lib/edgeagent")
@@ -44,6 +44,8 @@ _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
     "site": {"id": "site", "name": {"en": "-", "zh": "-"}},
     "feed": {"broker": "mqtt://localhost"},
 }
+_SHIFT: Final = ShiftEntry.model_validate({"name": {"en": "-", "zh": "-"}, "hours": "00:00-24:00"})
+"""Stands in for a shift whose own table is wrong."""
 PROCEDURES: Final = "procedures"
 """The folder of procedures, among the shipped examples and in the site's own folder."""
 DRILLS: Final = "drills"
@@ -127,7 +129,8 @@ class _Reader:
         devices = {id: device for id, entry in entries.items() if (device := self._device(id, entry))}
         if not self._document.data.get("devices") and not any(seats.parts for seats in file.seats.values()):
             self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
-        staffed = staffing_of(file, file.shifts, self._say)
+        shifts = dict.fromkeys(left_out(self._document, "shifts", file.shifts), _SHIFT) | file.shifts
+        staffed = staffing_of(file, shifts, self._say)
         planter = Planter(self._document, file, entries, self._catalog.kinds, self._places, staffed)
         tree = planter.tree()
         self.mistakes += planter.mistakes

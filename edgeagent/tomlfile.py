@@ -94,16 +94,25 @@ def _unparsed(file: str, text: str, said: str) -> Mistake:
     return Mistake(file, int(found[1]), "", f"{why} (column {found[2]}){_slip(line)}")
 
 
-_QUOTES: Final = "“”„‟‘’"
-_WIDE: Final = {"：": "=", "、": ",", "。": ".", "【": "[", "】": "]", "\u3000": "a space"}
+_WIDE: Final = {
+    **dict.fromkeys("“”„‟‘’", '"'),
+    "：": "=",
+    "、": ",",
+    "。": ".",
+    "【": "[",
+    "】": "]",
+    "\u3000": "a space",
+}
 """What an input method for Chinese gives, and what TOML wants there; those of U+FF01 on have their plain twins."""
 
 
 def _slip(line: str) -> str:
-    # A curly quote may open what the next straight one ends: it counts inside of strings too.
-    wide = dict.fromkeys(each for each in _STRING.sub("", line) if each in _WIDE or "！" <= each <= "～")
+    bare = _STRING.sub("", line)
+    strings = "".join(found for found in _STRING.findall(line) if not found.startswith("#"))
+    if strings.count("“") != strings.count("”"):  # one of them was to end a string that the next straight one ended
+        bare += "".join(each for each in strings if each in "“”")
+    wide = dict.fromkeys(each for each in bare if each in _WIDE or "！" <= each <= "～")
     plain = {each: _WIDE.get(each) or chr(ord(each) - 0xFEE0) for each in wide}
-    plain |= dict.fromkeys((each for each in line if each in _QUOTES), '"')
     if plain:
         said = ", ".join(f"{right} for {'U+3000' if each.isspace() else each}" for each, right in plain.items())
         return f"; full-width punctuation is not read: write {said}"

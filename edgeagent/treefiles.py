@@ -147,7 +147,7 @@ class Planter:
         self._place: dict[str, Path_] = {}
         self._ranges: dict[str, SeatRange] = {}
         self._candidates: dict[str, list[str]] = {}
-        self._unread_seats = _left_out(document, "seats", tables.seats)
+        self._unread_seats = left_out(document, "seats", tables.seats)
         self.mistakes: list[Mistake] = []
         self.notes: list[Mistake] = []
         self.unread: frozenset[str] = frozenset()
@@ -159,7 +159,7 @@ class Planter:
             ("areas", tables.areas, AREA), ("power", tables.power, ""), ("network", tables.network, _NETWORK),
             ("services", tables.services, _SERVICE), ("devices", self._devices, ""),
         )  # fmt: skip
-        self.unread = frozenset().union(*(_left_out(self._document, table, entries) for table, entries, _ in named))
+        self.unread = frozenset().union(*(left_out(self._document, table, entries) for table, entries, _ in named))
         for table, entries, kind in named:
             for id, entry in entries.items():
                 self._claim(self._path(table, id), id, kind or _kind_of(entry))
@@ -378,7 +378,7 @@ class Planter:
         self.notes.append(self._document.mistake(path, text))
 
 
-def _left_out(document: Document, table: str, read: Mapping[str, object]) -> set[str]:
+def left_out(document: Document, table: str, read: Mapping[str, object]) -> set[str]:
     """Return the ids that stand in a table of the files and were too wrong to be read."""
     said = document.data.get(table)
     return said.keys() - read.keys() if isinstance(said, dict) else set()

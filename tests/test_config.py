@@ -522,10 +522,12 @@ def test_what_a_broken_file_may_tell_is_neither_missing_nor_unknown(tmp_path: Pa
         pytest.param('range = "a001', 'rang = "a001', ["site.toml: seats.row-a.range: is missing", 'site.toml: seats.row-a.rang: unknown key, did you mean "range"?'], id="seats"),
         pytest.param('name = { en = "Hall switch"', 'nam = { en = "Hall switch"', ["site.toml: network.hall-switch.name: is missing", 'site.toml: network.hall-switch.nam: unknown key, did you mean "name"?'], id="a switch"),
         pytest.param('name = { en = "Agents\' hall"', 'nam = { en = "Agents\' hall"', ["site.toml: areas.hall.name: is missing", 'site.toml: areas.hall.nam: unknown key, did you mean "name"?'], id="an area"),
+        pytest.param('hours = "08:00', 'hour = "08:00', ["site.toml: shifts.day.hours: is missing", 'site.toml: shifts.day.hour: unknown key, did you mean "hours"?'], id="a shift"),
     ],
 )  # fmt: skip
 def test_a_table_with_a_mistake_is_known_all_the_same(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
     seat = '[devices.pc]\nname = { en = "PC", zh = "PC" }\ndriver = "workstation/host"\nurl = "seat://a001"\nseat = "a001"\n'
+    seat += '[seats.staffed]\nrange = "b001..b002"\nstaffed = "day"\n'
     assert shipped(tmp_path, old, new, more=seat) == told
 
 
