@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from edgeagent.broker import Broker, Place, Protocol
-from edgeagent.endpoint import EndpointError, nearest, secret
+from edgeagent.endpoint import EndpointError, credential, nearest, needed
+from edgeagent.tls import faults
 from edgeagent.tomlfile import Strict
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -52,10 +52,13 @@ def broker_of(
         say("cert", "cert and key stand together or not at all")
     if any(url.startswith("mqtt:") for url in urls) and any(files.values()):
         say(key, "certificates need mqtts://")
-    return Broker(
+    broker = Broker(
         first.host, first.port, username=entry.username, password=password, tls=first.tls,
         ca=files["ca"], cert=files["cert"], key=files["key"], fallbacks=tuple(others),
     )  # fmt: skip
+    for fault in faults(broker):
+        say(fault.part, str(fault))
+    return broker
 
 
 def _place(url: str, key: str, say: Callable[[str, str], None]) -> Place:
@@ -76,24 +79,18 @@ def _place(url: str, key: str, say: Callable[[str, str], None]) -> Place:
 
 def _file(name: str, path: Path | None, folder: Path, say: Callable[[str, str], None]) -> Path | None:
     """Find a certificate file: a systemd credential of that name, else relative to the folder."""
-    if path is None:
+    try:
+        return None if path is None else credential(str(path)) or folder / path
+    except EndpointError as error:
+        say(name, str(error))
         return None
-    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / path
-    found = credential if credential.is_file() else folder / path
-    if not found.is_file():
-        say(name, f"{found} is no file")
-    return found
 
 
 def _secret(name: str | None, folder: Path, say: Callable[[str, str], None]) -> str | None:
     if name is None:
         return None
     try:
-        value = secret(name, folder / "secrets")
+        return needed(name, folder / "secrets")
     except EndpointError as error:
         say("password_secret", str(error))
         return None
-    if value is None:
-        missing = f'secret "{name}" is missing: no systemd credential, no {folder / "secrets" / name}'
-        say("password_secret", missing)
-    return value

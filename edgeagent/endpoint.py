@@ -18,8 +18,8 @@ Of a web page `query` is what its own URL has after the question mark, `status` 
 (without it any from 200 to 399), `text` what must stand in its first 64 KiB; all percent-encoded, as in every URL.
 
 Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=`, `priv_secret=` and `ami_secret=` name
-a systemd credential, else the environment variable EDGEAGENT_<NAME>. Without them v3 looks for "snmp-auth" and
-"snmp-priv", a link to an Asterisk for "ami".
+a systemd credential, else the environment variable EDGEAGENT_<NAME>, else a file of the site's secrets/. Without them
+v3 looks for "snmp-auth" and "snmp-priv", a link to an Asterisk for "ami".
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from edgeagent.mistakes import unread
 
 
 class EndpointError(ValueError):
@@ -94,26 +96,14 @@ _SHARED: Final = frozenset({"snmp", "service"})
 """Families whose devices are all asked by one link, wherever they are."""
 _SAID: Final = -1
 """There is no default port."""
+_SNMP: Final = frozenset(
+    {"version", "community", "community_secret", "auth", "priv", "auth_secret", "priv_secret", "context", "engine"}
+)
 _HTTP: Final = frozenset({"status", "text", "query"})
 _AMI: Final = frozenset({"endpoint", "ami_secret"})
 _SERIAL: Final = frozenset({"baud", "parity", "stopbits", "bytesize", "echo"})
 _KNOWN: Final[dict[str, tuple[int, frozenset[str]]]] = {
-    "snmp": (
-        161,
-        frozenset(
-            {
-                "version",
-                "community",
-                "community_secret",
-                "auth",
-                "priv",
-                "auth_secret",
-                "priv_secret",
-                "context",
-                "engine",
-            }
-        ),
-    ),
+    "snmp": (161, _SNMP),
     "modbus": (502, frozenset({"unit"})),
     "modbus+rtuovertcp": (502, frozenset({"unit"})),
     "modbus+tls": (802, frozenset({"unit", "ca", "cert", "key"})),
@@ -140,10 +130,17 @@ PRIV: Final = ("none", "DES", "AES-128", "AES-192", "AES-256")
 _SPELLINGS: Final = {"SHA": "SHA-1", "AES": "AES-128"}
 
 
+_TELLING: Final = 3
+"""Letters of a part of a word at least that tell which one is meant."""
+
+
 def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """Return ', did you mean "x"?' or the list of what is known."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f', did you mean "{close[0]}"?' if close else f" (known: {', '.join(known) or 'none'})"
+    """Return ', did you mean "x"?' or the list of what is known; best is what the word is a part of, from its begin."""
+    within = re.compile(rf"(?<![a-z0-9]){re.escape(word)}", re.IGNORECASE)
+    close = [each for each in known if len(word) >= _TELLING and within.search(each)]
+    close = sorted(close, key=len)[:3] or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    said = " or ".join(f'"{each}"' for each in close)
+    return f", did you mean {said}?" if close else f" (known: {', '.join(known) or 'none'})"
 
 
 def secret(name: str, folder: Path | None = None) -> str | None:
@@ -152,25 +149,56 @@ def secret(name: str, folder: Path | None = None) -> str | None:
     Raises:
         EndpointError: when its file cannot be read, or the one in `folder` may be read by everybody.
     """
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and "/" not in name and (Path(directory) / name).is_file():
-        return _content(Path(directory) / name)
+    given = credential(name)
+    if given is not None:
+        return _content(given)
     variable = os.environ.get(_variable(name))
     if variable is not None:
         return variable
     file = None if folder is None or "/" in name else folder / name
-    if file is None or not file.is_file():
+    if file is None or not _stands(file):
         return None
     if os.name == "posix" and file.stat().st_mode & 0o077:  # elsewhere the mode says nothing of who may read it
         raise EndpointError(f"{file} may be read by others; chmod 600 it")
     return _content(file)
 
 
+def needed(name: str, folder: Path | None = None) -> str:
+    """Read a secret that must be there.
+
+    Raises:
+        EndpointError: when it is not, or as `secret` says.
+    """
+    value = secret(name, folder)
+    if value is None:
+        where = "" if folder is None else f", no {folder / name}"
+        raise EndpointError(f'secret "{name}" is missing: no systemd credential, no {_variable(name)}{where}')
+    return value
+
+
+def credential(name: str) -> Path | None:
+    """Return the file of a systemd credential, None without one.
+
+    Raises:
+        EndpointError: when it cannot be told whether there is one.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    file = Path(directory) / name if directory and "/" not in name else None
+    return file if file is not None and _stands(file) else None
+
+
+def _stands(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:
+        raise EndpointError(f"{file} {unread(error, secret=True)}") from error
+
+
 def _content(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        raise EndpointError(f"{file} cannot be read: {error.strerror}") from error
+        raise EndpointError(f"{file} {unread(error, secret=True)}") from error
     except UnicodeDecodeError as error:
         raise EndpointError(f"{file} is not UTF-8 text") from error
 
@@ -240,13 +268,13 @@ def _snmp(host: str, port: int, user: str, options: dict[str, str], folder: Path
         options.update(auth=auth, priv=priv)
         for kind, protocol in (("auth", auth), ("priv", priv)):
             if protocol != "none":
-                secrets[kind] = _needed(options.get(f"{kind}_secret", f"snmp-{kind}"), 8, folder)
+                secrets[kind] = _long(options.get(f"{kind}_secret", f"snmp-{kind}"), 8, folder)
     else:
         plain = options.pop("community", None)
         named = options.get("community_secret")
         if plain is not None and named is not None:
             raise EndpointError("both community and community_secret stand there; keep one")
-        secrets["community"] = _needed(named, 0, folder) if named is not None else plain or "public"
+        secrets["community"] = needed(named, folder) if named is not None else plain or "public"
     return Endpoint("snmp", host, port, user=user, options=options, secrets=secrets)
 
 
@@ -306,7 +334,7 @@ def _ami(
     for part, text in (("the user", user), ("endpoint", options["endpoint"])):
         if not re.fullmatch(r"[!-~]+", text):  # a line of its own would be another action
             raise EndpointError(f"{part} may hold printable ASCII only")
-    secrets = {"ami": _needed(options.get("ami_secret", "ami"), 1, folder)}
+    secrets = {"ami": _long(options.get("ami_secret", "ami"), 1, folder)}
     return Endpoint(scheme, host, port, user=user, options=options, secrets=secrets)
 
 
@@ -349,10 +377,8 @@ def _spelled(option: str, value: str, known: tuple[str, ...]) -> str:
     raise EndpointError(f'unknown {option} protocol "{value}"{nearest(value.upper(), known)}')
 
 
-def _needed(name: str, shortest: int, folder: Path | None) -> str:
-    value = secret(name, folder)
-    if value is None:
-        raise EndpointError(f'secret "{name}" is missing: neither a systemd credential nor in {_variable(name)}')
+def _long(name: str, shortest: int, folder: Path | None) -> str:
+    value = needed(name, folder)
     if len(value) < shortest:
         raise EndpointError(f'secret "{name}" is shorter than {shortest} characters (RFC 3414 §11.2)')
     return value

@@ -28,6 +28,15 @@ class Mistake:
         )
 
 
+def unread(error: OSError, *, secret: bool = False) -> str:
+    """Say why a file or folder cannot be read, and what to do where it is a matter of rights."""
+    why = f"cannot be read: {error.strerror or error}"
+    if not isinstance(error, PermissionError):
+        return why
+    other = ", or make it a systemd credential" if secret else ""
+    return f"{why}; let the agent's user read it and enter its folder (chown, chmod){other}"
+
+
 class Mistakes(Exception):
     """All that is wrong, sorted by place."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from edgeagent.broker import Broker
 from edgeagent.brokerfile import BrokerEntry, broker_of
-from edgeagent.endpoint import Endpoint, EndpointError, parse, secret
+from edgeagent.endpoint import Endpoint, EndpointError, needed, parse
 from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.seatanswers import SERVICES
 from edgeagent.tomlfile import Document, Strict, check, read, readable
@@ -123,7 +124,7 @@ class _Reader:
         seat = file.seat
         entry = file.broker
         broker = broker_of((entry.url,), entry, self._folder, "url", lambda *said: self._say("broker", *said))
-        if broker.key is not None and broker.key.is_file() and os.name == "posix" and broker.key.stat().st_mode & 0o007:
+        if broker.key is not None and _open_to_all(broker.key):
             self._say("broker", "key", f"{broker.key} may be read by everybody; chmod 600 it")
         if len(file.services) > SERVICES:
             self.mistakes.append(self._document.mistake(("services",), f"{len(file.services)} of at most {SERVICES}"))
@@ -138,18 +139,13 @@ class _Reader:
         if seat.salt_secret is None:
             return f"edgeagent {seat.site}"
         try:
-            salt = secret(seat.salt_secret, self._folder / "secrets")
+            salt = needed(seat.salt_secret, self._folder / "secrets")
         except EndpointError as error:
             self._say("seat", "salt_secret", str(error))
             return ""
-        if salt is None:
-            where = self._folder / "secrets" / seat.salt_secret
-            self._say(
-                "seat", "salt_secret", f'secret "{seat.salt_secret}" is missing: no systemd credential, no {where}'
-            )
-        elif len(salt) < _SALT:
+        if len(salt) < _SALT:
             self._say("seat", "salt_secret", f"shorter than {_SALT} characters")
-        return salt or ""
+        return salt
 
     def _reason(self, path: Path | None) -> Path | None:
         runtime = os.environ.get("RUNTIME_DIRECTORY")
@@ -170,3 +166,10 @@ class _Reader:
             else:
                 self._say("services", name, f"a service is asked here, as service+https://…, not {endpoint.scheme}")
         return found
+
+
+def _open_to_all(file: Path) -> bool:
+    """Tell whether everybody may read a file; not where the mode says nothing of that, nor where there is none."""
+    with suppress(OSError):
+        return os.name == "posix" and bool(file.stat().st_mode & 0o007)
+    return False

@@ -28,11 +28,16 @@ class SeatRange:
         return (f"{self.prefix}{number:0{self.digits}}" for number in range(self.first, self.last + 1))
 
 
+_ONE_DASH: Final = re.compile(r"([a-z0-9-]*[a-z-])(\d+)-+\1(\d+)")
+"""Two ends that begin alike and hang together by a dash: an id as well, which nobody means."""
 _END: Final = re.compile(r"([a-z0-9-]*?)(\d{1,9})")
 
 
 def seats_of(text: str) -> SeatRange | str:
     """Read a range of seats; return what is wrong with it where it cannot be read."""
+    meant = _ONE_DASH.fullmatch(text)
+    if meant is not None and int(meant[2]) < int(meant[3]):
+        return f'"{text}" is one seat of that name, did you mean "{meant[1]}{meant[2]}..{meant[1]}{meant[3]}"?'
     first, _, last = text.partition("..")
     low, high = _END.fullmatch(first), _END.fullmatch(last or first)
     if low is None or high is None or not re.fullmatch(_ID, first):

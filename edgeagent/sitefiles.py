@@ -20,7 +20,7 @@ from edgeagent.catalog import AlarmType, Catalog, Driver
 from edgeagent.config import Device, Site
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import wire
-from edgeagent.drillsettings import shifts_of
+from edgeagent.drillsettings import ShiftEntry, shifts_of
 from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, nearest, parse
 from edgeagent.kindfiles import text_of
 from edgeagent.mistakes import Mistake, Mistakes, Path_
@@ -29,8 +29,8 @@ from edgeagent.scenario import DrillPlans
 from edgeagent.seatparts import parts_of, staffing_of
 from edgeagent.siteentries import DeviceEntry, SiteFeedEntry, SiteFile
 from edgeagent.sitetree import MAINS
-from edgeagent.tomlfile import Document, check, joined, readable
-from edgeagent.treefiles import Planter
+from edgeagent.tomlfile import Document, check, joined, readable, unlisted
+from edgeagent.treefiles import Planter, left_out
 from edgeagent.waivers import security_of
 
 STATE: Final = Path("/var/lib/edgeagent")
@@ -44,6 +44,8 @@ _STAND_INS: Final[Mapping[str, dict[str, Any]]] = {
     "site": {"id": "site", "name": {"en": "-", "zh": "-"}},
     "feed": {"broker": "mqtt://localhost"},
 }
+_SHIFT: Final = ShiftEntry.model_validate({"name": {"en": "-", "zh": "-"}, "hours": "00:00-24:00"})
+"""Stands in for a shift whose own table is wrong."""
 PROCEDURES: Final = "procedures"
 """The folder of procedures, among the shipped examples and in the site's own folder."""
 DRILLS: Final = "drills"
@@ -67,28 +69,32 @@ def load(folder: Path, shipped: Path, *, whole: bool = True) -> Site:
     found = checked if isinstance(checked, SiteFile) else readable(SiteFile, document.data, _STAND_INS)
     own = tuple(folder / path for path in found.agent.drivers) if found is not None else ()
     for path in own:
-        if not path.is_dir():
-            mistakes.append(document.mistake(("agent", "drivers"), f"{path} is no folder"))
+        if why := unlisted(path):
+            mistakes.append(document.mistake(("agent", "drivers"), f"{path}: {why}"))
     catalog = Catalog({}, {})
     try:
         only = () if whole or found is None else (found.named(),)
         catalog = driverfiles.load([shipped, *own], *only)
     except Mistakes as error:
         mistakes += error.found
-    if found is None:
+    for path in (folder / PROCEDURES, folder / DRILLS) if document.whole else ():
+        if path.exists() and (why := unlisted(path)):
+            mistakes.append(Mistake(str(path), 0, "", why))
+    if found is None or not document.whole:  # what a file tells that cannot be read would be said to be unknown
         raise Mistakes(mistakes)
     reader = _Reader(document, found, catalog, folder)
     site = reader.site()
     if catalog.kinds:
         try:
             folders = (resources.examples() / PROCEDURES, folder / PROCEDURES)
-            site = replace(site, procedures=procedurefiles.load(folders, catalog, site.tree.nodes))
-            site = replace(site, drills=reader.drills(site))
+            nodes = site.tree.nodes.keys() | reader.unread
+            site = replace(site, procedures=procedurefiles.load(folders, catalog, nodes))
+            site = replace(site, drills=reader.drills(site, right=not mistakes))
         except Mistakes as error:
             mistakes += error.found
     if mistakes or reader.mistakes:
         raise Mistakes(mistakes + reader.mistakes)
-    return site
+    return replace(site, digest=_digest(folder))
 
 
 def _digest(folder: Path) -> str:
@@ -104,6 +110,7 @@ class _Reader:
     def __init__(self, document: Document, file: SiteFile, catalog: Catalog, folder: Path) -> None:
         self._document, self._file, self._catalog, self._folder = document, file, catalog, folder
         self.mistakes: list[Mistake] = []
+        self.unread: frozenset[str] = frozenset()
         self._places: dict[str, Path_] = {}
         self._parsed: dict[str, Endpoint] = {}
         self._drivers: dict[tuple[str, ...], Driver] = {}
@@ -122,10 +129,12 @@ class _Reader:
         devices = {id: device for id, entry in entries.items() if (device := self._device(id, entry))}
         if not self._document.data.get("devices") and not any(seats.parts for seats in file.seats.values()):
             self._say(("devices",), "no device stands here; add [devices.<id>] with url, driver and name")
-        staffed = staffing_of(file, file.shifts, self._say)
+        shifts = dict.fromkeys(left_out(self._document, "shifts", file.shifts), _SHIFT) | file.shifts
+        staffed = staffing_of(file, shifts, self._say)
         planter = Planter(self._document, file, entries, self._catalog.kinds, self._places, staffed)
         tree = planter.tree()
         self.mistakes += planter.mistakes
+        self.unread = planter.unread
         broker = self._broker(file.feed)
         ways = ((self._places.get(id, ("devices", id)), device.endpoint) for id, device in devices.items())
         security = security_of(ways, broker, [waiver.settings() for waiver in file.waivers], self._document.mistake)
@@ -133,24 +142,24 @@ class _Reader:
         return Site(
             file.site.id, text_of(file.site.name), file.site.language, file.agent.id, self._folder / state,
             broker, file.feed.root, file.feed.rate,
-            {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, _digest(self._folder),
+            {id: text_of(area.name) for id, area in file.areas.items()}, devices, self._catalog, "",
             None if file.traps is None else file.traps.settings(), tree, file.causes.settings(), tuple(planter.notes),
             self._mains_alarms(), security=security,
             homeassistant=None if file.homeassistant is None else file.homeassistant.settings(),
             metrics=None if file.metrics is None else file.metrics.settings(),
         )  # fmt: skip
 
-    def drills(self, site: Site) -> DrillPlans:
+    def drills(self, site: Site, *, right: bool) -> DrillPlans:
         """Read what stands of drills, for a site that is known but for them.
 
-        What a site can show is looked at only when all else of it is right: a device with a mistake is missing.
+        What a site can show is looked at only when all else of it is `right`: a device with a mistake is missing.
 
         Raises:
             Mistakes: everything that is wrong in any scenario.
         """
         notes: list[Mistake] = []
         folders = (resources.examples() / DRILLS, self._folder / DRILLS)
-        known = None if self.mistakes else site
+        known = site if right and not self.mistakes else None
         scenarios = scenariofiles.load(folders, self._catalog, site.procedures, known, notes)
         settings = self._file.drills.settings()
         if settings.speed > 1:

@@ -8,7 +8,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeagent.endpoint import nearest
-from edgeagent.mistakes import Mistake, Mistakes, Path_
+from edgeagent.mistakes import Mistake, Mistakes, Path_, unread
 
 
 class Strict(BaseModel):
@@ -31,11 +31,12 @@ _ROUNDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file that knows where its keys stand."""
+    """A parsed file that knows where its keys stand. What it does not hold is missing, unless it is not `whole`."""
 
     file: str
     data: dict[str, Any]
     source: str
+    whole: bool = field(default=True, kw_only=True)
 
     @property
     def places(self) -> Mapping[Path_, int]:
@@ -70,16 +71,57 @@ def read(path: Path, name: str | None = None) -> Document:
     """
     file = name or str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Mistakes([Mistake(file, 0, "", f"cannot be read: {error}")]) from error
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
+    except OSError as error:
+        raise Mistakes([Mistake(file, 0, "", unread(error))]) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise Mistakes([Mistake(file, line, "", "is not UTF-8 text; save the file as UTF-8")]) from error
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of a number without end, of brackets without end: tomllib says more
-        match = re.search(r"\(at line (\d+)", str(error))
-        line = int(match.group(1)) if match else len(text.splitlines())
-        raise Mistakes([Mistake(file, line, "", re.sub(r" \(at .*\)$", "", str(error)))]) from error
+        raise Mistakes([_unparsed(file, text, str(error))]) from error
     return Document(file, data, text)
+
+
+def _unparsed(file: str, text: str, said: str) -> Mistake:
+    """Say where TOML stops making sense, and which likely slip stands on that line."""
+    why, _, place = said.partition(" (at ")
+    found = re.match(r"line (\d+), column (\d+)", place)
+    if found is None:
+        return Mistake(file, len(text.splitlines()), "", why)
+    line = text.split("\n")[int(found[1]) - 1]
+    return Mistake(file, int(found[1]), "", f"{why} (column {found[2]}){_slip(line)}")
+
+
+_WIDE: Final = {
+    **dict.fromkeys("“”„‟‘’", '"'),
+    "：": "=",
+    "、": ",",
+    "。": ".",
+    "【": "[",
+    "】": "]",
+    "\u3000": "a space",
+}
+"""What an input method for Chinese gives, and what TOML wants there; those of U+FF01 on have their plain twins."""
+
+
+def _slip(line: str) -> str:
+    bare = _STRING.sub("", line)
+    strings = "".join(found for found in _STRING.findall(line) if not found.startswith("#"))
+    if strings.count("“") != strings.count("”"):  # one of them was to end a string that the next straight one ended
+        bare += "".join(each for each in strings if each in "“”")
+    wide = dict.fromkeys(each for each in bare if each in _WIDE or "！" <= each <= "～")
+    plain = {each: _WIDE.get(each) or chr(ord(each) - 0xFEE0) for each in wide}
+    if plain:
+        said = ", ".join(f"{right} for {'U+3000' if each.isspace() else each}" for each, right in plain.items())
+        return f"; full-width punctuation is not read: write {said}"
+    if re.search(r"=\s*[\d.]+\s*[a-zµ%°]+\s*(?:[,}#]|$)", line, re.IGNORECASE):
+        return f"; {_BARE}"
+    return ""
+
+
+_BARE: Final = "a number stands without unit and quotes, times in seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +136,26 @@ class _Joined(Document):
         return owner.mistake(path, text) if owner else Mistake(self.file, 0, ".".join(map(str, path)), text)
 
 
+def unlisted(folder: Path) -> str | None:
+    """Say why it cannot be told what is in a folder, None where it can."""
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return "no such folder"
+    except NotADirectoryError:
+        return "is no folder"
+    except OSError as error:
+        return unread(error)
+    return None
+
+
 def joined(folder: Path, mistakes: list[Mistake]) -> Document:
     """Read all *.toml of a folder as one document; the same key in two of them is a mistake."""
     files: list[Document] = []
-    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    why = unlisted(folder)
+    paths = sorted(folder.glob("*.toml")) if why is None else []
     if not paths:
-        why = "no *.toml in this folder" if folder.is_dir() else "no such folder"
-        mistakes.append(Mistake(str(folder), 0, "", why))
+        mistakes.append(Mistake(str(folder), 0, "", why or "no *.toml in this folder"))
     for path in paths:
         try:
             files.append(read(path))
@@ -120,7 +175,7 @@ def joined(folder: Path, mistakes: list[Mistake]) -> Document:
             else:
                 data[key] = value
             owners.setdefault((key,), document)
-    return _Joined(str(folder), data, "", owners)
+    return _Joined(str(folder), data, "", owners, whole=0 < len(paths) == len(files))
 
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
@@ -199,6 +254,8 @@ def check(
     except ValidationError as error:
         found: dict[Path_, str] = {}
         for each in typing.cast("list[dict[str, Any]]", error.errors(include_url=False)):
+            if each["type"] == "missing" and not document.whole:
+                continue
             found.setdefault(_path(data, each), _explain(model, each))
         # What may be one of two things fails as both: the deepest place and the first text say most.
         deepest = [path for path in found if not any(path == other[: len(path)] != other for other in found)]
@@ -246,6 +303,21 @@ def _path(data: Any, error: dict[str, Any]) -> Path_:  # noqa: ANN401 - whatever
     return tuple(path)
 
 
+SHAPES: Final[Mapping[str, str]] = {
+    r"^[a-z0-9-]{1,40}$": "1 to 40 of a-z, 0-9 and -",
+    r"^[a-z0-9-]{1,20}$": "1 to 20 of a-z, 0-9 and -",
+    r"^[a-z0-9]+(?:-[a-z0-9]+)*$": "lower-case words joined by hyphens",
+    r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$": "lower-case words joined by dots and hyphens",
+    r"^[a-z0-9-]+/[a-z0-9-]+$": "kind/name, each of a-z, 0-9 and -",
+    r"^[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40})?$": "one level or two, each 1 to 40 of A-Z, a-z, 0-9, _ and -",
+    r"^[A-Za-z0-9]+:[A-Za-z0-9.-]+$": "question:place, as I:0",
+    r"^[1-9]\d{0,8}\.[1-9]\d{0,8}$": "group.port, as 1.17",
+    r"^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$": "six pairs of hexadecimal digits, as 00:00:5e:00:53:17",
+    r"^[^/\\\s](?:[^/\\]{0,62}[^/\\\s])?$": "the name of a process: up to 64 characters, no path",
+}
+"""What the patterns of our tables ask for, in words."""
+
+
 def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
@@ -255,6 +327,13 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     if kind in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         return f'"{error["input"]}" is not known{nearest(str(error["input"]), known)}'
+    said = error["input"]
+    if kind in ("float_parsing", "int_parsing"):
+        return f'"{said}" is no number{f"; {_BARE}" if re.match(r" *[0-9]", said) else ""}'
+    if kind.startswith("date_") and isinstance(said, str):
+        return f'"{said}" is no date; write YYYY-MM-DD, as 2027-06-30'
+    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] in SHAPES:
+        return f'"{said}" does not fit: {SHAPES[error["ctx"]["pattern"]]}'
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[0].lower() + message[1:]
 

@@ -132,7 +132,8 @@ class Planter:
     """Compiles the checked tables into the tree.
 
     `places` are where devices stand that no [devices.<id>] names, `staffed` the hours of each range of seats. After
-    `tree()`, `mistakes` holds what is wrong, and `notes` what may be right and is worth a look.
+    `tree()`, `mistakes` holds what is wrong, and `notes` what may be right and is worth a look. `unread` are ids whose
+    own tables are so wrong that they were left out: nobody calls these unknown.
     """
 
     def __init__(
@@ -146,8 +147,10 @@ class Planter:
         self._place: dict[str, Path_] = {}
         self._ranges: dict[str, SeatRange] = {}
         self._candidates: dict[str, list[str]] = {}
+        self._unread_seats = left_out(document, "seats", tables.seats)
         self.mistakes: list[Mistake] = []
         self.notes: list[Mistake] = []
+        self.unread: frozenset[str] = frozenset()
 
     def tree(self) -> SiteTree:
         """Claim every id, then tie the things to each other."""
@@ -156,6 +159,7 @@ class Planter:
             ("areas", tables.areas, AREA), ("power", tables.power, ""), ("network", tables.network, _NETWORK),
             ("services", tables.services, _SERVICE), ("devices", self._devices, ""),
         )  # fmt: skip
+        self.unread = frozenset().union(*(left_out(self._document, table, entries) for table, entries, _ in named))
         for table, entries, kind in named:
             for id, entry in entries.items():
                 self._claim(self._path(table, id), id, kind or _kind_of(entry))
@@ -243,11 +247,13 @@ class Planter:
         good: dict[str, None] = {}
         for id in ids:
             kind = self._kind.get(id)
+            if kind is None and id in self.unread:
+                continue
             if kind is not None and self._can(key, id, kind):
                 good[id] = None
             elif kind is not None:
                 self._say((*path, key), f'"{id}" is of kind {kind}, which {_LACKS[key]}{self._nearest(key, id)}')
-            elif key != "seat" or len(self._ranges) == len(self._tables.seats):
+            elif key != "seat" or len(self._ranges) == len(self._tables.seats) + len(self._unread_seats):
                 what = {"seat": SEAT}.get(key, AREA if _LACKS[key] == "is no area" else "node")
                 self._say((*path, key), f'unknown {what} "{id}"{self._nearest(key, id)}')
         return tuple(good)
@@ -370,6 +376,12 @@ class Planter:
 
     def _note(self, path: Sequence[str | int], text: str) -> None:
         self.notes.append(self._document.mistake(path, text))
+
+
+def left_out(document: Document, table: str, read: Mapping[str, object]) -> set[str]:
+    """Return the ids that stand in a table of the files and were too wrong to be read."""
+    said = document.data.get(table)
+    return said.keys() - read.keys() if isinstance(said, dict) else set()
 
 
 def _kind_of(entry: _Entry) -> str:

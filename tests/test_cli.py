@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +14,9 @@ import pytest
 from typer.testing import Result
 
 from tests.field import Controller
-from tests.rig import ROOT, device, edgeagent, write_site
+from tests.rig import ROOT, device, edgeagent, environment, write_site
 from tests.rig import invoke as run
+from tests.test_mosquitto import certify
 
 HOST: Final = device("this-host", "workstation/host", "host://")
 
@@ -114,6 +118,8 @@ def test_a_wrong_site_does_not_run(tmp_path: Path) -> None:
         (("probe", "snmp//192.0.2.1"), 2, "is not a URL"),
         (("probe", "snnp://192.0.2.1"), 2, 'did you mean "snmp"?'),
         (("probe", "snmp://192.0.2.1", "--driver", "ups/rfc1682"), 2, 'did you mean "ups/rfc1628"?'),
+        (("simulate", "rfc1628", "--listen", "snmp://127.0.0.1:0"), 2, 'did you mean "ups/rfc1628"?'),
+        (("simulate", "apc", "--listen", "snmp://127.0.0.1:0"), 2, '"ups/apc-powernet"?'),
         (("simulate", "ups/rfc1628", "--listen", "snmp://192.0.2.1"), 2, "not a loopback address"),
         (("simulate", "ups/rfc1628", "--listen", "modbus://127.0.0.1?unit=1"), 2, "speaks snmp, not modbus"),
         (("simulate", "ups/rfc1628", "--listen", "snmp://127.0.0.1:0", "--set", "chrage=1"), 2, "is no point"),
@@ -187,3 +193,66 @@ def test_a_device_is_added_with_one_file_of_the_sites_own(tmp_path: Path) -> Non
     assert found["readings"]["temperature.boiler"] == {"value": 61, "unit": "Cel", "quality": "good"}
     assert found["readings"]["water"]["value"] is False
     assert found["alarms"] == ["environment.temperature-high.boiler"]
+
+
+# What the user of a process may not read.
+
+BROKER: Final = 'broker = "mqtts://broker.example"\npassword_secret = "mqtt"\nca = "ca.crt"\n'
+
+
+def denied(closed: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run one command as a user to whom a file or folder is closed, be it root."""
+    closed.chmod(0)
+    rights = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    try:
+        return subprocess.run(
+            [*rights, sys.executable, "-m", "edgeagent", *map(str, words)], cwd="/", env=environment(),
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    finally:
+        closed.chmod(0o700)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        pytest.param("", ": cannot", id="the folder"),
+        pytest.param("site.toml", "site.toml: cannot", id="a file of the site"),
+        pytest.param("procedures", "procedures: cannot", id="the procedures"),
+        pytest.param("secrets", "feed.password_secret: .*secrets/mqtt cannot", id="the secrets"),
+        pytest.param("secrets/mqtt", "feed.password_secret: .*secrets/mqtt cannot", id="a secret"),
+        pytest.param("ca.crt", "feed.ca: .*ca.crt cannot", id="a certificate"),
+    ],
+)
+def test_what_may_not_be_read_is_a_mistake_that_names_it(tmp_path: Path, closed: str, told: str) -> None:
+    folder = write_site(tmp_path / "site", 1883, HOST)
+    site = (folder / "site.toml").read_text(encoding="utf-8")
+    (folder / "site.toml").write_text(re.sub(r"broker = .*\n", BROKER, site), encoding="utf-8")
+    for name in ("procedures", "secrets"):
+        (folder / name).mkdir()
+    (folder / "secrets/mqtt").write_text("word")
+    (folder / "secrets/mqtt").chmod(0o600)
+    certify(folder, "ca")
+    done = denied(folder / closed, "run", "--config", folder)
+    assert done.returncode == 78, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert re.search(rf"{told} be read: Permission denied; let the agent's user read it and enter its folder", line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["seat.toml", "secrets", "seat.key"])
+def test_what_a_seats_agent_may_not_read_is_a_mistake_too(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "secrets").mkdir()
+    certify(tmp_path, "seat")
+    broker = BROKER.replace("broker =", "url =").replace("ca.crt", "seat.crt")
+    text = f'[seat]\nid = "a017"\nsite = "hq"\n[broker]\n{broker}cert = "seat.crt"\nkey = "seat.key"\n'
+    (tmp_path / "seat.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "secrets/mqtt").write_text("word")
+    for file in ("secrets/mqtt", "seat.key"):
+        (tmp_path / file).chmod(0o600)
+    done = denied(tmp_path / closed, "seat", "--config", tmp_path / "seat.toml")
+    assert done.returncode == 78, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f"{tmp_path / closed}" in line
+    assert "cannot be read: Permission denied; let the agent's user read it" in line

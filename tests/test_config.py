@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from edgeagent import driverfiles
 from edgeagent.broker import Broker, Place, Protocol
@@ -17,6 +20,7 @@ from edgeagent.config import Site
 from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers, examples
 from edgeagent.sitefiles import STATE, load
+from tests.test_mosquitto import certify
 
 SITE = """\
 [site]
@@ -246,12 +250,42 @@ def test_the_broker(tmp_path: Path, lines: str, expected: Broker) -> None:
 def test_certificates_lie_beside_the_file_or_come_from_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = tmp_path / "credentials"
     credentials.mkdir()
-    for file in (tmp_path / "ca.crt", tmp_path / "a.crt", tmp_path / "a.key", credentials / "a.key"):
-        file.touch()
+    certificates(tmp_path)
+    (tmp_path / "a.key").rename(credentials / "a.key")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     lines = 'broker = "mqtts://b"\nca = "ca.crt"\ncert = "a.crt"\nkey = "a.key"'
     found = site(tmp_path, changed('broker = "mqtt://127.0.0.1"', lines)).broker
     assert (found.ca, found.cert, found.key) == (tmp_path / "ca.crt", tmp_path / "a.crt", credentials / "a.key")
+
+
+def certificates(folder: Path, name: str = "a") -> None:
+    """Write ca.crt, and a certificate and key of that name."""
+    certify(folder, name, (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]), certify(folder, "ca")))
+
+
+TLS = changed('broker = "mqtt://127.0.0.1"', 'broker = "mqtts://b"\nca = "ca.crt"\ncert = "a.crt"\nkey = "a.key"')
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param({"ca.crt": "junk"}, ["site.toml:7: feed.ca: ca.crt holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"], id="ca"),
+        pytest.param({"a.crt": ""}, ["site.toml:8: feed.cert: a.crt holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"], id="cert"),
+        pytest.param({"a.key": "junk"}, ["site.toml:9: feed.key: a.key holds no private key in PEM form without a passphrase"], id="key"),
+        pytest.param({"a.key": "other.key"}, ["site.toml:9: feed.key: a.key is not the key of a.crt"], id="key of another"),
+        pytest.param({"ca.crt": "", "a.key": "other.key"}, ["site.toml:7: feed.ca: ca.crt holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", "site.toml:9: feed.key: a.key is not the key of a.crt"], id="two at once"),
+    ],
+)  # fmt: skip
+def test_certificate_files_are_read_before_anybody_connects(
+    tmp_path: Path, spoilt: dict[str, str], told: list[str]
+) -> None:
+    certificates(tmp_path, "other")
+    certificates(tmp_path)
+    for name, content in spoilt.items():
+        other = tmp_path / content
+        (tmp_path / name).write_text(other.read_text() if content and other.is_file() else content)
+    assert (mistakes(tmp_path, TLS) if told else site(tmp_path, TLS) and []) == told
 
 
 @pytest.mark.parametrize(
@@ -293,24 +327,24 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
     [
         # the site
         pytest.param("", ["FOLDER: devices: no device stands here; add [devices.<id>] with url, driver and name", "FOLDER: feed: is missing", "FOLDER: site: is missing"], id="nothing"),
-        pytest.param(changed('id = "hq"', 'id = "HQ 1"'), [r"site.toml:2: site.id: string should match pattern '^[a-z0-9-]{1,40}$'"], id="site id"),
+        pytest.param(changed('id = "hq"', 'id = "HQ 1"'), ['site.toml:2: site.id: "HQ 1" does not fit: 1 to 40 of a-z, 0-9 and -'], id="site id"),
         pytest.param(changed('id = "hq"', 'idd = "hq"'), ["site.toml:1: site.id: is missing", 'site.toml:2: site.idd: unknown key, did you mean "id"?'], id="key of the site"),
         pytest.param(changed('zh = "总部"', 'zh = ""'), ["site.toml:3: site.name.zh: string should have at least 1 character"], id="a language left empty"),
         pytest.param(SITE + "[device.x]\n", ['site.toml:24: device: unknown key, did you mean "devices"?'], id="table"),
         pytest.param(changed("[areas.hall]", '[areas."the hall"]').replace('area = "hall"\n', ""), ['site.toml:8: areas."the hall": an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics'], id="area id"),
         pytest.param(SITE[: SITE.index("[devices")], ["FOLDER: devices: no device stands here; add [devices.<id>] with url, driver and name"], id="no devices"),
-        pytest.param(SITE + '[agent]\ndrivers = ["nowhere"]\n', ["site.toml:25: agent.drivers: nowhere is no folder"], id="drivers folder"),
+        pytest.param(SITE + '[agent]\ndrivers = ["nowhere"]\n', ["site.toml:25: agent.drivers: nowhere: no such folder"], id="drivers folder"),
         # the feed
         pytest.param(changed("mqtt://", "mqqt://"), ['site.toml:6: feed.broker: unknown scheme "mqqt", did you mean "mqtt"?'], id="broker scheme"),
         pytest.param(changed("mqtt://127.0.0.1", "mqtt://"), ["site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883"], id="no broker"),
         pytest.param(changed("127.0.0.1", "b:port"), ["site.toml:6: feed.broker: Port could not be cast to integer value as 'port'"], id="broker port"),
         pytest.param(changed("127.0.0.1", "[::1"), ["site.toml:6: feed.broker: Invalid IPv6 URL", "site.toml:6: feed.broker: a host is missing: mqtts://broker.example:8883", 'site.toml:6: feed.broker: unknown scheme "" (known: mqtt, mqtts)'], id="broker bracket"),
         pytest.param(changed("127.0.0.1", "user:pw@b"), ["site.toml:6: feed.broker: user and password do not stand in the URL; use username and password_secret"], id="password in the URL"),
-        pytest.param(changed('127.0.0.1"', '127.0.0.1"\npassword_secret = "mqtt"'), ['site.toml:7: feed.password_secret: secret "mqtt" is missing: no systemd credential, no secrets/mqtt'], id="no secret"),
+        pytest.param(changed('127.0.0.1"', '127.0.0.1"\npassword_secret = "mqtt"'), ['site.toml:7: feed.password_secret: secret "mqtt" is missing: no systemd credential, no EDGEAGENT_MQTT, no secrets/mqtt'], id="no secret"),
         pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "secrets"\nrate = 0'), ["site.toml:7: feed.cert: secrets is no file", "site.toml:7: feed.cert: cert and key stand together or not at all", "site.toml:8: feed.rate: input should be greater than 0"], id="rate, and what else is wrong"),
         pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\nca = "none.crt"'), ["site.toml:7: feed.ca: none.crt is no file"], id="no certificate"),
-        pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "site.toml"'), ["site.toml:7: feed.cert: cert and key stand together or not at all"], id="cert without key"),
-        pytest.param(changed('127.0.0.1"', '127.0.0.1"\nca = "site.toml"'), ["site.toml:6: feed.broker: certificates need mqtts://"], id="certificate without TLS"),
+        pytest.param(changed('mqtt://127.0.0.1"', 'mqtts://b"\ncert = "site.toml"'), ["site.toml:7: feed.cert: site.toml holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", "site.toml:7: feed.cert: cert and key stand together or not at all"], id="cert without key"),
+        pytest.param(changed('127.0.0.1"', '127.0.0.1"\nca = "site.toml"'), ["site.toml:6: feed.broker: certificates need mqtts://", "site.toml:7: feed.ca: site.toml holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"], id="certificate without TLS"),
         # devices
         pytest.param(changed("[devices.ups-a]", "[devices.UPS_A]"), ["site.toml:11: devices.UPS_A: an id is 1 to 40 of a-z, 0-9 and -, since it becomes part of topics"], id="device id"),
         pytest.param(changed("[devices.ups-a]", "[devices.agent]"), ['site.toml:11: devices.agent: "agent" is the agent itself; take another id'], id="the agent's id"),
@@ -319,7 +353,7 @@ def test_drivers_of_ones_own_join_the_catalogue(tmp_path: Path) -> None:
         pytest.param(ups("intervall = 5"), ['site.toml:16: devices.ups-a.intervall: unknown key, did you mean "interval"?'], id="key of a device"),
         pytest.param(ups("interval = 0"), ["site.toml:16: devices.ups-a.interval: input should be greater than or equal to 0.1"], id="interval"),
         pytest.param(changed("snmp://192.0.2.1", "snmp//192.0.2.1"), ['site.toml:14: devices.ups-a.url: "snmp//192.0.2.1" is not a URL; write for example snmp://192.0.2.7?version=2c&community=…'], id="URL"),
-        pytest.param(changed("snmp://192.0.2.1?community=floor", "snmp://u@192.0.2.1"), ['site.toml:14: devices.ups-a.url: secret "snmp-auth" is missing: neither a systemd credential nor in EDGEAGENT_SNMP_AUTH'], id="secret of a device"),
+        pytest.param(changed("snmp://192.0.2.1?community=floor", "snmp://u@192.0.2.1"), ['site.toml:14: devices.ups-a.url: secret "snmp-auth" is missing: no systemd credential, no EDGEAGENT_SNMP_AUTH, no secrets/snmp-auth'], id="secret of a device"),
         pytest.param(changed("snmp://192.0.2.1?community=floor", "modbus://192.0.2.1?unit=1"), ["site.toml:14: devices.ups-a.url: ups/rfc1628 speaks snmp, not modbus"], id="protocol"),
         # alarms
         pytest.param(ups("[devices.ups-a.alarms.load-hi]"), ['site.toml:16: devices.ups-a.alarms.load-hi: ups has no such alarm, did you mean "load-high"?'], id="alarm"),
@@ -386,7 +420,7 @@ url = "snmp://h"
         'site.toml:10: devices.a.intervall: unknown key, did you mean "interval"?',
         'site.toml:11: devices.a.url: unknown SNMP version "4" (known: 1, 2c, 3)',
         'site.toml:16: devices.b.area: unknown area "hal" (known: none)',
-        "site.toml:17: devices.b.timeout: input should be a valid number, unable to parse string as a number",
+        'site.toml:17: devices.b.timeout: "x" is no number',
         "site.toml:19: devices.c.name.zh: is missing",
     ]
 
@@ -423,8 +457,8 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "own/ups").mkdir(parents=True)
     (tmp_path / "own/ups/mine.toml").write_text("driver = ", encoding="utf-8")
     text = changed("ups/rfc1628", "ups/rfc").replace('"hall"', '"hal"').replace("16 = {", "99 = {")
-    assert mistakes(tmp_path, text + '[agent]\ndrivers = ["own"]\n', broken="a = [") == [
-        "broken.toml:1: Invalid value",
+    assert mistakes(tmp_path, text + '[agent]\ndrivers = ["own"]\n', more="[area.x]") == [
+        'more.toml:1: area: unknown key, did you mean "areas"?',
         'site.toml:15: devices.ups-a.area: unknown area "hal", did you mean "hall"?',
         "own/ups/mine.toml:1: Invalid value",
     ]
@@ -445,3 +479,90 @@ def test_the_agent_reads_only_the_drivers_that_the_site_names(tmp_path: Path, mo
     assert named <= lean.catalog.drivers.keys() < whole.catalog.drivers.keys()
     assert lean.devices == whole.devices
     assert lean.catalog.kinds == whole.catalog.kinds
+
+
+# What cannot be read, and what hangs on it.
+
+
+def shipped(tmp_path: Path, old: str, new: str, **more: str) -> list[str]:
+    """Return what is wrong with the example site when one thing in it is changed."""
+    text = (examples() / "site.toml").read_text(encoding="utf-8")
+    assert old in text
+    return unlined(mistakes(tmp_path, text.replace(old, new, 1), **more))
+
+
+def unlined(told: list[str]) -> list[str]:
+    """Take the line numbers away: the example site is edited often."""
+    return [re.sub(r"\.toml:\d+", ".toml", line) for line in told]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        pytest.param("[agent]", "stray\n[agent]", ["site.toml: Expected '=' after a key in a key/value pair (column 6)"], id="a stray word"),
+        pytest.param("[areas.hall]", "[areas.server-room]", ["site.toml: Cannot declare ('areas', 'server-room') twice (column 19)"], id="a doubled table"),
+        pytest.param('zh = "总部呼叫中心"', "zh = “总部呼叫中心”", ['site.toml: Invalid value (column 48); full-width punctuation is not read: write " for “, " for ”'], id="Chinese quotes"),
+    ],
+)  # fmt: skip
+def test_of_a_file_that_is_not_toml_only_that_is_told(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
+    assert shipped(tmp_path, old, new) == told
+
+
+def test_what_a_broken_file_may_tell_is_neither_missing_nor_unknown(tmp_path: Path) -> None:
+    text, _, devices = (examples() / "site.toml").read_text(encoding="utf-8").partition("[devices.ups-a]")
+    assert mistakes(tmp_path, text.replace('id = "hq"', ""), devices="[devices.ups-a]\nstray\n" + devices) == [
+        "devices.toml:2: Expected '=' after a key in a key/value pair (column 6)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        pytest.param('driver = "ups/apc', 'drivr = "ups/apc', ["site.toml: devices.ups-a.driver: is missing", 'site.toml: devices.ups-a.drivr: unknown key, did you mean "driver"?'], id="a device"),
+        pytest.param('range = "a001', 'rang = "a001', ["site.toml: seats.row-a.range: is missing", 'site.toml: seats.row-a.rang: unknown key, did you mean "range"?'], id="seats"),
+        pytest.param('name = { en = "Hall switch"', 'nam = { en = "Hall switch"', ["site.toml: network.hall-switch.name: is missing", 'site.toml: network.hall-switch.nam: unknown key, did you mean "name"?'], id="a switch"),
+        pytest.param('name = { en = "Agents\' hall"', 'nam = { en = "Agents\' hall"', ["site.toml: areas.hall.name: is missing", 'site.toml: areas.hall.nam: unknown key, did you mean "name"?'], id="an area"),
+        pytest.param('hours = "08:00', 'hour = "08:00', ["site.toml: shifts.day.hours: is missing", 'site.toml: shifts.day.hour: unknown key, did you mean "hours"?'], id="a shift"),
+    ],
+)  # fmt: skip
+def test_a_table_with_a_mistake_is_known_all_the_same(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
+    seat = '[devices.pc]\nname = { en = "PC", zh = "PC" }\ndriver = "workstation/host"\nurl = "seat://a001"\nseat = "a001"\n'
+    seat += '[seats.staffed]\nrange = "b001..b002"\nstaffed = "day"\n'
+    assert shipped(tmp_path, old, new, more=seat) == told
+
+
+def test_procedures_and_scenarios_may_name_a_device_whose_table_has_a_mistake(tmp_path: Path) -> None:
+    for kind, name, old, new in (
+        ("procedures", "outage", 'kind = "ups", affected', 'kind = "ups", resource = "ups-a", affected'),
+        ("drills", "ups-self-test", "every ups source = battery", "ups-a source = battery"),
+    ):
+        own = tmp_path / kind / f"{name}.toml"
+        own.parent.mkdir()
+        text = (examples() / kind / own.name).read_text(encoding="utf-8")
+        assert old in text
+        own.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert len(found := shipped(tmp_path, 'driver = "ups/apc', 'drivr = "ups/apc')) == 2, found
+
+
+def test_a_file_begun_by_an_editor_on_windows_is_read(tmp_path: Path) -> None:
+    assert site(tmp_path, f"\ufeff{SITE}").id == "hq"
+
+
+def test_seconds_are_written_as_a_number(tmp_path: Path) -> None:
+    bare = "a number stands without unit and quotes, times in seconds"
+    assert mistakes(tmp_path, ups('interval = "5s"')) == [
+        f'site.toml:16: devices.ups-a.interval: "5s" is no number; {bare}'
+    ]
+    assert mistakes(tmp_path, ups("interval = 5 s  # often")) == [
+        f"site.toml:16: Expected newline or end of document after a statement (column 14); {bare}"
+    ]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(SITE, encoding="utf-8")
+    with pytest.raises(Mistakes) as caught:
+        load(tmp_path / "site.toml", drivers())
+    assert str(caught.value) == f"{tmp_path}/site.toml: is no folder"
+    with pytest.raises(Mistakes) as caught:
+        load(tmp_path / "none", drivers())
+    assert str(caught.value) == f"{tmp_path}/none: no such folder"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent.endpoint import AUTH, PRIV, Endpoint, EndpointError, nearest, parse, secret
+from edgeagent.endpoint import AUTH, PRIV, Endpoint, EndpointError, nearest, needed, parse, secret
 
 WORD = "correct horse"
 
@@ -98,11 +98,11 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("snmp://u@h?auth=SHA-257", 'unknown auth protocol "SHA-257", did you mean "SHA-256"?', id="auth"),
         pytest.param("snmp://u@h?priv=AES-128-CFB", 'unknown priv protocol "AES-128-CFB", did you mean "AES-128"?', id="priv"),
         pytest.param("snmp://u@h?auth=none&priv=DES", "privacy without authentication does not exist in SNMPv3: set auth or priv=none", id="priv without auth"),
-        pytest.param("snmp://u@h", 'secret "snmp-auth" is missing: neither a systemd credential nor in EDGEAGENT_SNMP_AUTH', id="no secret"),
+        pytest.param("snmp://u@h", 'secret "snmp-auth" is missing: no systemd credential, no EDGEAGENT_SNMP_AUTH', id="no secret"),
         pytest.param("snmp://u@h?auth=none&community=topsecret", 'option "community" does not go with version=3', id="community with v3"),
         pytest.param("snmp://h?auth=SHA-256", 'option "auth" does not go with version=2c', id="auth without v3"),
         pytest.param("snmp://h?community=x&community_secret=y", "both community and community_secret stand there; keep one", id="two communities"),
-        pytest.param("snmp://h?community_secret=ups-a", 'secret "ups-a" is missing: neither a systemd credential nor in EDGEAGENT_UPS_A', id="no community"),
+        pytest.param("snmp://h?community_secret=ups-a", 'secret "ups-a" is missing: no systemd credential, no EDGEAGENT_UPS_A', id="no community"),
         pytest.param("modbus://h", "the unit id is missing: ?unit=1 (there is no default, gateways differ)", id="no unit"),
         pytest.param("modbus://h?unit=256", "unit=256 is not a whole number from 0 to 255", id="unit"),
         pytest.param("modbus://h?unit=one", "unit=one is not a whole number from 0 to 255", id="unit in words"),
@@ -130,7 +130,7 @@ def test_units_of_one_gateway_share_a_medium() -> None:
         pytest.param("ami://pbx?endpoint=1", "write user and host of the Asterisk: ami://user@host?endpoint=1017", id="Asterisk without a user"),
         pytest.param("ami://u@pbx", "the phone is missing: ?endpoint=1017, as the Asterisk names it", id="no phone"),
         pytest.param("ami://u%0d%0aAction@pbx?endpoint=1", "the user may hold printable ASCII only", id="a second action in a user"),
-        pytest.param("ami://u@pbx?endpoint=1&ami_secret=pbx-2", 'secret "pbx-2" is missing: neither a systemd credential nor in EDGEAGENT_PBX_2', id="no secret of an Asterisk"),
+        pytest.param("ami://u@pbx?endpoint=1&ami_secret=pbx-2", 'secret "pbx-2" is missing: no systemd credential, no EDGEAGENT_PBX_2', id="no secret of an Asterisk"),
         pytest.param("service+dns://h", "the name to ask for is missing: service+dns://resolver?name=crm.example", id="no name"),
         pytest.param("service+dns://h?name=a..b", 'name "a..b" is no domain name; write others than ASCII ones as xn--… (RFC 1035 §2.3)', id="name"),
         pytest.param("modbus+rtu:///dev/ttyUSB0?unit=1&stopbits=3", "stopbits=3 is not a whole number from 1 to 2", id="stop bits"),
@@ -263,3 +263,27 @@ def test_any_text_is_a_url_or_a_clear_refusal(url: str) -> None:
 )
 def test_the_nearest_word_is_offered_or_all_of_them(word: str, hint: str) -> None:
     assert nearest(word, ("off", "on")) == hint
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        pytest.param("apc", 'did you mean "ats/apc-rack" or "ups/apc-powernet"?', id="the maker"),
+        pytest.param("ups/apc", 'did you mean "ups/apc-powernet"?', id="the begin, rather than what looks like it"),
+        pytest.param("UPS/PPC", 'did you mean "ups/ppc"?', id="in capitals"),
+        pytest.param("dse", 'did you mean "ats/dse-gencomm"?', id="words, not letters amid one"),
+        pytest.param("ps", "(known: headset/host, ups/apc-powernet, ups/ppc, ats/apc-rack, ats/dse-gencomm)", id="too short"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_word_finds_it(word: str, hint: str) -> None:
+    assert nearest(word, ("headset/host", "ups/apc-powernet", "ups/ppc", "ats/apc-rack", "ats/dse-gencomm")).endswith(
+        hint
+    )
+
+
+def test_a_secret_that_is_nowhere_is_told_with_all_places_where_it_may_be(tmp_path: Path) -> None:
+    with pytest.raises(EndpointError) as caught:
+        needed("ups-a", tmp_path)
+    assert str(caught.value) == (
+        f'secret "ups-a" is missing: no systemd credential, no EDGEAGENT_UPS_A, no {tmp_path}/ups-a'
+    )

@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edgeagent.messages import Tree
+from edgeagent.resources import drivers, examples
+from edgeagent.sitefiles import load
+
 SHIPPED = Path(__file__).parent.parent / "config" / "mosquitto"
 
 pytestmark = pytest.mark.skipif(
@@ -153,6 +157,13 @@ def broker(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 )
 def test_who_may_write_what(broker: Broker, user: str, topic: str, *, granted: bool) -> None:
     assert broker.may_write(user, topic) is granted
+
+
+def test_the_agent_of_the_example_site_may_write_all_that_is_its_own(broker: Broker) -> None:
+    site = load(examples(), drivers())
+    tree = Tree(site.root, site.id, site.agent)
+    own = (tree.own("status"), tree.own("info"), tree.own("health"), tree.inventory(), tree.state("ups-a"))
+    assert [topic for topic in own if not broker.may_write("edge-hq-1", topic)] == []
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_certificates_are_used_and_a_missing_one_is_hinted_at(tmp_path: Path) ->
     assert sorted((code, failure) for _, code, failure in good.acks) == [(0x10, False), (0x87, True)]
     assert "client certificate" in bare.disconnected[0][0]
     assert "not trusted" in stranger.disconnected[0][0]
-    assert "file is missing" in absent.disconnected[0][0]
+    assert "nothing.crt is no file" in absent.disconnected[0][0]
     assert plain.disconnected
     assert not plain.connected
 

@@ -137,8 +137,11 @@ def told(folder: Path, text: str) -> list[str]:
     ("more", "mistake"),
     [
         ("", "devices.port: nothing to read: say index or port, as the device counts"),
-        ('port = "17"\n', "devices.port.port: string should match pattern"),
-        ('mac = "0000.5e00.5317"\n', "devices.port.mac: string should match pattern"),
+        ('port = "17"\n', 'devices.port.port: "17" does not fit: group.port, as 1.17'),
+        (
+            'mac = "0000.5e00.5317"\n',
+            'devices.port.mac: "0000.5e00.5317" does not fit: six pairs of hexadecimal digits',
+        ),
         ("index = -1\n", "devices.port.index: input should be greater than or equal to 0"),
     ],
     ids=["nothing", "port", "address", "index"],

@@ -77,7 +77,7 @@ def test_a_drill_lasts_half_an_hour_where_nothing_else_is_said(tmp_path: Path) -
 
 
 WRONG = {
-    "an id that is none": ('"dark"', '"Dark"', "1: scenario: string should match pattern"),
+    "an id that is none": ('"dark"', '"Dark"', '1: scenario: "Dark" does not fit: lower-case words joined by hyphens'),
     "an id too long for those of drills": (
         '"dark"', '"a-mains-outage-with-a-weak-battery"', "1: scenario: string should have at most 26 characters",
     ),

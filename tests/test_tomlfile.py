@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from edgeagent import driverfiles, procedurefiles, scenariofiles, seatconfig, sitefiles
 from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.resources import drivers, examples
-from edgeagent.tomlfile import Document, Strict, _places, check, dotted, read
+from edgeagent.tomlfile import SHAPES, Document, Strict, _places, check, dotted, read
 
 
 class _Row(Strict):
@@ -123,9 +125,11 @@ def test_every_table_of_every_shipped_file_has_its_line(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("a = 1\nb = \nc = 3\n", "a.toml:2: Invalid value", id="no value"),
-        pytest.param("a = 1\n[b\n", "a.toml:2: Expected ']' at the end of a table declaration", id="open header"),
-        pytest.param("a = 1\na = 2\n", "a.toml:2: Cannot overwrite a value", id="twice"),
+        pytest.param("a = 1\nb = \nc = 3\n", "a.toml:2: Invalid value (column 5)", id="no value"),
+        pytest.param(
+            "a = 1\n[b\n", "a.toml:2: Expected ']' at the end of a table declaration (column 3)", id="open header"
+        ),
+        pytest.param("a = 1\na = 2\n", "a.toml:2: Cannot overwrite a value (column 6)", id="twice"),
         pytest.param("a = 1\nb = [1,\n2", "a.toml:3: Unclosed array", id="end of the file"),
     ],
 )
@@ -138,8 +142,8 @@ def test_a_syntax_error_has_its_line(tmp_path: Path, text: str, message: str) ->
 def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path) -> None:
     with pytest.raises(Mistakes, match=r"none\.toml: cannot be read: .*No such file"):
         read(tmp_path / "none.toml")
-    (tmp_path / "latin.toml").write_bytes(b'a = "\xe9"')
-    with pytest.raises(Mistakes, match=r"latin\.toml: cannot be read: .*can't decode byte 0xe9"):
+    (tmp_path / "latin.toml").write_bytes(b'# a\na = "\xe9"')
+    with pytest.raises(Mistakes, match=r"latin\.toml:2: is not UTF-8 text; save the file as UTF-8"):
         read(tmp_path / "latin.toml")
 
 
@@ -189,3 +193,56 @@ def test_any_key_string_and_comment_keep_their_lines(keys: list[str], value: str
     text = "\n".join(f'"{key}" = {json.dumps(value, ensure_ascii=False)}  # {comment}' for key in keys)
     assert list(tomllib.loads(text)) == keys
     assert _places(text) == {(key,): number for number, key in enumerate(keys, 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param("a = “x”", 'write " for “, " for ”', id="quotes"),
+        pytest.param('a = "x”', 'write " for ”', id="a quote that ends no string"),
+        pytest.param("a ＝ 1", "write = for ＝", id="equals"),
+        pytest.param("a：1", "write = for ：", id="colon"),
+        pytest.param("a = [1，2]", "write , for ，", id="comma"),
+        pytest.param("a = {\u3000b = 1", "write a space for U+3000", id="a space that is none"),
+        pytest.param('a = { b = "x”, c = "y" }', 'write " for ”', id="a quote that ends another"),
+        pytest.param('a = "，" b', None, id="not in a string"),
+        pytest.param('a = "他说“好”" b', None, id="nor what is quoted in one"),
+        pytest.param("b # ， “x”", None, id="nor in a comment"),
+        pytest.param("a = 5s", "a number stands without unit and quotes, times in seconds", id="a unit"),
+        pytest.param("a = { b = 2.5 min, c = 1 }", "a number stands without unit and quotes, times in seconds", id="a unit within"),
+    ],
+)  # fmt: skip
+def test_the_likely_slip_is_named(tmp_path: Path, text: str, hint: str | None) -> None:
+    with pytest.raises(Mistakes) as caught:
+        document(tmp_path, f"{text}\nlast = 1\n")
+    _, _, found = str(caught.value).partition("; ")
+    assert found.removeprefix("full-width punctuation is not read: ") == (hint or "")
+
+
+def test_a_file_begun_with_a_mark_is_read_like_any_other(tmp_path: Path) -> None:
+    found = document(tmp_path, "\ufeffa = 1")
+    assert (found.data, found.line(("a",))) == ({"a": 1}, 1)
+
+
+def test_every_pattern_that_a_file_must_match_is_told_in_words() -> None:
+    for module in (sitefiles, seatconfig, procedurefiles, scenariofiles, driverfiles):
+        assert module
+    asked = {pattern for model in _all(Strict) for pattern in _patterns(model.model_json_schema())}
+    assert len(asked) > 5
+    assert asked <= SHAPES.keys()
+
+
+def _all(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in model.__subclasses__():
+        if each.__module__.startswith("edgeagent."):
+            yield each
+            yield from _all(each)
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    """Give what must be matched, of values and of keys."""
+    if isinstance(schema, dict):
+        yield from (found for found in (schema.get("pattern"),) if isinstance(found, str))
+        yield from schema.get("patternProperties", {})
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _patterns(part)

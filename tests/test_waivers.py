@@ -110,3 +110,6 @@ def test_a_site_says_its_waivers_in_a_table_and_an_unknown_one_is_a_mistake(tmp_
     with pytest.raises(Mistakes) as mistakes:
         load(write_site(tmp_path / "wrong", 1883, ups, entry.replace("snmp-v1", "snmp-v4")), resources.drivers())
     assert '"snmp-v4" is not known, did you mean "snmp-v1"?' in str(mistakes.value)
+    with pytest.raises(Mistakes) as mistakes:
+        load(write_site(tmp_path / "late", 1883, ups, entry.replace("2027-06-30", "30.6.2027")), resources.drivers())
+    assert 'until: "30.6.2027" is no date; write YYYY-MM-DD, as 2027-06-30' in str(mistakes.value)

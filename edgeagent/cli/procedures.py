@@ -31,7 +31,9 @@ app = typer.Typer()
 run = typer.Typer(invoke_without_command=True)
 app.add_typer(run, name="run")
 
-OwnConfig = Annotated[Path | None, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR")]
+OwnConfig = Annotated[
+    Path | None, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR", readable=False)
+]
 Note = Annotated[str, typer.Option("--note", help="What was seen or done; stands in the record.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the record.")]
 

@@ -20,7 +20,9 @@ app = typer.Typer()
 
 @app.command()
 def seat(
-    config: Annotated[Path, typer.Option("--config", help="The seat's file, seat.toml.", metavar="FILE")],
+    config: Annotated[
+        Path, typer.Option("--config", help="The seat's file, seat.toml.", metavar="FILE", readable=False)
+    ],
     once: Annotated[bool, typer.Option("--once", help="Print one report and publish nothing.")] = False,
     json: Json = False,
 ) -> None:
