@@ -103,7 +103,7 @@ def _list(own: Rehearsals, request: Mapping[str, Any], by: str, now: float) -> M
         {
             "scenario": each.id, "titles": both(each.text), "purposes": both(each.purpose),
             "procedure": each.procedure, "duration": each.duration,
-            "able": not targets.unable(each, own.site),
+            "able": all(lack.passed for lack in targets.unable(each, own.site)),
         }
         for each in own.site.drills.scenarios.values()
     ]  # fmt: skip

@@ -55,6 +55,7 @@ _LEAVING: Final = Text(
 _LOST: Final = Text("EXERCISE – over; the agent does not say how", "演练 – 已结束；监控代理未说明结果")
 _BETWEEN: Final = Text("; ", "；")
 _MORE: Final = Text(" and {more} more", " 等，另有 {more} 台")
+_PASSED: Final = Text("passed over, not at this site", "本站点不适用，跳过")
 _NAMED: Final = 8
 COLUMN: Final = 9
 """Characters of the moment that each line of a drill begins with."""
@@ -75,7 +76,9 @@ def scenarios(site: Site) -> list[dict[str, Any]]:
             "purposes": both(each.purpose),
             "procedure": each.procedure,
             "duration": each.duration,
-            "lacks": [{"line": lack.line, "texts": both(lack.why)} for lack in targets.unable(each, site)],
+            "lacks": [
+                {"line": lack.line, "texts": both(lack.why)} for lack in targets.unable(each, site) if not lack.passed
+            ],
         }
         for each in site.drills.scenarios.values()
     ]
@@ -113,7 +116,7 @@ def plan(answer: Mapping[str, Any], language: Language) -> Iterator[str]:
     for trouble in answer["troubles"]:
         yield f"✗ {clean(trouble['texts'][language])} ({trouble['code']})"
     for row in answer["plan"]:
-        named = ", ".join(row["devices"][:_NAMED])
+        named = ", ".join(row["devices"][:_NAMED]) or said(_PASSED, language)
         more = len(row["devices"]) - _NAMED
         yield f"{clean(row['line'])}  →  {named}{said(_MORE, language).format(more=more) if more > 0 else ''}"
 
