@@ -7,13 +7,13 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from rich.table import Table
+from rich.text import Text as Line
 
 from edgeagent.broker import Broker
 from edgeagent.catalog import Text
@@ -138,40 +138,42 @@ def banner(notice: Mapping[str, Any] | None, language: str) -> str:
     return said(_BANNER, language).format(title=title, id=words["drill_id"], owner=words["owner"], ends=ends)
 
 
-def table(found: Mapping[str, Any]) -> Table:
-    """Lay the open alarms out for a terminal."""
+def table(found: Mapping[str, Any]) -> Iterator[Line]:
+    """Lay the open alarms out for a terminal, one line each."""
     counts = ", ".join(f"{count} {severity}" for severity, count in found["counts"].items() if count)
-    title = f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged"
-    rows = Table(box=None, title=title, title_justify="left")
-    for name in ("severity", "state", "since", "alarm"):
-        rows.add_column(name, no_wrap=True)
-    rows.add_column()
-    for alarm in found["open"]:
-        since = alarm["last_raised"] or ""
-        texts = alarm["texts"]
-        rows.add_row(
-            alarm["perceived_severity"], alarm["state"], since, alarm["alarm_id"], f"{texts['zh']}  {texts['en']}",
-            style=_COLOURS.get(alarm["perceived_severity"], ""),
-        )  # fmt: skip
-    return rows
+    yield Line(f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged")
+    rows = [
+        (
+            alarm["perceived_severity"], alarm["state"], alarm["last_raised"] or "", alarm["alarm_id"],
+            f"{alarm['texts']['zh']}  {alarm['texts']['en']}",
+        )
+        for alarm in found["open"]
+    ]  # fmt: skip
+    head, *lines = _aligned(("severity", "state", "since", "alarm", ""), *rows)
+    yield Line(head, "bold")
+    for (severity, *_), line in zip(rows, lines, strict=True):
+        yield Line(line, _COLOURS.get(severity, ""))
 
 
-def run_table(runs: Sequence[Mapping[str, Any]], language: str) -> Table:
-    """Lay runs of procedures out for a terminal, with what is asked for now."""
-    rows = Table(box=None, title=f"{len(runs)} runs", title_justify="left")
-    for name in ("run", "state", "since"):
-        rows.add_column(name, no_wrap=True)
-    rows.add_column()
-    for run in runs:
-        overdue = any(step["overdue"] for step in run["steps"] if step["state"] == "ready")
-        lines = [run["texts"][language]]
-        lines += [
-            f"  {step['step']} ({step['role']}): {step['texts'][language]}"
-            for step in run["steps"]
-            if step["state"] == "ready"
-        ]
-        rows.add_row(run["run_id"], run["state"], run["onset"], "\n".join(lines), style="red" if overdue else "")
-    return rows
+def run_table(runs: Sequence[Mapping[str, Any]], language: str) -> Iterator[Line]:
+    """Lay runs of procedures out for a terminal, below each what is asked for now."""
+    yield Line(f"{len(runs)} runs")
+    rows = [(run["run_id"], run["state"], run["onset"], run["texts"][language]) for run in runs]
+    head, *lines = _aligned(("run", "state", "since", ""), *rows)
+    yield Line(head, "bold")
+    for run, line in zip(runs, lines, strict=True):
+        ready = [step for step in run["steps"] if step["state"] == "ready"]
+        style = "red" if any(step["overdue"] for step in ready) else ""
+        yield Line(line, style)
+        for step in ready:
+            yield Line(f"  {clean(step['step'])} ({step['role']}): {clean(step['texts'][language])}", style)
+
+
+def _aligned(*rows: Sequence[str]) -> Iterator[str]:
+    """Spell rows with their columns below each other. No word is cut: ids are what commands ask for."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield clean("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)))
 
 
 def reason(answer: Mapping[str, Any]) -> str:
