@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from rich.table import Table
 from rich.text import Text as Line
 
 from edgeagent.broker import Broker
@@ -32,7 +31,6 @@ _BANNER: Final = Text(
     "EXERCISE under way: {title} ({id}; led by {owner}, over by {ends})",
     "【演练进行中】{title}（{id}；负责人 {owner}，最迟 {ends} 结束）",
 )
-_NO_RUNS: Final = Text("no procedure is under way", "没有正在执行的预案")
 _COLOURS: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan"}
 
 
@@ -140,36 +138,42 @@ def banner(notice: Mapping[str, Any] | None, language: str) -> str:
     return said(_BANNER, language).format(title=title, id=words["drill_id"], owner=words["owner"], ends=ends)
 
 
-def table(found: Mapping[str, Any]) -> Table:
-    """Lay the open alarms out for a terminal."""
+def table(found: Mapping[str, Any]) -> Iterator[Line]:
+    """Lay the open alarms out for a terminal, one line each."""
     counts = ", ".join(f"{count} {severity}" for severity, count in found["counts"].items() if count)
-    title = f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged"
-    rows = Table(box=None, title=title, title_justify="left")
-    for name in ("severity", "state", "since"):
-        rows.add_column(name, no_wrap=True)
-    rows.add_column("alarm", overflow="fold")
-    rows.add_column()
-    for alarm in found["open"]:
-        since = alarm["last_raised"] or ""
-        texts = alarm["texts"]
-        rows.add_row(
-            alarm["perceived_severity"], alarm["state"], since, alarm["alarm_id"], f"{texts['zh']}  {texts['en']}",
-            style=_COLOURS.get(alarm["perceived_severity"], ""),
-        )  # fmt: skip
-    return rows
+    yield Line(f"agent {found['agent']}; {counts or 'no alarms'}; {found['unacknowledged']} not acknowledged")
+    rows = [
+        (
+            alarm["perceived_severity"], alarm["state"], alarm["last_raised"] or "", alarm["alarm_id"],
+            f"{alarm['texts']['zh']}  {alarm['texts']['en']}",
+        )
+        for alarm in found["open"]
+    ]  # fmt: skip
+    head, *lines = _aligned(("severity", "state", "since", "alarm", ""), *rows)
+    yield Line(head, "bold")
+    for (severity, *_), line in zip(rows, lines, strict=True):
+        yield Line(line, _COLOURS.get(severity, ""))
 
 
-def run_lines(runs: Sequence[Mapping[str, Any]], language: str) -> Iterator[Line]:
-    """Spell runs of procedures, below each what is asked for now; one that is overdue in red. No id is ever cut."""
-    if not runs:
-        yield Line(said(_NO_RUNS, language))
-    for run in runs:
+def run_table(runs: Sequence[Mapping[str, Any]], language: str) -> Iterator[Line]:
+    """Lay runs of procedures out for a terminal, below each what is asked for now."""
+    yield Line(f"{len(runs)} runs")
+    rows = [(run["run_id"], run["state"], run["onset"], run["texts"][language]) for run in runs]
+    head, *lines = _aligned(("run", "state", "since", ""), *rows)
+    yield Line(head, "bold")
+    for run, line in zip(runs, lines, strict=True):
         ready = [step for step in run["steps"] if step["state"] == "ready"]
         style = "red" if any(step["overdue"] for step in ready) else ""
-        yield Line(f"{run['run_id']}  {run['state']}  {run['onset']}", style)
-        yield Line(f"  {run['texts'][language]}", style)
+        yield Line(line, style)
         for step in ready:
-            yield Line(f"  · {step['step']} ({step['role']}): {step['texts'][language]}", style)
+            yield Line(f"  {clean(step['step'])} ({step['role']}): {clean(step['texts'][language])}", style)
+
+
+def _aligned(*rows: Sequence[str]) -> Iterator[str]:
+    """Spell rows with their columns below each other. No word is cut: ids are what commands ask for."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield clean("  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)))
 
 
 def reason(answer: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from edgeagent.alarmhistory import AlarmLine, Line, alarm_lines
 from edgeagent.catalog import Text
 from edgeagent.drill import DrillVerb, Outcome
 from edgeagent.drillrecord import ALARM, RUN, Declaration, Happening, Held, InjectWords, brief, improves, read_all
+from edgeagent.drilltexts import bare
 from edgeagent.faultrecord import FaultRecord, StepLine
 from edgeagent.run import StepState
 from edgeagent.scenario import Do, Expectation, What
@@ -25,6 +26,8 @@ _REAL: Final[Mapping[str, str]] = {ALARM: "alarm", RUN: "run"}
 _ALARMS: Final = frozenset({What.ALARM, What.CLEARED})
 _SOON: Final = 60.0
 """s of the scenario within which each device is polled, and shows what is due."""
+_BACK: Final = frozenset({Do.RELEASE, Do.ANSWERS})
+"""What means only devices of which something is shown before."""
 _HARMLESS: Final = frozenset({Do.RELEASE, Do.ANSWERS, Do.REMOVE})
 """Injects that take something back: they cause no alarm."""
 _COMES: Final = frozenset({
@@ -147,9 +150,22 @@ class DrillRecord:
         return next((alarm for alarm in heard if alarm.named), heard[0] if heard else None)
 
     def passed(self, inject: InjectLine) -> bool:
-        """Tell whether its moment came and no device was asked to show it: nothing at this site can."""
-        unseen = inject.shown is None and not inject.failures
-        return unseen and self.declared.started + inject.words.at + _SOON < self.until
+        """Tell whether its moment came and no device was asked to show it: nothing at this site can.
+
+        What takes back from the same devices goes with what nobody showed: a drill may end at that very moment.
+        """
+        if inject.shown is not None or inject.failures:
+            return False
+        return self.declared.started + inject.words.at + _SOON < self.until or self._idle(inject)
+
+    def _idle(self, inject: InjectLine) -> bool:
+        if inject.words.do not in _BACK:
+            return False
+        who = bare(inject.words.line).rpartition(" ")[0]
+        before = [
+            each for each in self.injects if each.words.do not in _BACK and bare(each.words.line).startswith(f"{who} ")
+        ]
+        return bool(before) and all(map(self.passed, before))
 
     @property
     def undone(self) -> Iterator[tuple[FaultRecord, StepLine]]:

@@ -55,7 +55,7 @@ _LEAVING: Final = Text(
 _LOST: Final = Text("EXERCISE – over; the agent does not say how", "演练 – 已结束；监控代理未说明结果")
 _BETWEEN: Final = Text("; ", "；")
 _MORE: Final = Text(" and {more} more", " 等，另有 {more} 台")
-_NOWHERE: Final = Text("nothing here, passed over", "本站点无对应设备，略过")
+_PASSED: Final = Text("passed over, not at this site", "本站点不适用，跳过")
 _NAMED: Final = 8
 COLUMN: Final = 9
 """Characters of the moment that each line of a drill begins with."""
@@ -114,7 +114,7 @@ def plan(answer: Mapping[str, Any], language: Language) -> Iterator[str]:
     for trouble in answer["troubles"]:
         yield f"✗ {clean(trouble['texts'][language])} ({trouble['code']})"
     for row in answer["plan"]:
-        named = ", ".join(row["devices"][:_NAMED]) or said(_NOWHERE, language)
+        named = ", ".join(row["devices"][:_NAMED]) or said(_PASSED, language)
         more = len(row["devices"]) - _NAMED
         yield f"{clean(row['line'])}  →  {named}{said(_MORE, language).format(more=more) if more > 0 else ''}"
 

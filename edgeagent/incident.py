@@ -189,9 +189,10 @@ class _Story:
         level = showing.level_of(rule.type, line.severity)
         delay = 0.0 if level is None else level.on_delay
         off_delay = rule.type.off_delay
-        if found.begin == ("silent",):
+        least = delay
+        if found.begin == ("silent",):  # nobody knows when it answered again: as long as its alarm stood
             delay += MISSES * self.site.devices[rule.resource].fast
-            off_delay += BACK_OFF_CAP
+            off_delay, least = off_delay + delay, delay + _SLACK
         for span in line.spans:
             start = self.record.run.onset if span.start is None else span.start - delay
             # What is explained waits for its cause to speak: it began with it.
@@ -199,7 +200,7 @@ class _Story:
             self._show(BEGIN if early else self.moment(start), rule.resource, found.begin)
             if span.end is not None:
                 end = self._ended(line, span.end, off_delay)
-                self._show(self.moment(max(end, start)), rule.resource, found.end)
+                self._show(self.moment(max(end, start + least)), rule.resource, found.end)
         return True
 
     def _seat(self, line: AlarmLine, rule: Rule) -> bool:

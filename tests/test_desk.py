@@ -18,11 +18,12 @@ from rich.console import Console
 
 from edgeagent.alarmfeed import snapshot
 from edgeagent.catalog import Text
+from edgeagent.cli.feed import print_table
 from edgeagent.demoscreen import Screen
-from edgeagent.desk import banner, line, run_lines
+from edgeagent.desk import banner, line, run_table, table
 from edgeagent.drill import Drill, DrillChange, DrillVerb
 from edgeagent.drillfeed import event, notice
-from edgeagent.messages import Message, Mode, state
+from edgeagent.messages import Message, Mode, stamp, state
 from edgeagent.run import RunVerb
 from edgeagent.runfeed import messages_of, record
 from tests.broker import Mosquitto, needs_mosquitto, until
@@ -144,15 +145,6 @@ def test_the_runs_of_each_lane_are_asked_for_on_it(
     assert ("演练 – 市电断电" in result.stdout) is (mode is Mode.DRILL)
 
 
-def test_no_id_of_a_run_or_a_step_is_cut_where_the_terminal_is_narrow() -> None:
-    said = [line.plain for line in run_lines([record(RUN, OUTAGE, "zh", NOW)], "zh")]
-    ready = [step["step"] for step in record(RUN, OUTAGE, "zh", NOW)["steps"] if step["state"] == "ready"]
-    assert ready
-    assert said[0].startswith(f"{RUN.run_id}  ")
-    assert [line.split()[1] for line in said[2:]] == ready
-    assert [line.plain for line in run_lines([], "zh")] == ["没有正在执行的预案"]
-
-
 @needs_mosquitto
 @pytest.mark.parametrize(
     ("words", "verb"),
@@ -173,6 +165,49 @@ def test_what_is_done_in_a_drill_is_asked_on_its_lane_alone(
         assert (agent.verbs(Mode.DRILL), agent.verbs(Mode.LIVE)) == ([verb], [])
         assert invoke(*words, "--config", site).exit_code == 0
         assert (agent.verbs(Mode.DRILL), agent.verbs(Mode.LIVE)) == ([verb], [verb])
+
+
+def test_ids_are_never_cut_however_narrow_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    run, step, alarm = f"outage-{'x' * 40}-20261125-0210", f"generator-carries-{'x' * 40}", f"ups-a.{'x' * 60}"
+    texts = {"en": "The generator [carries] the load", "zh": "发电机带载"}
+    steps = [
+        {"step": step, "role": "leader", "texts": texts, "state": "ready", "overdue": True},
+        {"step": "waits", "role": "leader", "texts": texts, "state": "waiting", "overdue": False},
+    ]
+    runs = [{"run_id": run, "state": "response", "onset": stamp(NOW), "texts": texts, "steps": steps}]
+    stands = {"perceived_severity": "major", "state": "unack", "last_raised": stamp(NOW), "alarm_id": alarm}
+    found = {"agent": "online", "counts": {"major": 1}, "unacknowledged": 1, "open": [{**stands, "texts": texts}]}
+    print_table([*run_table(runs, "en"), *table(found)])
+    assert capsys.readouterr().out.splitlines() == [
+        "1 runs",
+        f"{'run':{len(run)}}  state     since",
+        f"{run}  response  {stamp(NOW)}  The generator [carries] the load",
+        f"  {step} (leader): The generator [carries] the load",
+        "agent online; 1 major; 1 not acknowledged",
+        f"severity  state  {'since':{len(stamp(NOW))}}  alarm",
+        f"major     unack  {stamp(NOW)}  {alarm}  发电机带载  The generator [carries] the load",
+    ]
+
+
+@needs_mosquitto
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("outage",), 0, RUN.run_id),
+        (("outtage",), 2, 'unknown procedure "outtage", did you mean "outage"?'),
+        (("nope",), 2, 'unknown procedure "nope" (known: '),
+        (("nope", "--unknown"), 0, RUN.run_id),
+    ],
+    ids=["known", "typo", "unknown", "meant"],
+)
+def test_a_run_of_a_procedure_that_the_site_has_not_is_opened_only_where_that_is_meant(
+    site: Path, broker: Mosquitto, words: tuple[str, ...], code: int, said: str
+) -> None:
+    with Scripted(broker.port, {"run-open": {"run_id": RUN.run_id}}) as agent:
+        result = invoke("run", "open", *words, "--reason", "smoke seen", "--config", site)
+        assert agent.verbs(Mode.LIVE) == ([] if code else ["run-open"])
+    assert result.exit_code == code
+    assert said in (result.stderr if code else result.stdout)
 
 
 @needs_mosquitto

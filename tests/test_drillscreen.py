@@ -12,13 +12,15 @@ import pytest
 from edgeagent.catalog import Text
 from edgeagent.drill import Drill, DrillChange, DrillVerb, End
 from edgeagent.drillfeed import WENT, event, notice, progress
-from edgeagent.drillscreen import Following, catalogue, plan, remaining, state
+from edgeagent.drillscreen import Following, catalogue, plan, remaining, scenarios, state
 from edgeagent.messages import Message, Mode
 from edgeagent.run import RunVerb
 from edgeagent.runfeed import messages_of
+from edgeagent.scenario import DrillPlans
 from tests.test_drillfeed import DRILL, NOW, OVER, TREE
 from tests.test_runfeed import OUTAGE, RUN
 from tests.test_runfeed import change as of_run
+from tests.test_targets import park, scenario
 
 LIVE: Final = TREE.exercise()
 OWN: Final = TREE.exercise(Mode.DRILL)
@@ -152,15 +154,25 @@ def test_a_plan_says_what_speaks_against_it_and_what_each_line_means() -> None:
         "plan": [
             {"line": "at 0:10 every ups source = battery", "devices": ["ups-a", "ups-b"]},
             {"line": "at 0:20 every headset present = false", "devices": [f"headset-{n}" for n in range(10)]},
-            {"line": "at 0:30 every ups battery.runtime = 60", "devices": []},
+            {"line": "at 0:30 any ats position = mains", "devices": []},
         ],
     }
     assert list(plan(answer, "en")) == [
         "✗ the mains is out (real-alarm)",
         "at 0:10 every ups source = battery  →  ups-a, ups-b",
         f"at 0:20 every headset present = false  →  {', '.join(f'headset-{n}' for n in range(8))} and 2 more",
-        "at 0:30 every ups battery.runtime = 60  →  nothing here, passed over",
+        "at 0:30 any ats position = mains  →  passed over, not at this site",
     ]
+    assert list(plan(answer, "zh"))[-1] == "at 0:30 any ats position = mains  →  本站点不适用，跳过"
+
+
+def test_what_is_merely_passed_over_keeps_no_scenario_from_running() -> None:
+    lines = ("0:10 every ups source = battery", "0:10 every ups battery.runtime = 60")
+    able, unable = scenario(*lines), replace(scenario(*lines, "0:20 every hvac silent"), id="hot")
+    found = {able.id: able, unable.id: unable}
+    site = replace(park(a="ups/megatec"), drills=DrillPlans(scenarios=found))
+    lacks = {each["scenario"]: [lack["line"] for lack in each["lacks"]] for each in scenarios(site)}
+    assert lacks == {"dark": [], "hot": ["at 0:20 every hvac silent"]}
 
 
 def test_a_scenario_that_means_nothing_here_says_what_it_lacks() -> None:

@@ -82,4 +82,23 @@ def test_an_inject_whose_moment_is_long_past_and_that_no_device_showed_is_not_of
     passed = {each.words.line: record.passed(each) for each in record.injects}
     assert passed["at 0:10 every ups source = battery"]
     assert not passed["at 1:00 ups-a battery.runtime = missing"], "it may just not have been polled"
-    assert not passed["at 9:00 every ups released"]
+    assert not passed["at 23:20 genset silent"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "until", "passed"),
+    [((), 540, True), ((0, 1), 540, False), ((), 60, False)],
+    ids=["nothing was shown", "the devices were shown otherwise", "not even the first moment came"],
+)
+def test_what_takes_back_is_not_of_this_site_where_what_came_before_is_not(
+    shown: tuple[int, ...], until: float, passed: bool
+) -> None:
+    journal = Journal()
+    told = Told(journal)
+    for number in shown:
+        told.injected(10, number, "ups-a")
+    told.ended(until)
+    record = drillreview.of(journal.lines, DRILL, BASE + 50_000)
+    assert record is not None
+    released = next(each for each in record.injects if each.words.line == "at 9:00 every ups released")
+    assert record.passed(released) is passed

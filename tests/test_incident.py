@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +123,28 @@ def test_an_alarm_that_no_device_can_be_made_to_show_is_named_in_a_comment(site:
     text = scenario_of(lines, run_id, site)
     assert "# Cannot be made to come here: genset.vendor-alarm.x9." in text
     assert "vendor-alarm" not in str(tomllib.loads(text))
+
+
+@pytest.mark.parametrize(("silence", "stood"), [(15, 4), (30, 20)])
+def test_a_short_silence_lasts_as_long_as_its_alarm_stood_and_long_enough_for_it(
+    site: Site, tmp_path: Path, silence: int, stood: int
+) -> None:
+    shipped = site.drills.scenarios["outage-silent-device"]
+    timeline = tuple(
+        replace(each, at=120.0 + silence) if each.line == "at 4:00 one ups answers" else each
+        for each in shipped.timeline
+        if "every generator silent" not in each.line and "every generator answers" not in each.line
+    )
+    real = Played(site, replace(shipped, timeline=timeline))
+    real.live_through()
+    came, went = (each.at for each in real.live.alarms if each.alarm.alarm_id == "ups-a.unreachable")
+    assert went - came == stood
+    scenario = read(site, scenario_of(real.live.journal, opened(real.live.journal)[0], site), tmp_path)
+    drill = Played(site, scenario)
+    drill.play()
+    at = {each.line.split()[-1]: each.at for each in scenario.timeline}
+    assert at["answers"] - at["silent"] >= max(stood, 15)
+    assert set(drill.verdicts().values()) == {"met"}, "\n".join(drill.story())
 
 
 def later(value: Any, after: float, by: float) -> Any:  # noqa: ANN401 - whatever a line of the journal holds

@@ -77,6 +77,11 @@ EMPTY: Final = Scenario(
 ODD: Final = replace(
     OUTAGE, id="odd", timeline=(Inject(0, Who("", ("ups-a",)), Do.ADD, "at 0:00 y", "alarms", "no-such-alarm"),)
 )
+PASSING: Final = replace(
+    OUTAGE,
+    id="passing",
+    timeline=(*OUTAGE.timeline, Inject(10.0, Who("ups"), Do.SET, "at 0:10 v", "ambient.humidity", 80.0)),
+)
 BEYOND: Final = replace(
     OUTAGE, id="beyond", timeline=(Inject(0, Who("ups"), Do.SET, "at 0:00 z", "battery.charge", 1e12),)
 )
@@ -366,6 +371,16 @@ def test_a_broker_that_is_away_for_a_minute_ends_it(tmp_path: Path, away: int, *
         assert wrong(it, drill) == []
 
     play(tmp_path, story)
+
+
+def test_the_list_has_as_able_what_can_be_started(tmp_path: Path) -> None:
+    async def story(it: Stage) -> None:
+        listed = {each["scenario"]: each["able"] for each in it.ask("drill-list")["scenarios"]}
+        assert listed == {"hvac-b": False, "passing": True}
+        for id, able in listed.items():
+            assert (it.refused("drill-check", scenario=id) == "") is able
+
+    play(tmp_path, story, rehearsing(EMPTY, PASSING))
 
 
 def test_another_configuration_ends_it(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,6 +12,8 @@ from edgeagent.cli.common import ConfigDir, Json, fail, finish, out, print_json,
 from edgeagent.messages import Mode
 
 if TYPE_CHECKING:  # loaded only when an agent is asked something
+    from rich.text import Text as Line
+
     from edgeagent.config import Site
 
 app = typer.Typer()
@@ -42,7 +44,7 @@ def alarms(config: ConfigDir, json: Json = False, drill: InDrill = False) -> Non
         print_json(snapshot)
     else:
         print_banner(desk.banner(snapshot["exercise"], site.language))
-        out().print(desk.table(snapshot))
+        print_table(desk.table(snapshot))
 
 
 @app.command()
@@ -117,6 +119,12 @@ def print_banner(text: str) -> None:
     """Print above everything else that a drill is on, if one is."""
     if text:
         out().print(text, style="bold black on yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_table(lines: Iterable[Line]) -> None:
+    """Print lines as they are, however narrow the terminal."""
+    for line in lines:
+        out().print(line, soft_wrap=True)
 
 
 def _command(config: Path, verb: str, fields: dict[str, object], drill: bool = False) -> None:

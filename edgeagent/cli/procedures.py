@@ -15,12 +15,12 @@ from edgeagent.cli.common import (
     Json,
     fail,
     load_site,
-    out,
     print_json,
     print_line,
     site_of,
 )
-from edgeagent.cli.feed import By, InDrill, ask, lane, print_banner, talk
+from edgeagent.cli.feed import By, InDrill, ask, lane, print_banner, print_table, talk
+from edgeagent.endpoint import nearest
 from edgeagent.messages import Mode
 from edgeagent.mistakes import Mistakes
 
@@ -78,8 +78,7 @@ def runs(config: ConfigDir, json: Json = False, drill: InDrill = False) -> None:
         print_json(answer["runs"])
     else:
         print_banner(desk.banner(talk(desk.exercise(site)), site.language))
-        for line in desk.run_lines(answer["runs"], site.language):
-            out().print(line, soft_wrap=True)
+        print_table(desk.run_table(answer["runs"], site.language))
 
 
 @app.command()
@@ -105,12 +104,19 @@ def open_(
     reason: Reason,
     scope: Annotated[str, typer.Option("--scope", help="The area, seat or device it is about; else the site.")] = "",
     level: Annotated[int | None, typer.Option("--level", help="Fault level, where the procedure has some.")] = None,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Open it although the site has no such procedure: a run without steps.")
+    ] = False,
     by: By = "",
     drill: InDrill = False,
 ) -> None:
-    """Open a run of a procedure by hand."""
+    """Open a run of a procedure by hand; one that the site has not only with --unknown, as it may be a slip."""
+    site = site_of(config)
+    if not unknown and procedure not in site.procedures:
+        hint = nearest(procedure, list(site.procedures))
+        fail(f'unknown procedure "{procedure}"{hint} – with --unknown it is opened, without steps', USAGE)
     asked: dict[str, object] = {"procedure": procedure, "scope": scope, "reason": reason, "level": level, "by": by}
-    print_line(ask(site_of(config), "run-open", asked, lane(drill))["run_id"])
+    print_line(ask(site, "run-open", asked, lane(drill))["run_id"])
 
 
 @run.command()
