@@ -67,6 +67,8 @@ async def run(limit: float | None, drill: str | None = None, speed: float = SPEE
         served = {id: (device, serving.port) for id, (device, serving) in devices.items()}
         write(site, port, served, None if drill is None else speed)
         show = None if drill is None else _drill(site, drill, speed, screen)
+        ears = f"mosquitto_sub -V mqttv5 -p {port} -t '{TREE.root}/v1/{TREE.site}/#' -v"
+        console.print(f"listen to its feed / 接收数据: {ears}", markup=False, highlight=False, soft_wrap=True)
         agent = await _agent(stack, site)
         stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,7 +118,9 @@ def _broker(stack: contextlib.AsyncExitStack, folder: Path) -> int:
     try:
         import iotcore
     except ImportError as error:
-        raise DemoError("the demo's broker is not installed: pip install 'edgeagent[demo]'") from error
+        raise DemoError(
+            "the demo's broker is not installed: pip install '.[demo]' in the folder of the source"
+        ) from error
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

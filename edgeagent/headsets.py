@@ -367,5 +367,7 @@ def _hidapi() -> Hidapi | None:
     try:
         return usbdevices.hidapi()
     except ImportError:
-        _log.warning("headsets are not seen: hidapi is not installed (pip install edgeagent[seat])")
+        _log.warning(
+            "headsets are not seen: hidapi is not installed (pip install '.[seat]' in the folder of the source)"
+        )
         return None

@@ -253,8 +253,9 @@ def test_a_full_disk_keeps_every_batch_in_memory_and_then_writes_it(
 
 
 def test_a_full_disk_at_the_start_is_said_and_does_not_end_the_agent(
-    disk: Path, caplog: pytest.LogCaptureFixture
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     fill(disk)
     folder = StateFolder(disk / "state", lambda: NOW)
     try:
@@ -267,8 +268,9 @@ def test_a_full_disk_at_the_start_is_said_and_does_not_end_the_agent(
 
 
 def test_a_read_only_disk_at_the_start_is_said_and_does_not_end_the_agent(
-    disk: Path, caplog: pytest.LogCaptureFixture
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     with opened(disk / "edgeagent.db") as store:
         asyncio.run(_commit(store, batch(store, 1)))
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

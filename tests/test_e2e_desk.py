@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,6 +101,24 @@ def test_the_demo_shows_a_drill_its_people_and_its_report_while_the_live_lane_st
     ):
         assert line in done.stdout, line
     assert "raised       " not in done.stdout, "nothing of it is told on the live lane"
+
+
+def test_the_demo_says_at_its_start_how_to_listen_and_whoever_does_hears_it() -> None:
+    command = [sys.executable, "-m", "edgeagent", "demo"]
+    with subprocess.Popen(command, cwd="/", env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = process.stdout.readline()
+            ears = shlex.split(told.partition(": ")[2])
+            heard = subprocess.run(
+                [*ears, "-C", "3", "-W", "30"], capture_output=True, text=True, check=False, timeout=60
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+    assert told.startswith("listen to its feed / 接收数据: mosquitto_sub -V mqttv5 ")
+    assert heard.returncode == 0, heard.stderr
+    assert all(line.startswith("floor/v1/demo/live/") for line in heard.stdout.splitlines())
 
 
 def test_the_demo_stops_its_drill_when_its_time_is_up() -> None:

@@ -222,7 +222,7 @@ def test_without_hidapi_nothing_is_said_of_headsets(
         monkeypatch.setitem(sys.modules, name, None)
     headsets = Headsets(HeadsetSettings(), shelf.sys, shelf.proc, serial=lambda: 2, clock=shelf.clock, linux=True)
     assert headsets.sample() == {"serial.count": 2}
-    assert "edgeagent[seat]" in caplog.text
+    assert "pip install '.[seat]'" in caplog.text
 
 
 # Batteries and sound as the system tells them

@@ -157,3 +157,14 @@ def test_the_contracts_catch(file: str, line: str, package: Path) -> None:
     done = lint_imports(package)
     assert done.returncode == 1
     assert "BROKEN" in done.stdout, done.stdout + done.stderr
+
+
+def test_nothing_shipped_sends_people_to_a_public_index_for_the_project_itself() -> None:
+    """The name there is not ours: it is installed from the folder of the source."""
+    texts = (path for folder in ("edgeagent", "config") for path in (ROOT / folder).rglob("*") if path.is_file())
+    found = [
+        str(path.relative_to(ROOT))
+        for path in texts
+        if path.suffix != ".pyc" and re.search(rb"pip install ['\"]?edgeagent", path.read_bytes())
+    ]
+    assert found == []
