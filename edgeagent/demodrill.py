@@ -47,15 +47,10 @@ def chosen(site: Site, name: str) -> Scenario:
     scenarios = site.drills.scenarios
     if name not in scenarios:
         raise DemoError(f'unknown drill "{name}"{nearest(name, list(scenarios))}; there are: {", ".join(scenarios)}')
-    if (lack := _lack(scenarios[name], site)) is not None:
-        able = ", ".join(id for id, each in scenarios.items() if _lack(each, site) is None)
-        raise DemoError(f'the demo\'s site cannot show {name}: {lack.why.en} ("{lack.line}"); it can: {able}')
+    if lacks := targets.prevents(scenarios[name], site):
+        able = ", ".join(id for id, each in scenarios.items() if not targets.prevents(each, site))
+        raise DemoError(f'the demo\'s site cannot show {name}: {lacks[0].why.en} ("{lacks[0].line}"); it can: {able}')
     return scenarios[name]
-
-
-def _lack(scenario: Scenario, site: Site) -> targets.Unable | None:
-    """Return the first thing that keeps a scenario from being shown."""
-    return next(iter(targets.prevents(scenario, site)), None)
 
 
 class People:

@@ -27,9 +27,9 @@ CONFIG: Final = 78
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 # What cannot be read is a mistake in the configuration like any other, not wrong usage.
-ConfigDir = Annotated[
-    Path, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR", readable=False)
-]
+_SITE = typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR", readable=False)
+ConfigDir = Annotated[Path, _SITE]
+ConfigDirOrNone = Annotated[Path | None, _SITE]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the device.", min=0.1, max=60)]
 DriverId = Annotated[str | None, typer.Option("--driver", help="Take this driver, whatever the device says.")]
 _T = TypeVar("_T")

@@ -12,6 +12,7 @@ import typer
 from edgeagent.cli.common import (
     USAGE,
     ConfigDir,
+    ConfigDirOrNone,
     Json,
     fail,
     load_site,
@@ -31,15 +32,12 @@ app = typer.Typer()
 run = typer.Typer(invoke_without_command=True)
 app.add_typer(run, name="run")
 
-OwnConfig = Annotated[
-    Path | None, typer.Option("--config", help="Folder with the site's *.toml.", metavar="DIR", readable=False)
-]
 Note = Annotated[str, typer.Option("--note", help="What was seen or done; stands in the record.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the record.")]
 
 
 @run.callback()
-def _run(context: typer.Context, config: OwnConfig = None) -> None:
+def _run(context: typer.Context, config: ConfigDirOrNone = None) -> None:
     """Run the agent in the foreground, as systemd does; with a word behind it: about one run of a procedure."""
     if context.invoked_subcommand is not None:
         return
