@@ -98,7 +98,7 @@ class Agent:
         self._ticks, self._passed, self._stop, self._hung_up = 0, asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._bug: BaseException | None = None
         self._tasks: asyncio.TaskGroup
-        self._running: list[asyncio.Task[None]] = []
+        self._looking, self._telling = list[asyncio.Task[None]](), list[asyncio.Task[None]]()
 
     # Start and stop.
 
@@ -118,11 +118,11 @@ class Agent:
                     raise self._bug
                 sdnotify.stopping()
                 log.info("stopping")
+                for task in self._looking:  # what is seen from now on could not be told any more
+                    task.cancel()
                 self._drills.end(End.RESTART)
                 await self._feed.stop()
-                for task in self._running:
-                    task.cancel()
-                for _, task in self._links.values():
+                for task in (*self._telling, *(task for _, task in self._links.values())):
                     task.cancel()
         finally:
             self._folder.close()
@@ -142,11 +142,9 @@ class Agent:
         self._records.touch(self._lane.procedures.runs())
         self._drills.restore()
         self._watch(self._site)
-        lasting = (
-            self._poller.run(), self._traps.run(), self._feed.run(), self._records.run(), self._keep_time(),
-            self._tell_systemd(), self._hearing.run(), self._exporter.run(), self._reload(),
-        )  # fmt: skip
-        self._running = [self._tasks.create_task(each) for each in lasting]
+        looking = self._poller.run(), self._traps.run(), self._hearing.run(), self._keep_time(), self._reload()
+        telling = self._feed.run(), self._records.run(), self._tell_systemd(), self._exporter.run()
+        self._looking, self._telling = ([self._tasks.create_task(each) for each in run] for run in (looking, telling))
 
     def _watch(self, site: Site, ids: Iterable[str] | None = None) -> None:
         states = [DeviceState(site.devices[id]) for id in (site.devices if ids is None else ids)]
@@ -216,6 +214,8 @@ class Agent:
 
     def _due(self) -> None:
         """Do what the timers owe; those of a drill leave the live lane alone."""
+        if self._stop.is_set():
+            return
         now, due = self._clock.now(), self._lane.next_due()
         if due is not None and due <= now:
             self._judge((), now)

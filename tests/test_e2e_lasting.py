@@ -140,6 +140,7 @@ def test_killed_twenty_times_it_loses_no_transition_no_ack_and_no_shelf(
         daemon.until_says("first pass after")
         seconds = time.monotonic() - began
         trouble.stop()
+        daemon.until_says("connected as")
         until(lambda: not troubled(ear))
 
         assert ear.record(ON)["state"] == "acked"
@@ -167,6 +168,30 @@ def troubled(ear: Ear) -> list[str]:
     """Return the alarms of the turns that still stand."""
     found = [ear.record(f"ups-{id}.{alarm}") for id in "ab" for alarm in TURNS]
     return [record["alarm_id"] for record in found if record and not record["is_cleared"]]
+
+
+def test_nothing_is_seen_any_more_once_it_stops(
+    tmp_path: Path, broker: Mosquitto, two: tuple[Simulated, Simulated]
+) -> None:
+    site = site_of(tmp_path, broker, *two)
+    with Ear(broker.port) as ear, Daemon(site) as daemon:
+        trouble = Trouble(two, 0.25)
+        trouble.start()
+        ear.until_raised("ups-b.battery-replace")
+        with broker.standing_still():  # so that it takes some seconds to stop
+            began = time.monotonic()
+            assert daemon.stop() == 0
+            took = time.monotonic() - began
+        _, _, last = daemon.log.partition("stopping")
+        print(f"{took:.1f} s to stop, said in them: {last}")
+        assert took > 2
+        assert "raised" not in last
+        assert "cleared" not in last
+        trouble.stop()
+        daemon.start()
+        until(lambda: outbox(site) == 0)
+        written = [(row["verb"], row["alarm_id"], row["raise_count"]) for row in journal(site)]
+        until(lambda: {event["seq"] for event in ear.events()} >= set(range(1, len(written) + 1)))
 
 
 def test_an_on_delay_goes_on_over_a_kill(tmp_path: Path, broker: Mosquitto, two: tuple[Simulated, Simulated]) -> None:
