@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import logging
+import os
 import re
 import signal
 import socket
@@ -57,7 +59,7 @@ async def run(limit: float | None, drill: str | None = None, speed: float = SPEE
     Raises:
         DemoError: when the embedded broker is not installed, and for a drill that cannot be shown.
     """
-    console = Console()
+    console = _Console()
     logging.getLogger().setLevel(logging.WARNING)  # the screen belongs to the feed
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeagent-demo-")))
@@ -106,6 +108,16 @@ async def run(limit: float | None, drill: str | None = None, speed: float = SPEE
             console.print(show.last_words(), markup=False, highlight=False, soft_wrap=True)
         console.print(screen.live_words(), markup=False, highlight=False, soft_wrap=True)
         return 0 if show.went or not done or ended in done else CUT_SHORT
+
+
+class _Console(Console):
+    """A terminal, or a pipe of which the reader may have seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, and raise an error like any other: rich would leave from amid a task."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def _drill(site: Path, name: str, speed: float, screen: Screen) -> Show:

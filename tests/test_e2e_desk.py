@@ -121,6 +121,22 @@ def test_the_demo_says_at_its_start_how_to_listen_and_whoever_does_hears_it() ->
     assert all(line.startswith("floor/v1/demo/live/") for line in heard.stdout.splitlines())
 
 
+def test_the_demo_ends_without_a_word_when_whoever_reads_it_has_seen_enough(tmp_path: Path) -> None:
+    command, said = [sys.executable, "-m", "edgeagent", "demo"], tmp_path / "stderr"
+    with (
+        said.open("wb") as stderr,
+        subprocess.Popen(command, cwd="/", env=environment(), stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+    assert said.read_text() == ""
+
+
 def test_the_demo_stops_its_drill_when_its_time_is_up() -> None:
     done = edgeagent("demo", "--drill", "outage-good-start", "--for", "12s", within=90.0)
     assert done.returncode == 0, done.stdout + done.stderr
