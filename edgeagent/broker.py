@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from edgeagent.endpoint import Files
+
 REFUSALS: Final[Mapping[int, str]] = {
     0x84: 'the broker does not speak MQTT 5; protocol = "3.1.1" in [feed] may help',
     0x85: "the broker does not accept the client id",
@@ -68,6 +70,11 @@ class Broker:
         """Return the brokers in the order in which they are tried."""
         others = (replace(self, host=to.host, port=to.port, tls=to.tls) for to in self.fallbacks)
         return (self, *others)
+
+    @property
+    def files(self) -> Files:
+        """Its certificate files."""
+        return Files(self.ca, self.cert, self.key)
 
     @property
     def secured(self) -> bool:

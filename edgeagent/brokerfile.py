@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from edgeagent.broker import Broker, Place, Protocol
-from edgeagent.endpoint import EndpointError, credential, nearest, needed
+from edgeagent.endpoint import EndpointError, credential, needed
+from edgeagent.mistakes import nearest
 from edgeagent.tls import faults
 from edgeagent.tomlfile import Strict
 
@@ -56,7 +57,7 @@ def broker_of(
         first.host, first.port, username=entry.username, password=password, tls=first.tls,
         ca=files["ca"], cert=files["cert"], key=files["key"], fallbacks=tuple(others),
     )  # fmt: skip
-    for fault in faults(broker):
+    for fault in faults(broker.files):
         say(fault.part, str(fault))
     return broker
 

@@ -31,7 +31,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from edgeagent.endpoint import nearest
+from edgeagent.mistakes import nearest
 
 COLUMNS: Final = ("name", "type", "index", "address", "point", "alarm", "scale", "offset", "values", "invert")
 _TYPES: Final = {

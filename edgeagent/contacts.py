@@ -15,9 +15,8 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from edgeagent.catalog import ID, AlarmType, Driver, PointType
-from edgeagent.endpoint import nearest
 from edgeagent.items import Item
-from edgeagent.mistakes import Path_
+from edgeagent.mistakes import Path_, nearest
 
 INTERVAL: Final = 0.5
 """Interval of a device with contacts where the site names none, s."""

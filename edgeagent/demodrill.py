@@ -18,8 +18,8 @@ from edgeagent.config import Site
 from edgeagent.demostory import LEADER, OM, SUPERVISOR, DemoError
 from edgeagent.desk import DeskError, command, reason, tree_of
 from edgeagent.drillscreen import COLUMN, STYLES, Following, granted
-from edgeagent.endpoint import nearest
 from edgeagent.messages import Mode
+from edgeagent.mistakes import nearest
 from edgeagent.scenario import Scenario, What
 
 _PATIENCE: Final = 30.0

@@ -17,8 +17,8 @@ from edgeagent.catalog import Text
 from edgeagent.commands import Rejected
 from edgeagent.drill import DrillRefused
 from edgeagent.drills import Start
-from edgeagent.endpoint import nearest
 from edgeagent.messages import Mode
+from edgeagent.mistakes import nearest
 from edgeagent.overlay import Overlay
 from edgeagent.payloads import both
 from edgeagent.requests import Asked, no_drill, read

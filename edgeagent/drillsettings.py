@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
+from edgeagent.mistakes import nearest
 from edgeagent.scenario import DrillSettings, Hours, Shift
 from edgeagent.tomlfile import Strict
 from edgeagent.treefiles import ID

@@ -13,10 +13,9 @@ from pathlib import Path
 from edgeagent.catalog import Catalog, Driver, Kind
 from edgeagent.driverentries import DriverFile
 from edgeagent.driverreader import DriverReader
-from edgeagent.endpoint import nearest
 from edgeagent.items import among
 from edgeagent.kindfiles import DeviceFile, compile_kind
-from edgeagent.mistakes import Mistake, Mistakes
+from edgeagent.mistakes import Mistake, Mistakes, nearest
 from edgeagent.tomlfile import Document, check, read
 
 

@@ -10,10 +10,9 @@ from typing import Final
 from edgeagent.alarmsets import NAMED, OTHER
 from edgeagent.catalog import Driver, Kind, Point, PointType, Text
 from edgeagent.driverentries import ChannelEntry, DriverFile, Entry, IdentifyEntry, VariantEntry
-from edgeagent.endpoint import nearest
 from edgeagent.items import PLACES, REGISTERS, Channel, Identify, Item, Quirks, Ranges, Variant
 from edgeagent.kindfiles import compile_condition, text_of
-from edgeagent.mistakes import Mistake, Path_
+from edgeagent.mistakes import Mistake, Path_, nearest
 from edgeagent.readings import Raw
 from edgeagent.tomlfile import Document
 from edgeagent.values import SENTINELS

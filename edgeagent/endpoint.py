@@ -19,26 +19,34 @@ Of a web page `query` is what its own URL has after the question mark, `status` 
 
 Secrets stay out of the URL where they can: `community_secret=`, `auth_secret=`, `priv_secret=` and `ami_secret=` name
 a systemd credential, else the environment variable EDGEAGENT_<NAME>, else a file of the site's secrets/. Without them
-v3 looks for "snmp-auth" and "snmp-priv", a link to an Asterisk for "ami".
+v3 looks for "snmp-auth" and "snmp-priv", a link to an Asterisk for "ami". `ca=`, `cert=` and `key=` name a systemd
+credential too, else a file in the site's folder.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from edgeagent.mistakes import unread
+from edgeagent.mistakes import nearest, unread
 
 
 class EndpointError(ValueError):
     """A URL or a secret that cannot be used; the message says what is wrong and what would be right."""
+
+
+class Files(NamedTuple):
+    """Certificate files: whom to trust, None for whom this host trusts, and what we show; `cert` may hold its `key`."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,11 @@ class Endpoint:
     def unit(self) -> int:
         """Modbus unit id."""
         return int(self.options["unit"])
+
+    @property
+    def files(self) -> Files:
+        """Its certificate files."""
+        return Files(**{part: Path(self.options[part]) for part in Files._fields if part in self.options})
 
     @property
     def on_loopback(self) -> bool:
@@ -130,19 +143,6 @@ PRIV: Final = ("none", "DES", "AES-128", "AES-192", "AES-256")
 _SPELLINGS: Final = {"SHA": "SHA-1", "AES": "AES-128"}
 
 
-_TELLING: Final = 3
-"""Letters of a part of a word at least that tell which one is meant."""
-
-
-def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """Return ', did you mean "x"?' or the list of what is known; best is what the word is a part of, from its begin."""
-    within = re.compile(rf"(?<![a-z0-9]){re.escape(word)}", re.IGNORECASE)
-    close = [each for each in known if len(word) >= _TELLING and within.search(each)]
-    close = sorted(close, key=len)[:3] or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    said = " or ".join(f'"{each}"' for each in close)
-    return f", did you mean {said}?" if close else f" (known: {', '.join(known) or 'none'})"
-
-
 def secret(name: str, folder: Path | None = None) -> str | None:
     """Read a secret: $CREDENTIALS_DIRECTORY/<name>, else EDGEAGENT_<NAME>, else <folder>/<name>; None without one.
 
@@ -208,7 +208,7 @@ def _variable(name: str) -> str:
 
 
 def parse(url: str, secrets: Path | None = None) -> Endpoint:
-    """Take a device URL apart. `secrets` is the folder to look into when systemd gave no credentials.
+    """Take a device URL apart. `secrets` is the folder to look into when systemd gave no credentials, in the site's.
 
     Raises:
         EndpointError: naming the first thing that is wrong and the nearest valid word.
@@ -231,6 +231,9 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
         if key in options:
             raise EndpointError(f'option "{key}" stands twice')
         options[key] = value
+    for part in Files._fields & options.keys():
+        path = options[part]
+        options[part] = str(credential(path) or (Path(path) if secrets is None else secrets.parent / path))
     user = unquote(parts.username or "")
     if parts.password:
         raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")

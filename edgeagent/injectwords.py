@@ -33,7 +33,7 @@ from types import MappingProxyType
 from typing import Final
 
 from edgeagent.catalog import Kind, Point, PointType
-from edgeagent.endpoint import nearest
+from edgeagent.mistakes import nearest
 from edgeagent.procedure import GROUP, Procedure
 from edgeagent.readings import Value
 from edgeagent.scenario import Do, Expectation, Inject, What, Who

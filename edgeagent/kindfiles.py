@@ -11,8 +11,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from edgeagent.catalog import ID, AlarmType, Kind, Level, Point, PointType, Relation, Severity, Text
-from edgeagent.endpoint import nearest
-from edgeagent.mistakes import Mistake, Path_
+from edgeagent.mistakes import Mistake, Path_, nearest
 from edgeagent.rules import Condition, RuleError, parse
 from edgeagent.tomlfile import Document, Strict, check
 

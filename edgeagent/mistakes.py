@@ -5,11 +5,16 @@ Reads nothing: `tomlfile.py` finds the places. Stands apart from it because a ru
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 Path_ = tuple[str | int, ...]
 """The keys that lead to a value."""
+_TELLING: Final = 3
+"""Letters of a part of a word at least that tell which one is meant."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,3 +48,12 @@ class Mistakes(Exception):
     def __init__(self, found: Iterable[Mistake]) -> None:
         self.found = tuple(sorted(set(found)))
         super().__init__("\n".join(map(str, self.found)))
+
+
+def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """Return ', did you mean "x"?' or the list of what is known; best is what the word is a part of, from its begin."""
+    within = re.compile(rf"(?<![a-z0-9]){re.escape(word)}", re.IGNORECASE)
+    close = [each for each in known if len(word) >= _TELLING and within.search(each)]
+    close = sorted(close, key=len)[:3] or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    said = " or ".join(f'"{each}"' for each in close)
+    return f", did you mean {said}?" if close else f" (known: {', '.join(known) or 'none'})"

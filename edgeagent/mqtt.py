@@ -215,7 +215,7 @@ class Connection:
         def dial() -> None:
             try:
                 if self.broker.secured:
-                    client.tls_set_context(context(self.broker))
+                    client.tls_set_context(context(self.broker.files))
                 client.reconnect()
             except (OSError, ValueError) as error:
                 dialect.close_left(error)

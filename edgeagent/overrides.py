@@ -9,8 +9,7 @@ from itertools import pairwise
 from pydantic import Field
 
 from edgeagent.catalog import AlarmType, Kind, Severity
-from edgeagent.endpoint import nearest
-from edgeagent.mistakes import Path_
+from edgeagent.mistakes import Path_, nearest
 from edgeagent.tomlfile import Strict
 
 

@@ -14,9 +14,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from edgeagent.catalog import ID, Catalog, Kind, Severity
-from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, compile_condition, text_of
-from edgeagent.mistakes import Mistake, Mistakes, Path_
+from edgeagent.mistakes import Mistake, Mistakes, Path_, nearest
 from edgeagent.procedure import (
     GROUP,
     Escalation,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeagent.captures import Capture, load
-from edgeagent.endpoint import Endpoint, nearest
+from edgeagent.endpoint import Endpoint
+from edgeagent.mistakes import nearest
 from edgeagent.readings import Missing
 from edgeagent.simulator import SimulationError
 

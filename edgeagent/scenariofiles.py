@@ -16,10 +16,9 @@ from pydantic import Field
 
 from edgeagent import injectwords, targets
 from edgeagent.catalog import Catalog
-from edgeagent.endpoint import nearest
 from edgeagent.injectwords import WordError
 from edgeagent.kindfiles import TextEntry, compile_condition, text_of
-from edgeagent.mistakes import Mistake, Mistakes, Path_
+from edgeagent.mistakes import Mistake, Mistakes, Path_, nearest
 from edgeagent.procedure import Procedure
 from edgeagent.procedurefiles import Positive
 from edgeagent.scenario import LONGEST, USUAL, Abort, Scenario

@@ -16,6 +16,7 @@ from edgeagent.brokerfile import BrokerEntry, broker_of
 from edgeagent.endpoint import Endpoint, EndpointError, needed, parse
 from edgeagent.mistakes import Mistake, Mistakes
 from edgeagent.seatanswers import SERVICES
+from edgeagent.tls import faults
 from edgeagent.tomlfile import Document, Strict, check, read, readable
 
 INTERVAL: Final = 15.0
@@ -161,6 +162,8 @@ class _Reader:
             except EndpointError as error:
                 self._say("services", name, str(error))
                 continue
+            for fault in faults(endpoint.files):
+                self._say("services", name, f"{fault.part}: {fault}")
             if endpoint.protocol == "service":
                 found[name] = endpoint
             else:

@@ -16,9 +16,8 @@ from typing import Final
 
 from edgeagent.catalog import Kind, Text
 from edgeagent.drillsettings import ShiftEntry, hours
-from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
-from edgeagent.mistakes import Path_
+from edgeagent.mistakes import Path_, nearest
 from edgeagent.scenario import Hours
 from edgeagent.seatrange import MOST_SEATS, seats_of
 from edgeagent.treefiles import PartEntry, TreeTables

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from edgeagent.catalog import Driver, PointType
 from edgeagent.decode import decode
 from edgeagent.encode import EncodeError, encode
-from edgeagent.endpoint import Endpoint, nearest
+from edgeagent.endpoint import Endpoint
 from edgeagent.fit import suited
+from edgeagent.mistakes import nearest
 from edgeagent.readings import Missing, Raw, Reading, Value
 from edgeagent.simulators.faults import faulty
 from edgeagent.simulators.healthy import introduction, sample

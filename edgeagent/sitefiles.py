@@ -21,14 +21,15 @@ from edgeagent.config import Device, Site
 from edgeagent.contacts import INTERVAL as CONTACTS
 from edgeagent.contacts import wire
 from edgeagent.drillsettings import ShiftEntry, shifts_of
-from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, nearest, parse
+from edgeagent.endpoint import ENGINES, Endpoint, EndpointError, parse
 from edgeagent.kindfiles import text_of
-from edgeagent.mistakes import Mistake, Mistakes, Path_
+from edgeagent.mistakes import Mistake, Mistakes, Path_, nearest
 from edgeagent.overrides import Overridden, overridden
 from edgeagent.scenario import DrillPlans
 from edgeagent.seatparts import parts_of, staffing_of
 from edgeagent.siteentries import DeviceEntry, SiteFeedEntry, SiteFile
 from edgeagent.sitetree import MAINS
+from edgeagent.tls import faults
 from edgeagent.tomlfile import Document, check, joined, readable, unlisted
 from edgeagent.treefiles import Planter, left_out
 from edgeagent.waivers import security_of
@@ -204,9 +205,12 @@ class _Reader:
         """Read a URL, once for all ports of a switch."""
         if url not in self._parsed:
             try:
-                self._parsed[url] = self._spoken(parse(url, self._folder / "secrets"))
+                endpoint = self._parsed[url] = self._spoken(parse(url, self._folder / "secrets"))
             except EndpointError as error:
                 self._say((*path, "url"), str(error))
+            else:
+                for fault in faults(endpoint.files):
+                    self._say((*path, "url"), f"{fault.part}: {fault}")
         return self._parsed.get(url)
 
     def _spoken(self, endpoint: Endpoint) -> Endpoint:

@@ -1,4 +1,4 @@
-"""TLS towards the broker: the certificate files, what is wrong with them, and why a connection did not come about."""
+"""TLS towards brokers and devices: the certificate files, what is wrong with them, why no connection came about."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeagent.broker import Broker
+from edgeagent.endpoint import Files
 from edgeagent.mistakes import unread
 
 _NO_PASSPHRASE: Final = ""
@@ -25,26 +26,26 @@ class Unusable(OSError):
         self.part = part
 
 
-def context(broker: Broker) -> ssl.SSLContext:
+def context(files: Files) -> ssl.SSLContext:
     """Read the certificate files. They are read anew for each connection, so renewed ones count.
 
     Raises:
         OSError: when a file is missing or is not what it should be.
     """
     try:
-        found = ssl.create_default_context(cafile=broker.ca)
+        found = ssl.create_default_context(cafile=files.ca)
         found.minimum_version = ssl.TLSVersion.TLSv1_2
-        if broker.cert is not None:
-            found.load_cert_chain(broker.cert, broker.key, _NO_PASSPHRASE)
+        if files.cert is not None:
+            found.load_cert_chain(files.cert, files.key, _NO_PASSPHRASE)
     except OSError as error:  # which does not say which file
-        raise next(faults(broker), error) from error
+        raise next(faults(files), error) from error
     return found
 
 
-def faults(broker: Broker) -> Iterator[Unusable]:
+def faults(files: Files) -> Iterator[Unusable]:
     """Tell which of the certificate files are of no use."""
     read: dict[str, Path] = {}
-    for part, path in (("ca", broker.ca), ("cert", broker.cert), ("key", broker.key)):
+    for part, path in files._asdict().items():
         if path is None:
             continue
         try:
@@ -60,11 +61,12 @@ def faults(broker: Broker) -> Iterator[Unusable]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(read[part])
         except ssl.SSLError:
             yield Unusable(part, f"{read.pop(part)} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
-    if {"cert", "key"} <= read.keys():
+    if "cert" in read and (files.key is None or "key" in read):
+        key = read.get("key", read["cert"])
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(read["cert"], read["key"], _NO_PASSPHRASE)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(read["cert"], key, _NO_PASSPHRASE)
         except ssl.SSLError as error:
-            yield _unlike(read["cert"], read["key"], error)
+            yield _unlike(read["cert"], key, error)
 
 
 def _unlike(cert: Path, key: Path, error: ssl.SSLError) -> Unusable:

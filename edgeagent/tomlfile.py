@@ -15,8 +15,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeagent.endpoint import nearest
-from edgeagent.mistakes import Mistake, Mistakes, Path_, unread
+from edgeagent.mistakes import Mistake, Mistakes, Path_, nearest, unread
 
 
 class Strict(BaseModel):

@@ -16,9 +16,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field
 
 from edgeagent.catalog import Kind, Relation, Text
-from edgeagent.endpoint import nearest
 from edgeagent.kindfiles import TextEntry, text_of
-from edgeagent.mistakes import Mistake, Path_
+from edgeagent.mistakes import Mistake, Path_, nearest
 from edgeagent.overrides import Override
 from edgeagent.scenario import Hours
 from edgeagent.seatrange import MOST_SEATS, SeatRange, seats_of

@@ -288,6 +288,33 @@ def test_certificate_files_are_read_before_anybody_connects(
     assert (mistakes(tmp_path, TLS) if told else site(tmp_path, TLS) and []) == told
 
 
+PLC = '\n[devices.plc]\nname = { en = "P", zh = "控" }\ndriver = "generator/deif-agc150"\nurl = "modbus+tls://p?unit=1&%s"\n'
+
+
+def test_the_certificates_of_a_device_lie_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    certificates(tmp_path)
+    (tmp_path / "a.key").rename(credentials / "a.key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    found = site(tmp_path, SITE + PLC % "ca=ca.crt&cert=a.crt&key=a.key").devices["plc"].endpoint.files
+    assert found == (tmp_path / "ca.crt", tmp_path / "a.crt", credentials / "a.key")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("ca=none.crt", "ca: none.crt is no file"),
+        ("cert=site.toml", "cert: site.toml holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"),
+        ("cert=a.crt", "key: a.crt holds no private key in PEM form without a passphrase"),
+        ("cert=a.crt&key=ca.key", "key: ca.key is not the key of a.crt"),
+    ],
+)
+def test_those_of_a_device_are_read_before_anybody_connects(tmp_path: Path, options: str, told: str) -> None:
+    certificates(tmp_path)
+    assert mistakes(tmp_path, SITE + PLC % options) == [f"site.toml:28: devices.plc.url: {told}"]
+
+
 @pytest.mark.parametrize(
     ("line", "given", "expected"),
     [

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeagent.endpoint import AUTH, PRIV, Endpoint, EndpointError, nearest, needed, parse, secret
+from edgeagent.endpoint import AUTH, PRIV, Endpoint, EndpointError, needed, parse, secret
+from edgeagent.mistakes import nearest
 
 WORD = "correct horse"
 

@@ -132,6 +132,7 @@ def test_without_a_secret_salt_sites_still_hash_apart(tmp_path: Path) -> None:
         (SEAT + BROKER + '[softphone]\nprocesses = ["C:\\\\phone.exe"]\n', ["7: softphone.processes"]),
         (SEAT + BROKER + '[headsets]\nask = ["jabbra"]\n', ['7: headsets.ask.0: "jabbra" is not known, did you mean']),
         (SEAT + BROKER + '[services]\ncrm = "snmp://crm"\n', ["7: services.crm: a service is asked here"]),
+        (SEAT + BROKER + '[services]\ncrm = "service+https://crm?ca=none.crt"\n', ["7: services.crm: ca: "]),
         (SEAT + BROKER + '[services]\ncrm = "service+tcp://crm"\n', ["7: services.crm: the port is missing"]),
         (SEAT + BROKER + '[services]\n"c.r.m" = "service+dns://x?name=y"\n', ['7: services."c.r.m": ']),
         (SEAT + 'salt_secret = "salt"\n' + BROKER, ['4: seat.salt_secret: secret "salt" is missing']),

@@ -14,8 +14,8 @@ import typer
 
 from edgeagent import resources
 from edgeagent.catalog import Catalog, Driver
-from edgeagent.endpoint import Endpoint, EndpointError, nearest, parse
-from edgeagent.mistakes import Mistakes
+from edgeagent.endpoint import Endpoint, EndpointError, parse
+from edgeagent.mistakes import Mistakes, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console

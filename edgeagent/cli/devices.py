@@ -33,7 +33,8 @@ from edgeagent.cli.common import (
     print_line,
     site_of,
 )  # fmt: skip
-from edgeagent.endpoint import Endpoint, nearest
+from edgeagent.endpoint import Endpoint
+from edgeagent.mistakes import nearest
 
 app = typer.Typer()
 

@@ -21,9 +21,8 @@ from edgeagent.cli.common import (
     site_of,
 )
 from edgeagent.cli.feed import By, InDrill, ask, lane, print_banner, print_table, talk
-from edgeagent.endpoint import nearest
 from edgeagent.messages import Mode
-from edgeagent.mistakes import Mistakes
+from edgeagent.mistakes import Mistakes, nearest
 
 if TYPE_CHECKING:  # loaded only when it is read
     from edgeagent.config import Site

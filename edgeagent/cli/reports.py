@@ -108,7 +108,7 @@ def journal_of(site: Site) -> Iterator[Journal]:
 
 def nearest_of(id: str, known: list[str]) -> str:
     """Point at the id that is like the one asked for, else at the newest ones."""
-    from edgeagent.endpoint import nearest
+    from edgeagent.mistakes import nearest
 
     close = nearest(id, known)
     return close if close.startswith(",") else nearest("", known[-_NAMED:])

@@ -21,7 +21,7 @@ def schema(
     import orjson
 
     from edgeagent import contract
-    from edgeagent.endpoint import nearest
+    from edgeagent.mistakes import nearest
 
     if (name is not None) + asyncapi + listed > 1:
         fail("a name, --asyncapi or --list, one of them", USAGE)

@@ -20,6 +20,7 @@ from edgeagent.links import Plan, Target
 from edgeagent.links.amisession import Lost, Session
 from edgeagent.links.turns import Done, same
 from edgeagent.readings import Answers, Missing
+from edgeagent.tls import context
 
 _log = logging.getLogger(__name__)
 
@@ -84,12 +85,11 @@ class AmiLink:
 
     async def _converse(self) -> None:
         """Hold one session; raises what ends it."""
-        loop = asyncio.get_running_loop()
+        loop, where = asyncio.get_running_loop(), self._endpoint
+        trusted = context(where.files) if where.scheme == "ami+tls" else None
         async with asyncio.timeout(_CONNECT):
-            reader, writer = await asyncio.open_connection(
-                self._endpoint.host, self._endpoint.port, ssl=_context(self._endpoint)
-            )
-        session = self._session = Session(self._endpoint.user, self._endpoint.secrets["ami"], loop.time())
+            reader, writer = await asyncio.open_connection(where.host, where.port, ssl=trusted)
+        session = self._session = Session(where.user, where.secrets["ami"], loop.time())
         try:
             while True:
                 data = await _read(reader)
@@ -138,8 +138,3 @@ async def _read(reader: asyncio.StreamReader) -> bytes | None:
         if not tick.expired():  # the connection's own
             raise
         return None
-
-
-def _context(endpoint: Endpoint) -> ssl.SSLContext | None:
-    """Return whom to trust: a site's own file, else whom this host trusts."""
-    return ssl.create_default_context(cafile=endpoint.options.get("ca")) if endpoint.scheme == "ami+tls" else None

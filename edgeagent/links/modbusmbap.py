@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import ssl
 import struct
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -17,6 +16,7 @@ from typing import Final, TypeAlias
 from edgeagent.endpoint import Endpoint
 from edgeagent.links.blocks import Block
 from edgeagent.links.modbusline import Answer
+from edgeagent.tls import context
 
 _HEADER: Final = struct.Struct(">HHHBB")
 """Transaction, protocol (0 is Modbus), bytes that follow with the unit, unit, function."""
@@ -64,11 +64,11 @@ class MbapLine(asyncio.Protocol):
     async def connect(self, within: float) -> str:
         """Open the session; raises OSError or ssl.SSLError."""
         where = self._endpoint
-        context = _tls(where) if where.scheme == "modbus+tls" else None
+        trusted = context(where.files) if where.scheme == "modbus+tls" else None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(within):
-                await loop.create_connection(lambda: self, where.host, where.port, ssl=context)
+                await loop.create_connection(lambda: self, where.host, where.port, ssl=trusted)
         except TimeoutError:
             return "not answered"
         return ""
@@ -184,11 +184,3 @@ def taken(function: int, data: bytes) -> list[int]:
     if function in _BIT_READS:
         return [bit for byte in data for bit in _BITS[byte]]
     return list(_SHAPES[len(data) // 2].unpack_from(data))
-
-
-def _tls(where: Endpoint) -> ssl.SSLContext:
-    """Build the context of a client that checks the device's name against `ca` and may show a certificate."""
-    context = ssl.create_default_context(cafile=where.options.get("ca"))
-    if "cert" in where.options:
-        context.load_cert_chain(where.options["cert"], where.options.get("key"))
-    return context

@@ -25,6 +25,7 @@ from edgeagent.links.carrier import NETWORK, cut_off
 from edgeagent.links.serviceprobes import OK, WRONG, Heard, ask_dns, ask_http, ask_sip, ask_tcp
 from edgeagent.links.turns import Done, same
 from edgeagent.readings import Answers, Missing, Raw
+from edgeagent.tls import context
 
 _REFUSED, _SILENT, _UNRESOLVED, _INSECURE = "refused", "silent", "unresolved", "insecure"
 _NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
@@ -104,7 +105,7 @@ class ServiceLink:
     def _context(self, endpoint: Endpoint) -> ssl.SSLContext:
         """Return whom to trust. A site's own file is read anew each time, so that a renewed one counts."""
         if "ca" in endpoint.options:
-            return ssl.create_default_context(cafile=endpoint.options["ca"])
+            return context(endpoint.files)
         if self._trust is None:
             self._trust = ssl.create_default_context()
         return self._trust
