@@ -49,13 +49,13 @@ def may_drill(folder: Path, *scenarios: str, speed: float = 1) -> None:
         (folder / "drills" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
-def ask(port: int, verb: str, lane: str = "drill", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def ask(port: int, verb: str, lane: str = "drill", within: float = 60.0, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """Ask something of the agent and return its answer."""
     root = f"floor/v1/{SITE}/{lane}"
     body = json.dumps({"by": "王班长", "transaction": uuid.uuid4().hex, **fields}).encode()
     broker = Broker("127.0.0.1", port, client_id=f"desk-{uuid.uuid4().hex[:8]}")
     answer: dict[str, Any] = json.loads(
-        asyncio.run(request(broker, f"{root}/req/{verb}", body, f"{root}/res/{verb}", 60.0))
+        asyncio.run(request(broker, f"{root}/req/{verb}", body, f"{root}/res/{verb}", within))
     )
     return answer
 

@@ -183,8 +183,8 @@ def test_a_broker_that_comes_back_finds_the_drill_going_on(quick: Floor, broker:
 
 def ask_patiently(port: int, verb: str) -> dict[str, Any]:
     try:
-        return ask(port, verb)
-    except (MqttError, TimeoutError):  # the broker or the agent is not there yet
+        return ask(port, verb, within=2.0)
+    except (MqttError, TimeoutError):  # the broker or the agent is not there yet; who listens to all may be
         return {}
 
 

@@ -50,12 +50,12 @@ async def served(device: Any, protocol: str, use: Callable[[str], Awaitable[Any]
         await serving.stop()
 
 
-async def asked(where: str, *gets: str, walks: tuple[str, ...] = ()) -> Answers:
+async def asked(where: str, *gets: str, walks: tuple[str, ...] = (), within: float = 20.0) -> Answers:
     endpoint = parse(where)
     link = open_link(endpoint)
     running = asyncio.create_task(link.run())
     try:
-        return await ask(link, Target("test", endpoint, timeout=20.0), Plan(gets, walks))
+        return await ask(link, Target("test", endpoint, timeout=within), Plan(gets, walks))
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -177,7 +177,7 @@ def test_an_object_that_was_not_recorded_is_absent_and_a_walk_ends(tmp_path: Pat
 
 def test_a_wrong_community_gets_no_answer(tmp_path: Path) -> None:
     async def use(where: str) -> Answers:
-        return await asked(where.replace("floor-read", "guessed"), f"{TREE}.1.0")
+        return await asked(where.replace("floor-read", "guessed"), f"{TREE}.1.0", within=1.0)
 
     device = objects(tmp_path, f"{TREE}.1.0|2|1")
     assert asyncio.run(served(device, "snmp", use)) == {f"{TREE}.1.0": Missing.TIMEOUT}
@@ -203,9 +203,9 @@ def test_a_replayed_device_can_fall_silent_and_come_back(protocol: str, tmp_path
 
     async def use(where: str) -> list[Raw]:
         found = []
-        for word in ("silence", "answer"):
+        for word, within in (("silence", 1.0), ("answer", 20.0)):
             assert device.command(word, 0.0) == "ok"
-            found.append((await asked(where, address))[address])
+            found.append((await asked(where, address, within=within))[address])
         return found
 
     assert asyncio.run(served(device, protocol, use)) == [Missing.TIMEOUT, 5]
