@@ -190,7 +190,9 @@ def ask_patiently(port: int, verb: str) -> dict[str, Any]:
 
 def test_there_is_one_drill_and_anyone_stops_it(quick: Floor) -> None:
     ear = quick.ear
-    asked = {"scenario": "quick", "owner": "王班长", "confirmed_by": "李主管", "transaction": "once"}
+    asked: dict[str, Any] = {
+        "scenario": "quick", "owner": "王班长", "confirmed_by": "李主管", "transaction": "once",
+    }  # fmt: skip
     first = ask(quick.port, "drill-start", **asked)
     assert ask(quick.port, "drill-start", **asked) == first, "the same wish, told twice, is one drill"
     second = ask(quick.port, "drill-start", **{**asked, "transaction": "twice"})
