@@ -113,9 +113,8 @@ class Alarms:
                 todo[resource + ending] = (resource, form)
         for alarm_id, (resource, form) in todo.items():
             readings = view.get(resource, _NOTHING)
-            onset = min((now, *_hinted(resource, form, onsets))) if onsets else now
             for live in self._concerned(alarm_id, resource, form, readings, now):
-                live.see(readings, now, onset)
+                live.see(readings, now, min((now, *_hinted(resource, form, onsets))) if onsets else now)
                 self._roster.keep(live)
 
     def tell(self, now: float) -> list[Change]:

@@ -107,6 +107,17 @@ class DeviceState:
         """Tell whether these are the very answers that it gave last, in full or in part."""
         return answers is self._heard or answers is self._part
 
+    def stirs(self, answers: Answers) -> bool:
+        """Tell whether it says something else than another number; one that said nothing before does not."""
+        last = self._last
+        if last is None or self.repeats(answers):
+            return False
+        driver = self.driver
+        for address in driver.telling:
+            if address in answers and answers[address] != last.get(address):
+                return True
+        return bool(driver.walks) and _walked(driver.walks, answers) != _walked(driver.walks, last)
+
     def twin(self, origin: str) -> DeviceState:
         """Return a twin for a drill: it goes on from here, and takes each poll after this state has taken it."""
         twin = copy(self)
@@ -356,3 +367,8 @@ def known(driver: Driver, answers: Answers, now: float) -> dict[str, str | None]
     if isinstance(description, bytes):
         facts["sysDescr"] = text_of(description)
     return facts
+
+
+def _walked(walks: tuple[str, ...], answers: Answers) -> Answers:
+    below = tuple(f"{walk}." for walk in walks)
+    return {address: raw for address, raw in answers.items() if address.startswith(below)}

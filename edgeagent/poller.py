@@ -3,7 +3,9 @@
 One timer serves all devices: it wakes at the next slot that has something due, starts all polls of that slot on
 their links and sleeps again. Slots are as wide as few devices need, and narrower for many, so that no slot is long. A
 device has at most one poll under way. What came back between two turns of the event loop is delivered as one list, so
-that one pass and one commit serve it all; of very much, the rest waits for the next turn.
+that one pass and one commit serve it all; of very much, the rest waits for the next turn. What says something else than
+another number comes before the rest, in a list of its own, and the first of it does not wait for the turn: an alarm
+seldom hangs on a number, and is not to wait until a hundred others are decoded.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
@@ -25,7 +27,7 @@ SLOT: Final = 0.25
 """Polls that are due within this many seconds are asked together: each wake-up costs as much as many of them."""
 _NARROWER: Final = (0.1, 0.05, 0.02)
 """The same where there are many, or where devices are asked at times between."""
-_TOGETHER: Final = 50
+_TOGETHER: Final = 100
 """Polls of one slot, beyond which slots become narrower: a wake-up is cheap then, and what waits behind them is not."""
 _MOST: Final = 128
 """Answers of one list."""
@@ -90,13 +92,15 @@ class Poller:
         self._order: list[int] = []
         """The slots in which something waits, as a heap."""
         self._plans: dict[_Asked, Plan] = {}
+        self._urgent: list[tuple[_Watch, Answers]] = []
         self._inbox: list[tuple[_Watch, Answers]] = []
+        """What came, and is not delivered yet; what may be a fault apart."""
         self._hastened: frozenset[str] = frozenset()
         self._ended: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
         self._soon: asyncio.Handle | None = None
-        self._lazy = self._news = False
+        self._lazy = self._news = self._hurried = False
         self._put_off: float | None = None
         """Since when answers wait for polls to go out."""
         self.turns = 0
@@ -184,30 +188,47 @@ class Poller:
             self._soon = asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._soon, self._lazy = None, False
-        if self._ended is None or self._ended.done():
-            return
+        self._soon, self._lazy, self._hurried = None, False, False
+        if self._runs and self._guarded(self._serve):
+            self._rest()
+
+    @property
+    def _runs(self) -> bool:
+        return self._ended is not None and not self._ended.done()
+
+    def _guarded(self, call: Callable[[], None]) -> bool:
+        """Do something; a bug in it is handed on to whoever waits for `run`."""
+        try:
+            call()
+        except Exception as bug:
+            if self._ended is None:
+                raise
+            self._ended.set_exception(bug)
+            return False
+        return True
+
+    def _serve(self) -> None:
+        """Ask what is due and deliver what came, what is urgent first."""
         self.turns += 1
         now = asyncio.get_running_loop().time()
-        try:
-            late = self._put_off is not None and now - self._put_off > _PATIENCE
-            if self._news and (late or self._waiting(now) <= _CROWD):
-                self._flush()
-            asked = self._ask_due(now)
-            if self._inbox and (late or not asked):
-                self._flush()
-            self._put_off = (self._put_off or now) if self._inbox and asked else None
-        except Exception as bug:  # noqa: BLE001 - handed on to whoever waits for `run`
-            self._ended.set_exception(bug)
-        else:
-            self._rest()
+        late = self._put_off is not None and now - self._put_off > _PATIENCE
+        if self._news and (late or self._waiting(now) <= _CROWD):
+            self._flush()
+        asked = self._ask_due(now)
+        if self._came and (late or not asked):
+            self._flush()
+        self._put_off = (self._put_off or now) if self._came and asked else None
+
+    @property
+    def _came(self) -> bool:
+        return bool(self._urgent or self._inbox)
 
     def _rest(self) -> None:
         """Sleep until the next slot, unless there is something to do."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         when = min(self._order[0] * self._width, now + _AWAKE) if self._order else now + _AWAKE
-        if self._inbox or when <= now:
+        if self._came or when <= now:
             self._wake()
         else:
             self._arm(when)
@@ -253,18 +274,32 @@ class Poller:
     def _done(self, watch: _Watch, answers: Answers) -> None:
         if watch.gone:
             return
-        self._inbox.append((watch, answers))
-        if answers is not watch.answers:
-            watch.answers, self._news = answers, True
-            self._wake()
-        elif not self._lazy:
-            self._lazy, when = True, asyncio.get_running_loop().time() + _LAZY
-            if when < self._next:
-                self._arm(when)
+        if answers is watch.answers:
+            self._inbox.append((watch, answers))
+            if not self._lazy:
+                self._lazy, when = True, asyncio.get_running_loop().time() + _LAZY
+                if when < self._next:
+                    self._arm(when)
+            return
+        watch.answers, self._news = answers, True
+        self._wake()
+        stirs = watch.state.stirs(answers)
+        if stirs and self._runs and not self._hurried:
+            self._hurried = True  # the others in the next turn, together: much may fail at once
+            self._guarded(partial(self._take, [(watch, answers)]))
+        else:
+            (self._urgent if stirs else self._inbox).append((watch, answers))
 
     def _flush(self) -> None:
         self._news = False
-        inbox, self._inbox = self._inbox[:_MOST], self._inbox[_MOST:]
+        for come in (self._urgent, self._inbox):
+            if come:
+                now = come[:_MOST]
+                del come[:_MOST]
+                self._take(now)
+
+    def _take(self, inbox: Sequence[tuple[_Watch, Answers]]) -> None:
+        """Deliver some answers, and see when who gave them is asked next."""
         self._deliver([(watch.state, answers) for watch, answers in inbox if not watch.gone])
         now, hastened = asyncio.get_running_loop().time(), self._hastened
         for watch, _ in inbox:

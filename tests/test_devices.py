@@ -493,3 +493,24 @@ def test_a_probe_that_could_not_be_made_says_nothing_of_its_target() -> None:
     assert story.state.misses == MISSES + 2
     story.poll(100.0)
     assert story.value("reachable") is True
+
+
+def test_what_is_no_number_stirs_where_something_was_said_before() -> None:
+    story = Story(UPS)
+    assert not story.state.stirs(story.answer(100.0)), "nothing was said before"
+    story.poll(100.0)
+    same = story.answer(102.0)
+    assert not story.state.stirs(same)
+    assert not story.state.stirs({**same, CHARGE: 12})
+    assert story.state.stirs({**same, SOURCE: 5})
+    assert story.state.stirs({**same, SOURCE: Missing.TIMEOUT})
+    assert not story.state.stirs({**same, CHARGE: Missing.TIMEOUT})
+
+
+def test_a_row_of_a_walked_table_is_more_than_a_number() -> None:
+    story = Story(UPS)
+    story.poll(100.0)
+    (walk,) = UPS.walks
+    same = story.answer(102.0)
+    assert story.state.stirs({**same, f"{walk}.1.2.7": "1.3.6.1.2.1.33.1.6.3.3"})
+    assert not story.state.stirs({**same, f"{walk}7.1.2.7": "1.3.6.1.2.1.33.1.6.3.3"})

@@ -145,6 +145,7 @@ class Bench:
         for device, slot in begun:
             if slot in _WELL:
                 site.set(device, slot, _WELL[slot])
+        time.sleep(patience)  # so that what is well again is no part of what comes next
         found = Delays(tuple(fault), tuple(answer), lost)
         by_fault, by_answer = found.p99()
         middle = share(answer, 0.5) if answer else math.inf

@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST = 0x7f010001, SLOTS = 64, BATCH = 128, LARGE = 2048, HELD = 16384 };
+enum { FIRST = 0x7f010001, SLOTS = 64, BATCH = 128, FEW = 8, LARGE = 2048, HELD = 16384 };
 
 struct object { const char *oid; int tag; int value, spread; const char *text; };
 
@@ -282,16 +282,17 @@ static void send_held(int fd, double at) {
     }
 }
 
+/* A few at a time: what is said to leave now must not wait for a hundred others to be made. */
 static void serve_snmp(int fd) {
-    static struct mmsghdr in[BATCH], out[BATCH];
-    static struct iovec parts[BATCH], answers[BATCH];
-    static struct sockaddr_in from[BATCH];
-    static unsigned char data[BATCH][LARGE], replies[BATCH][LARGE], controls[BATCH][64];
-    for (int i = 0; i < BATCH; i++) {
+    static struct mmsghdr in[FEW], out[FEW];
+    static struct iovec parts[FEW], answers[FEW];
+    static struct sockaddr_in from[FEW];
+    static unsigned char data[FEW][LARGE], replies[FEW][LARGE], controls[FEW][64];
+    for (int i = 0; i < FEW; i++) {
         parts[i] = (struct iovec){data[i], LARGE};
         in[i].msg_hdr = (struct msghdr){&from[i], sizeof from[i], &parts[i], 1, controls[i], sizeof controls[i], 0};
     }
-    int n = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, 0), m = 0;
+    int n = recvmmsg(fd, in, FEW, MSG_DONTWAIT, 0), m = 0;
     double at = now();
     for (int i = 0; i < n; i++) {
         struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA((struct cmsghdr *)controls[i]);

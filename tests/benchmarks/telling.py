@@ -34,7 +34,7 @@ def faults(bench: Bench) -> Iterator[Row]:
                 agent(bench.place() / "site", broker, upses(site)) as it,
                 Ear(broker, *it.topics([device for device, _ in plan])) as ear,
             ):
-                time.sleep(2)
+                time.sleep(bench.settle)
                 for slot, found in ((SOURCE_SLOT, alarms), (WARMTH_SLOT, readings)):
                     wanted = [each for each in plan if each[1] == slot]
                     name = "agent, alarms" if slot == SOURCE_SLOT else "agent, readings"
@@ -46,7 +46,7 @@ def faults(bench: Bench) -> Iterator[Row]:
                     Ear(broker, *(f"collectd/ups-{device}/#" for device, _ in plan)) as ear,
                 ):
                     assert process
-                    time.sleep(2)
+                    time.sleep(bench.settle)
                     theirs.append(
                         bench.faults("collectd", site, ear, plan, told=told_by_collectd, lasting=bench.seconds)
                     )
