@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from edgeagent.broker import Broker, Place, Protocol
-from edgeagent.endpoint import EndpointError, credential, needed
+from edgeagent.endpoint import EndpointError, certificate, needed
 from edgeagent.mistakes import nearest
 from edgeagent.tls import faults
 from edgeagent.tomlfile import Strict
@@ -79,9 +79,9 @@ def _place(url: str, key: str, say: Callable[[str, str], None]) -> Place:
 
 
 def _file(name: str, path: Path | None, folder: Path, say: Callable[[str, str], None]) -> Path | None:
-    """Find a certificate file: a systemd credential of that name, else relative to the folder."""
+    """Find a certificate file."""
     try:
-        return None if path is None else credential(str(path)) or folder / path
+        return None if path is None else certificate(str(path), folder)
     except EndpointError as error:
         say(name, str(error))
         return None

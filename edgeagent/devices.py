@@ -103,14 +103,10 @@ class DeviceState:
         """What its readings are of, None where nothing that it answered counts."""
         return self._last
 
-    def repeats(self, answers: Answers) -> bool:
-        """Tell whether these are the very answers that it gave last, in full or in part."""
-        return answers is self._heard or answers is self._part
-
     def stirs(self, answers: Answers) -> bool:
         """Tell whether it says something else than another number; one that said nothing before does not."""
         last = self._last
-        if last is None or self.repeats(answers):
+        if last is None or answers is self._heard or answers is self._part:
             return False
         driver = self.driver
         for address in driver.telling:
@@ -161,7 +157,7 @@ class DeviceState:
         """Let the next poll be one in full, whatever its turn."""
         self._all = True
 
-    def goes_on(self, answers: Answers, now: float, *, exact: bool = False) -> bool:
+    def _goes_on(self, answers: Answers, now: float, *, exact: bool = False) -> bool:
         """Take the very answers that it gave last, as most polls of a calm site are; tell whether it did.
 
         All that `take` does would come to the same. Where they are not those, or more is due, nothing is done.
@@ -182,7 +178,7 @@ class DeviceState:
         A number that moved by less than its deadband since it was last judged, and past nothing that an alarm asks, is
         as it was, unless all is to be `exact` this time. In the CALM after a look it may move by three.
         """
-        if self.goes_on(answers, now, exact=exact):
+        if self._goes_on(answers, now, exact=exact):
             return _NOTHING
         exact = exact or self._exact
         sure = self._goods >= GOODS and not (self.misses or self._doubtful(now))

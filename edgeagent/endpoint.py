@@ -187,6 +187,11 @@ def credential(name: str) -> Path | None:
     return file if file is not None and _stands(file) else None
 
 
+def certificate(name: str, folder: Path) -> Path:
+    """Return where a certificate file is: a systemd credential of that name, else in the folder."""
+    return credential(name) or folder / name
+
+
 def _stands(file: Path) -> bool:
     try:
         return file.is_file()
@@ -232,8 +237,7 @@ def parse(url: str, secrets: Path | None = None) -> Endpoint:
             raise EndpointError(f'option "{key}" stands twice')
         options[key] = value
     for part in Files._fields & options.keys():
-        path = options[part]
-        options[part] = str(credential(path) or (Path(path) if secrets is None else secrets.parent / path))
+        options[part] = str(certificate(options[part], Path() if secrets is None else secrets.parent))
     user = unquote(parts.username or "")
     if parts.password:
         raise EndpointError("a password may not stand in the URL; use auth_secret and priv_secret")

@@ -132,10 +132,11 @@ class Poller:
             self._push(watch, watch.turn)
 
     def _fit(self) -> None:
-        """Make slots as wide as suits so many polls at such intervals."""
+        """Make slots as wide as suits so many polls at such intervals, those of long ones as close as they begin."""
         devices = [watch.state.device for watch in self._watches.values()]
         intervals = [min(device.interval, device.alarm_interval or device.interval) for device in devices]
-        rate, times = sum(1 / interval for interval in intervals), set(intervals)
+        times = set(intervals)
+        rate = sum(1 / min(interval, FIRST_ROUND) for interval in intervals)  # all lie in one round
         fit = (width for width in (SLOT, *_NARROWER) if rate * width <= _TOGETHER and _even(times, width))
         width = next(fit, _NARROWER[-1])
         if width == self._width:

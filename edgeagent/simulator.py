@@ -308,9 +308,8 @@ class Serving:
             server.silent, server.delay, server.stale = device.silent, device.delay, device.state is State.LYING
             shown = device.shown
             _follow(server.broken, _broken(shown))
-            _follow(
-                server.image, {oid: _tagged(raw) for oid, raw in shown.items() if _served(raw) and oid not in walks}
-            )
+            image = {oid: _tagged(raw) for oid, raw in shown.items() if _served(raw) and oid not in walks}
+            _follow(server.image, image)
 
         return server, mirror
 

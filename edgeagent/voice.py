@@ -31,7 +31,7 @@ EXPIRY: Final = 180.0
 """What is not said again vanishes from the broker after this many seconds, so that nobody takes it for fresh."""
 SCHEMA: Final = "v1"
 """The version of the feed, which is a level of every topic."""
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 40
 """Devices whose readings are said in one turn of the event loop."""
 _PAUSE: Final = 0.02
 """s between two turns while some wait."""
@@ -130,7 +130,7 @@ class Voice:
     def due(self, id: str, now: float) -> bool:
         """Tell whether a device's readings are to be said again though nothing changed."""
         said = self._said.get(id)
-        return said is None or not 0 < said.due - now <= REFRESH  # as `_expired`, for each poll
+        return said is None or self._expired(said.due, now)
 
     def _expired(self, due: float, now: float) -> bool:
         return not 0 < due - now <= REFRESH  # further off is a clock that was set back

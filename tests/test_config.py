@@ -17,6 +17,7 @@ from edgeagent import driverfiles
 from edgeagent.broker import Broker, Place, Protocol
 from edgeagent.catalog import Severity
 from edgeagent.config import Site
+from edgeagent.endpoint import Files
 from edgeagent.mistakes import Mistakes
 from edgeagent.resources import drivers, examples
 from edgeagent.sitefiles import STATE, load
@@ -247,15 +248,21 @@ def test_the_broker(tmp_path: Path, lines: str, expected: Broker) -> None:
     assert "a password" not in repr(found)
 
 
-def test_certificates_lie_beside_the_file_or_come_from_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    """Write certificates, the key of which comes from systemd."""
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     certificates(tmp_path)
     (tmp_path / "a.key").rename(credentials / "a.key")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    return Files(tmp_path / "ca.crt", tmp_path / "a.crt", credentials / "a.key")
+
+
+def test_certificates_lie_beside_the_file_or_come_from_systemd(tmp_path: Path, certified: Files) -> None:
     lines = 'broker = "mqtts://b"\nca = "ca.crt"\ncert = "a.crt"\nkey = "a.key"'
     found = site(tmp_path, changed('broker = "mqtt://127.0.0.1"', lines)).broker
-    assert (found.ca, found.cert, found.key) == (tmp_path / "ca.crt", tmp_path / "a.crt", credentials / "a.key")
+    assert (found.ca, found.cert, found.key) == certified
 
 
 def certificates(folder: Path, name: str = "a") -> None:
@@ -291,14 +298,9 @@ def test_certificate_files_are_read_before_anybody_connects(
 PLC = '\n[devices.plc]\nname = { en = "P", zh = "控" }\ndriver = "generator/deif-agc150"\nurl = "modbus+tls://p?unit=1&%s"\n'
 
 
-def test_the_certificates_of_a_device_lie_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials = tmp_path / "credentials"
-    credentials.mkdir()
-    certificates(tmp_path)
-    (tmp_path / "a.key").rename(credentials / "a.key")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+def test_the_certificates_of_a_device_lie_there_too(tmp_path: Path, certified: Files) -> None:
     found = site(tmp_path, SITE + PLC % "ca=ca.crt&cert=a.crt&key=a.key").devices["plc"].endpoint.files
-    assert found == (tmp_path / "ca.crt", tmp_path / "a.crt", credentials / "a.key")
+    assert found == certified
 
 
 @pytest.mark.parametrize(
